@@ -1,0 +1,245 @@
+"""Recordings on disk to 16-bit mono samples; whatever would be lost silently is refused.
+
+16-bit files come through to the bit. Everything else is rounded to 16 bits once,
+at the end. Refused, each with a `DataError`: files that are missing, empty,
+truncated, not audio or silent (every sample equal), and float files that carry
+NaN or infinity or exceed full scale. Done but said aloud, once a kind with
+counts: mixing to mono, resampling, limiting what a lossy decoder or a resampler
+overshoots, and heavily clipped recordings (at least `CLIPPED_SHARE` of the
+samples at full scale), which are kept as they are.
+"""
+
+import collections
+import dataclasses
+import os
+import pathlib
+import struct
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import soundfile
+import soxr
+from absl import logging
+
+from data.errors import DataError
+
+EXTENSIONS = (".flac", ".mp3", ".ogg", ".opus", ".wav")
+CLIPPED_SHARE = 0.01
+FULL_SCALE = 32768
+OGG_PAGE_LIMIT = 2**16
+OGG_ENDS_STREAM = 0x04
+
+
+@dataclasses.dataclass(frozen=True)
+class Header:
+    """What a file says of itself."""
+
+    sample_rate_hz: int
+    channels: int
+
+
+class Notices:
+    """What was done to recordings, counted to be said once a kind."""
+
+    def __init__(self) -> None:
+        self._files: dict[str, list[str]] = collections.defaultdict(list)
+
+    def add(self, what: str, path: os.PathLike[str] | str) -> None:
+        self._files[what].append(str(path))
+
+    def say(self) -> None:
+        """Logs every kind with its count and first file, then forgets them."""
+        for what, files in self._files.items():
+            logging.warning("%s: %d recording(s), the first %s", what, len(files), files[0])
+        self._files.clear()
+
+
+def read_header(path: pathlib.Path) -> Header:
+    """Rate and channels of a recording, without decoding it.
+
+    Raises:
+      DataError: the file is missing, empty, not audio or visibly truncated.
+    """
+    with _open(path) as file:
+        return Header(file.samplerate, file.channels)
+
+
+def common_header(paths: Iterable[pathlib.Path], *, any_rate: bool, any_channels: bool) -> Header:
+    """The header that all recordings share, or else the first one's.
+
+    Args:
+      paths: Recordings, at least one.
+      any_rate: Whether rates may differ, because all will be resampled.
+      any_channels: Whether channel counts may differ, because all will be mixed.
+
+    Raises:
+      DataError: two recordings differ, naming both and what would reconcile them.
+    """
+    first_path, first = None, None
+    for path in paths:
+        header = read_header(path)
+        if first is None:
+            first_path, first = path, header
+        if not any_rate and header.sample_rate_hz != first.sample_rate_hz:
+            raise DataError(
+                f"{first_path} has {first.sample_rate_hz} Hz but {path} has "
+                f"{header.sample_rate_hz} Hz: resample all with --sample_rate_hz=RATE"
+            )
+        if not any_channels and header.channels != first.channels:
+            raise DataError(
+                f"{first_path} has {first.channels} channel(s) but {path} has "
+                f"{header.channels}: mix all to one with --mono"
+            )
+    assert first is not None
+    return first
+
+
+def read(
+    path: pathlib.Path,
+    *,
+    sample_rate_hz: int | None = None,
+    mono: bool = False,
+    notices: Notices | None = None,
+) -> tuple[np.ndarray, int]:
+    """Reads one whole recording.
+
+    Args:
+      path: A wav, flac, ogg, opus or mp3 file.
+      sample_rate_hz: Rate to resample to where the file has another; None keeps
+        the file's own.
+      mono: Whether to average several channels into one.
+      notices: Collects what was done; where None, it is logged at once.
+
+    Returns:
+      Samples, int16 `[N]` with N > 0, and their rate in Hz.
+
+    Raises:
+      DataError: the recording is unusable (see the module's docstring), or has
+        several channels and `mono` is False.
+    """
+    heard = notices or Notices()
+    with _open(path) as file:
+        exact = file.subtype == "PCM_16"
+        promised, rate = file.frames, file.samplerate
+        try:
+            samples: Any = file.read(dtype="int16" if exact else "float32", always_2d=True)
+        except soundfile.LibsndfileError as error:
+            raise DataError(
+                f"{path} cannot be decoded to its end ({error}): it is damaged or truncated; "
+                "replace it, or drop such files with --skip_bad"
+            ) from None
+        is_float = file.subtype in ("FLOAT", "DOUBLE")
+    if len(samples) < promised:
+        raise _truncated(path, f"{promised} samples", f"{len(samples)}")
+    if not len(samples):
+        raise DataError(f"{path} has no samples: remove it, or drop such files with --skip_bad")
+    if not exact:
+        samples = _scaled(path, samples, is_float, heard)
+    if samples.shape[1] > 1:
+        if not mono:
+            raise DataError(f"{path} has {samples.shape[1]} channels: mix them to one with --mono")
+        heard.add(f"mixed from {samples.shape[1]} channels to mono", path)
+        samples = samples.mean(axis=1, dtype=np.float32)
+    else:
+        samples = samples[:, 0]
+    if sample_rate_hz not in (None, rate):
+        heard.add(f"resampled from {rate} to {sample_rate_hz} Hz", path)
+        samples = soxr.resample(samples.astype(np.float32), rate, sample_rate_hz)
+        rate = sample_rate_hz
+        if np.abs(samples).max(initial=0) > FULL_SCALE:
+            heard.add("overshot full scale when resampled, limited to it", path)
+    pcm = to_int16(samples)
+    _check_signal(path, pcm, heard)
+    if notices is None:
+        heard.say()
+    return pcm, rate
+
+
+def to_int16(samples: np.ndarray) -> np.ndarray:
+    """Rounds samples in units of 1/32768 of full scale; int16 passes untouched."""
+    if samples.dtype == np.int16:
+        return samples
+    return np.clip(np.rint(samples), -FULL_SCALE, FULL_SCALE - 1).astype(np.int16)
+
+
+def _open(path: pathlib.Path) -> soundfile.SoundFile:
+    """Opens a recording once its container promises no more than it holds."""
+    if not path.is_file():
+        raise DataError(f"{path} is not a file: check the path")
+    if not path.stat().st_size:
+        raise DataError(f"{path} is empty (0 bytes): remove it, or drop such files with --skip_bad")
+    _check_container(path)
+    try:
+        return soundfile.SoundFile(path)
+    except soundfile.LibsndfileError as error:
+        raise DataError(
+            f"{path} cannot be read as audio ({error}): remove it, convert it, or drop such "
+            "files with --skip_bad"
+        ) from None
+
+
+def _check_container(path: pathlib.Path) -> None:
+    """Finds truncation that libsndfile mends without a word."""
+    with path.open("rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        magic = file.read(12)[:4]
+        if magic == b"RIFF":
+            while len(head := file.read(8)) == 8:
+                tag, length = struct.unpack("<4sI", head)
+                held = size - file.tell()
+                if tag == b"data":
+                    if length > held:
+                        raise _truncated(path, f"{length} bytes of samples", f"{held}")
+                    return
+                file.seek(length + length % 2, os.SEEK_CUR)
+        elif magic == b"OggS":
+            # Header, segment table and body of the last page: RFC 3533, section 6.
+            file.seek(max(0, size - OGG_PAGE_LIMIT))
+            tail = file.read()
+            page = tail[tail.rfind(b"OggS") :].ljust(27, b"\0")
+            segments = page[26]
+            promised = 27 + segments + sum(page[27 : 27 + segments])
+            if promised > len(page) or not page[5] & OGG_ENDS_STREAM:
+                raise _truncated(path, "a page that ends it", "none")
+
+
+def _truncated(path: pathlib.Path, promised: str, held: str) -> DataError:
+    return DataError(
+        f"{path} is truncated: it promises {promised} but holds {held}; replace it, or drop "
+        "such files with --skip_bad"
+    )
+
+
+def _scaled(
+    path: pathlib.Path, samples: np.ndarray, is_float: bool, notices: Notices
+) -> np.ndarray:
+    """Float samples in units of 1/32768, once they are known to be numbers within +-1."""
+    peak = float(np.abs(samples).max())
+    if not np.isfinite(peak):
+        bad = int(np.count_nonzero(~np.isfinite(samples)))
+        raise DataError(
+            f"{path} carries {bad} samples that are NaN or infinite: replace it, or drop such "
+            "files with --skip_bad"
+        )
+    if peak > 1:
+        if is_float:
+            raise DataError(
+                f"{path} peaks at {peak:.3f} times full scale, which 16 bits would clip: scale it "
+                "to within 1.0, or drop such files with --skip_bad"
+            )
+        notices.add("decoded beyond full scale, limited to it", path)
+    return np.clip(samples, -1, 1) * np.float32(FULL_SCALE)
+
+
+def _check_signal(path: pathlib.Path, pcm: np.ndarray, notices: Notices) -> None:
+    low, high = (int(pcm.min()), int(pcm.max())) if len(pcm) else (0, 0)
+    if low == high:
+        raise DataError(
+            f"{path} is silent (every sample is {low}): remove it, or drop such files with "
+            "--skip_bad"
+        )
+    if max(high, -low) >= FULL_SCALE - 1:
+        at_full_scale = np.count_nonzero((pcm <= 1 - FULL_SCALE) | (pcm == FULL_SCALE - 1))
+        if at_full_scale >= CLIPPED_SHARE * len(pcm):
+            notices.add(f"clipped (at least {CLIPPED_SHARE:.0%} of samples at full scale)", path)

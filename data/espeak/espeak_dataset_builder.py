@@ -1,0 +1,149 @@
+"""Speech made on the spot by eSpeak NG (GPL-3.0-or-later), labelled in time.
+
+Texts of the validation and test splits do not occur in train. Within each split
+the voices take turns. The same options give the same corpus.
+"""
+
+import dataclasses
+import itertools
+import math
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import soxr
+import tensorflow_datasets as tfds
+import tqdm
+
+from data import audio
+from data.builder import Example, RecordingBuilder
+from data.errors import DataError
+from data.espeak import pitch, texts
+from data.espeak.synthesis import NATIVE_RATE_HZ, STRESSES, Span, Utterance, synthesise
+from data.features import F0_FRAME_S
+
+HELD_OUT_SHARE = 0.05
+PITCH_RATE_HZ = 4000
+
+
+class Builder(RecordingBuilder):
+    """Options: `voices`, `num_utterances`, `text`, `words_per_minute`, `sample_rate_hz`, `seed`.
+
+    An utterance is one example, however long. Its features in time are samples
+    at `sample_rate_hz`: `phones` (classes) with `phone_starts`, `phone_ends` and
+    `phone_stress`, which tile the utterance; `words` with `word_starts` and
+    `word_ends`; and `f0_hz`, one value each 5 ms, 0 where unvoiced. Phones are
+    eSpeak's names for them; `_` is a pause.
+    """
+
+    PIECE_S = 0.0
+
+    def _info(self) -> tfds.core.DatasetInfo:
+        self._utterances = _plan(**self.options)
+        every = [utterance for part in self._utterances.values() for utterance in part]
+        spoken = tqdm.tqdm(synthesise(every), "listing phones", len(every), unit=" utterances")
+        names = sorted({phone.name for speech in spoken for phone in speech.phones})
+        positions = tfds.features.Tensor(shape=(None,), dtype=np.int64)
+        return self._recordings_info(
+            {
+                "text": tfds.features.Text(),
+                "speaker": tfds.features.ClassLabel(names=list(self.options["voices"])),
+                "phones": tfds.features.Sequence(tfds.features.ClassLabel(names=names)),
+                "phone_starts": positions,
+                "phone_ends": positions,
+                "phone_stress": tfds.features.Sequence(
+                    tfds.features.ClassLabel(names=list(STRESSES))
+                ),
+                "words": tfds.features.Sequence(tfds.features.Text()),
+                "word_starts": positions,
+                "word_ends": positions,
+                "f0_hz": tfds.features.Tensor(shape=(None,), dtype=np.float32),
+            },
+            sample_rate_hz=self.options["sample_rate_hz"],
+        )
+
+    def _split_generators(self, dl_manager: Any) -> dict[str, Iterator[Example]]:
+        # One fresh process says everything in this order, as it did for `_info`.
+        every = [utterance for part in self._utterances.values() for utterance in part]
+        spoken = synthesise(every)
+        return {
+            split: self._recordings(split, part, itertools.islice(spoken, len(part)))
+            for split, part in self._utterances.items()
+        }
+
+    def _recordings(
+        self, split: str, utterances: Sequence[Utterance], spoken: Iterator[Any]
+    ) -> Iterator[Example]:
+        rate = self.options["sample_rate_hz"]
+        progress = tqdm.tqdm(utterances, desc=split, unit=" utterances")
+        for i, (utterance, speech) in enumerate(zip(progress, spoken, strict=True)):
+            native = speech.samples.astype(np.float32)
+            resampled = soxr.resample(native, NATIVE_RATE_HZ, rate)
+            starts, ends = _rescaled(speech.phones, rate, len(resampled))
+            word_starts, word_ends = _rescaled(speech.words, rate, len(resampled))
+            low = soxr.resample(native, NATIVE_RATE_HZ, PITCH_RATE_HZ)
+            yield {
+                "audio": audio.to_int16(resampled),
+                "recording": f"{split}-{i:05d}",
+                "start": 0,
+                "text": utterance.text,
+                "speaker": utterance.voice,
+                "phones": [phone.name for phone in speech.phones],
+                "phone_starts": starts,
+                "phone_ends": ends,
+                "phone_stress": [phone.stress for phone in speech.phones],
+                "words": [word.name for word in speech.words],
+                "word_starts": word_starts,
+                "word_ends": word_ends,
+                "f0_hz": pitch.f0(low, PITCH_RATE_HZ, frame_s=F0_FRAME_S),
+            }
+
+
+def _plan(
+    *,
+    voices: Sequence[str],
+    num_utterances: int,
+    text: str,
+    words_per_minute: int,
+    sample_rate_hz: int,
+    seed: int,
+) -> dict[str, list[Utterance]]:
+    """What is said in each split.
+
+    Raises:
+      DataError: an option out of its range.
+    """
+    if text not in texts.DOMAINS:
+        raise DataError(f"no text domain is called {text!r}: there are {', '.join(texts.DOMAINS)}")
+    if not voices or len(set(voices)) < len(voices):
+        raise DataError(f"voices is {','.join(voices)!r}: name at least one, each once")
+    for name, value, low, high in (
+        ("num_utterances", num_utterances, 3, 100_000),
+        ("words_per_minute", words_per_minute, 80, 450),
+        ("sample_rate_hz", sample_rate_hz, 4000, 48000),
+        ("seed", seed, 0, 2**32 - 1),
+    ):
+        if not low <= value <= high:
+            raise DataError(f"{name} is {value}: it must be between {low} and {high}")
+    said = [
+        Utterance(words, voice, words_per_minute)
+        for words, voice in zip(
+            itertools.islice(texts.texts(text, seed), num_utterances),
+            itertools.cycle(voices),
+            strict=False,
+        )
+    ]
+    held_out = max(1, math.floor(HELD_OUT_SHARE * num_utterances))
+    return {
+        "train": said[2 * held_out :],
+        "validation": said[:held_out],
+        "test": said[held_out : 2 * held_out],
+    }
+
+
+def _rescaled(spans: Sequence[Span], rate_hz: int, length: int) -> tuple[np.ndarray, np.ndarray]:
+    """Starts and ends at another rate, int64, within a recording of `length` samples."""
+    edges = np.array([dataclasses.astuple(span)[1:3] for span in spans], np.float64).reshape(-1, 2)
+    scaled = np.rint(edges * rate_hz / NATIVE_RATE_HZ).astype(np.int64)
+    starts, ends = np.minimum(scaled, length).T
+    return starts.copy(), ends.copy()

@@ -1,0 +1,83 @@
+"""Local conditioning from labels in time: one row a frame of `hop_samples` samples.
+
+Sample n belongs to frame n // hop_samples; a frame is described by what holds at
+its middle sample.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+F0_FRAME_S = 0.005
+F0_CENTRE_HZ = 150.0
+NUM_POSITIONS = 6
+
+
+def num_phone_features(num_phones: int) -> int:
+    """Columns of `phone_features`."""
+    return 3 * num_phones + NUM_POSITIONS
+
+
+def frame_labels(example: Mapping[str, Any], *, hop_samples: int) -> np.ndarray:
+    """The phone at each frame.
+
+    Args:
+      example: A recording with `audio` `[N]`, `phones` `[P]`, `phone_starts` `[P]`.
+      hop_samples: Samples a frame.
+
+    Returns:
+      Class of the phone, int32 `[F]`, F = ceil(N / hop_samples).
+    """
+    return np.asarray(example["phones"], np.int32)[
+        _phone_at(example, _middles(example, hop_samples))
+    ]
+
+
+def phone_features(
+    example: Mapping[str, Any], *, hop_samples: int, num_phones: int, sample_rate_hz: int
+) -> np.ndarray:
+    """Which phone sounds, between which others, how far it has come, and its pitch.
+
+    Args:
+      example: A recording of the `espeak` corpus: `audio` `[N]`, `phones`,
+        `phone_starts` and `phone_ends` `[P]`, `f0_hz` one value each 5 ms.
+      hop_samples: Samples a frame.
+      num_phones: Classes of phones in the corpus.
+      sample_rate_hz: Rate of `audio`.
+
+    Returns:
+      Float32 `[F, D]`, F = ceil(N / hop_samples), D = 3 * num_phones + 6: one-hot
+      of the phone, of the one before and of the one after (all zero beyond the
+      ends); three hats that peak at the phone's start, middle and end; its
+      duration in units of 100 ms; ln(F0 / 150 Hz), 0 where unvoiced; 1 where voiced.
+    """
+    middles = _middles(example, hop_samples)
+    at = _phone_at(example, middles)
+    phones = np.pad(np.asarray(example["phones"]), 1, constant_values=num_phones)
+    one_hot = np.eye(num_phones + 1, num_phones, dtype=np.float32)
+    starts, ends = np.asarray(example["phone_starts"]), np.asarray(example["phone_ends"])
+    duration = (ends - starts)[at]
+    position = (middles - starts[at]) / duration
+    f0_hz = np.asarray(example["f0_hz"])
+    frame = np.minimum((middles / (F0_FRAME_S * sample_rate_hz)).astype(int), len(f0_hz) - 1)
+    voiced = f0_hz[frame] > 0
+    columns = [
+        np.maximum(0, 1 - 2 * position),
+        1 - np.abs(2 * position - 1),
+        np.maximum(0, 2 * position - 1),
+        duration / (0.1 * sample_rate_hz),
+        np.log(np.where(voiced, f0_hz[frame], F0_CENTRE_HZ) / F0_CENTRE_HZ),
+        voiced,
+    ]
+    neighbours = [one_hot[phones[at + shift]] for shift in (1, 0, 2)]
+    return np.concatenate([*neighbours, np.stack(columns, axis=1).astype(np.float32)], axis=1)
+
+
+def _middles(example: Mapping[str, Any], hop_samples: int) -> np.ndarray:
+    length = len(example["audio"])
+    return np.minimum(np.arange(0, length, hop_samples) + hop_samples // 2, length - 1)
+
+
+def _phone_at(example: Mapping[str, Any], samples: np.ndarray) -> np.ndarray:
+    return np.searchsorted(np.asarray(example["phone_starts"]), samples, side="right") - 1

@@ -1,0 +1,271 @@
+"""Training windows from a corpus, and whole recordings for scoring.
+
+A window is a *segment* of `segment_samples`, scored, after a *context* of
+`context_samples`, not scored. Segments tile each recording from its first sample,
+so that an epoch scores every sample once. The context is the sound before the
+segment in the same recording, and silence where the recording begins.
+"""
+
+import weakref
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+import grain
+import numpy as np
+from absl import flags
+
+from data.corpora import Corpus
+from data.errors import DataError
+
+Batch = dict[str, np.ndarray]
+LocalFeatures = Callable[[Mapping[str, Any]], np.ndarray]
+
+
+class Shape(NamedTuple):
+    """What a window is made of, in samples."""
+
+    segment_samples: int
+    context_samples: int
+    hop_samples: int
+
+
+class Windows(grain.MapDataset[Batch]):
+    """All windows of a corpus in the order of its recordings: one epoch, unshuffled.
+
+    Element i is a dict of arrays as in `training_windows`, without the batch axis.
+    """
+
+    def __init__(
+        self,
+        corpus: Corpus,
+        shape: Shape,
+        *,
+        global_label: str | None = None,
+        local_features: LocalFeatures | None = None,
+    ) -> None:
+        super().__init__()
+        self._corpus, self._shape = corpus, shape
+        self._global_label, self._local_features = global_label, local_features
+        if corpus.lengths.max(initial=0) < shape.hop_samples:
+            raise DataError(
+                f"every recording of {corpus.name} ({corpus.split}) is shorter than the "
+                f"{shape.hop_samples} samples of a frame: add longer ones or lower hop_samples"
+            )
+        counts = -(-corpus.lengths // shape.segment_samples)
+        self._ends = np.cumsum(counts)
+
+    def __len__(self) -> int:
+        return int(self._ends[-1])
+
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, slice):
+            return self.slice(index)
+        index %= len(self)
+        recording = int(np.searchsorted(self._ends, index, side="right"))
+        nth = index - (int(self._ends[recording - 1]) if recording else 0)
+        segment, context, hop = self._shape
+        start, length = nth * segment, int(self._corpus.lengths[recording])
+        stop = min(start + segment, length)
+        samples = np.zeros(context + segment, np.int16)
+        begin = max(0, start - context)
+        offset = context - start
+        samples[begin + offset : stop + offset] = self._corpus.samples(recording, begin, stop)
+        window: Batch = {"samples": samples, "mask": np.arange(segment) < stop - start}
+        if self._global_label:
+            window["global"] = np.array(self._corpus.label(recording, self._global_label), np.int32)
+        if self._local_features:
+            whole = _local(self._corpus, recording, self._local_features, hop)
+            rows = whole[begin // hop : -(-stop // hop)]
+            filler = -1 if np.issubdtype(whole.dtype, np.integer) else 0
+            local = np.full(((context + segment) // hop, *whole.shape[1:]), filler, whole.dtype)
+            local[(begin + offset) // hop :][: len(rows)] = rows
+            window["local"] = local
+        return window
+
+
+class WindowIterator:
+    """Endless batches whose position is one number, whoever computes them.
+
+    The state is independent of the number of workers: batch n is the same batch
+    with none and with four.
+    """
+
+    def __init__(
+        self, batches: grain.MapDataset[Batch], identity: dict[str, int], num_workers: int
+    ) -> None:
+        self._batches, self._identity, self._num_workers = batches, identity, num_workers
+        self._next_batch = 0
+        self._running: list[grain.DatasetIterator[Batch]] = []
+        # Stops at exit too, while the modules that grain needs for it still stand.
+        weakref.finalize(self, _stop, self._running)
+
+    def __iter__(self) -> "WindowIterator":
+        return self
+
+    def __next__(self) -> Batch:
+        if not self._running:
+            read = grain.ReadOptions(num_threads=1, prefetch_buffer_size=4)
+            ahead = self._batches[self._next_batch :].to_iter_dataset(read)
+            if self._num_workers:
+                if not flags.FLAGS.is_parsed():
+                    flags.FLAGS.mark_as_parsed()  # grain reads flags of its own to start workers
+                ahead = ahead.mp_prefetch(
+                    grain.MultiprocessingOptions(
+                        num_workers=self._num_workers, per_worker_buffer_size=4
+                    )
+                )
+            self._running.append(iter(ahead))
+        # Copied, because workers hand over shared memory that outlives its owner badly.
+        batch = {key: np.array(value) for key, value in next(self._running[0]).items()}
+        self._next_batch += 1
+        return batch
+
+    def get_state(self) -> dict[str, Any]:
+        """Where the iterator stands, fit for JSON."""
+        return {"next_batch": self._next_batch, "stream": self._identity}
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Continues exactly where the iterator stood that gave this state.
+
+        Raises:
+          DataError: it ran over other windows: another seed, corpus or shape.
+        """
+        for key, value in self._identity.items():
+            if state["stream"].get(key) != value:
+                raise DataError(
+                    f"the data position was saved with {key}={state['stream'].get(key)}, but here "
+                    f"it is {value}: resume with the corpus and settings of the first run"
+                )
+        self.close()
+        self._next_batch = state["next_batch"]
+
+    def close(self) -> None:
+        """Stops threads and workers; the next batch starts them again."""
+        _stop(self._running)
+
+
+def _stop(running: list[grain.DatasetIterator[Batch]]) -> None:
+    while running:
+        running.pop().close()
+
+
+def training_windows(
+    corpus: Corpus,
+    *,
+    segment_samples: int,
+    context_samples: int,
+    hop_samples: int = 1,
+    batch_size: int,
+    seed: int,
+    global_label: str | None = None,
+    local_features: LocalFeatures | None = None,
+    shard_index: int = 0,
+    shard_count: int = 1,
+    num_workers: int = 0,
+) -> WindowIterator:
+    """Shuffled batches of windows without end, epoch after epoch.
+
+    The processes of a run read one global stream in turn: at each step their
+    batches together are the `shard_count * batch_size` windows that a single
+    process would have read, so that how a run is spread does not change it.
+
+    Args:
+      corpus: What to read.
+      segment_samples: S, scored samples a window; a multiple of `hop_samples`.
+      context_samples: C, samples before them; a multiple of `hop_samples`, or 0.
+      hop_samples: Samples a frame of `local_features`.
+      batch_size: B, windows in each of this process's batches.
+      seed: Of the shuffle, which differs in each epoch.
+      global_label: Name of the label to give as `global`.
+      local_features: From a recording (`Corpus.recording`) to its frames,
+        `[ceil(N / hop_samples), ...]`. Kept once computed. Must be picklable where
+        there are workers.
+      shard_index: Which of the run's processes this is.
+      shard_count: How many there are.
+      num_workers: Processes that read ahead; with 0 a thread does.
+
+    Returns:
+      An iterator over dicts of `samples` int16 `[B, C + S]`, `mask` bool `[B, S]`
+      (where the sample exists), and where asked for `global` int32 `[B]` and
+      `local` `[B, (C + S) / hop_samples, ...]`. Beyond a recording's ends samples
+      are 0 and local features 0.0, or -1 where they are integers.
+
+    Raises:
+      DataError: a count that is not positive, lengths that are no multiples of
+        the hop, a label that the corpus lacks, or a corpus without a whole frame.
+    """
+    for name, value, least in (
+        ("segment_samples", segment_samples, 1),
+        ("context_samples", context_samples, 0),
+        ("hop_samples", hop_samples, 1),
+        ("batch_size", batch_size, 1),
+        ("shard_count", shard_count, 1),
+        ("num_workers", num_workers, 0),
+        ("seed", seed, 0),
+    ):
+        if value < least:
+            raise DataError(f"{name} is {value}: it must be at least {least}")
+    for name, value in (("segment_samples", segment_samples), ("context_samples", context_samples)):
+        if value % hop_samples:
+            raise DataError(
+                f"{name} is {value}: it must be a multiple of hop_samples={hop_samples}"
+            )
+    if seed >= 2**32:
+        raise DataError(f"seed is {seed}: it must be below 2**32")
+    if not 0 <= shard_index < shard_count:
+        raise DataError(f"shard_index is {shard_index}: it must be below shard_count={shard_count}")
+    if global_label:
+        corpus.label(0, global_label)
+    windows = Windows(
+        corpus,
+        Shape(segment_samples, context_samples, hop_samples),
+        global_label=global_label,
+        local_features=local_features,
+    )
+    stream = windows.shuffle(seed).repeat()[shard_index::shard_count]
+    batches = stream.batch(batch_size, drop_remainder=True)  # there is none: it is endless
+    identity = {
+        "num_windows": len(windows),
+        "num_samples": int(corpus.lengths.sum()),
+        "segment_samples": segment_samples,
+        "seed": seed,
+        "global_batch_size": batch_size * shard_count,
+    }
+    return WindowIterator(batches, identity, num_workers)
+
+
+def recordings(
+    corpus: Corpus,
+    *,
+    global_label: str | None = None,
+    local_features: LocalFeatures | None = None,
+    hop_samples: int = 1,
+) -> Iterator[dict[str, Any]]:
+    """Whole recordings in storage order, one at a time.
+
+    Yields:
+      `recording` (its name), `samples` int16 `[N]`, and where asked for `global`
+      int32 and `local` `[ceil(N / hop_samples), ...]`.
+    """
+    for i, name in enumerate(corpus.names):
+        example: dict[str, Any] = {
+            "recording": name,
+            "samples": corpus.samples(i, 0, int(corpus.lengths[i])),
+        }
+        if global_label:
+            example["global"] = np.int32(corpus.label(i, global_label))
+        if local_features:
+            example["local"] = _local(corpus, i, local_features, hop_samples)
+        yield example
+
+
+def _local(corpus: Corpus, recording: int, compute: LocalFeatures, hop_samples: int) -> np.ndarray:
+    """A recording's frames, checked to be as many as its samples need."""
+    frames = corpus.computed(recording, compute)
+    needed = -(-int(corpus.lengths[recording]) // hop_samples)
+    if len(frames) != needed:
+        raise DataError(
+            f"local_features gives {len(frames)} frames for {corpus.names[recording]}, which has "
+            f"{needed} of {hop_samples} samples: use one hop for both"
+        )
+    return frames

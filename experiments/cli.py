@@ -1,0 +1,73 @@
+"""What the programs share: flags of one meaning, and how each of them ends."""
+
+import os
+import pathlib
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+
+from absl import app, flags, logging
+
+import data
+from wavenet_jax import InputError
+from wavenet_jax.training import NonFiniteLossError
+
+DATA_DIR = flags.DEFINE_string("data_dir", None, "Folder of prepared corpora.")
+WORKDIR = flags.DEFINE_string("workdir", None, "Folder of a training run.")
+JSON = flags.DEFINE_string("json", None, "File to write the figures to, as JSON.")
+SEED = flags.DEFINE_integer("seed", None, "Of what is random; 0 by default.", lower_bound=0)
+
+
+def run(main: Callable[[Sequence[str]], None]) -> None:
+    """Runs `main` under absl.
+
+    Bad input ends with `error: ...` on stderr, one line, and exit code 1.
+    """
+
+    def guarded(argv: Sequence[str]) -> None:
+        if not flags.FLAGS["verbosity"].present:
+            logging.set_verbosity(logging.WARNING)
+        try:
+            if len(argv) > 1:
+                raise InputError(
+                    f"{argv[1]!r} is no flag: write --NAME={argv[1]}, with a name that "
+                    "--help lists."
+                )
+            main(argv)
+        except (InputError, data.DataError, NonFiniteLossError, OSError) as error:
+            print(f"error: {error}", file=sys.stderr)
+            sys.exit(1)
+        except KeyboardInterrupt:
+            print("Stopped.", file=sys.stderr)
+            sys.exit(130)
+
+    app.run(guarded)
+
+
+def require(**values: object) -> None:
+    """Refuses to go on without a flag.
+
+    Raises:
+      InputError: one is missing.
+    """
+    for name, value in values.items():
+        if value is None:
+            raise InputError(f"--{name} is missing: give it, or see --help.")
+
+
+def require_writable(folder: str | os.PathLike[str]) -> pathlib.Path:
+    """Makes a folder to write to, and tries it before any work is done for it.
+
+    Raises:
+      InputError: nothing can be written there.
+    """
+    folder = pathlib.Path(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(b"0")
+    except OSError as error:
+        raise InputError(
+            f"Nothing can be written to {folder} ({error.strerror}): choose another folder."
+        ) from error
+    return folder

@@ -1,0 +1,235 @@
+"""From a config file and a corpus to what the library takes, and back.
+
+`Experiment` is what a checkpoint's config describes: the model, the training and
+the audio they are for. Training makes it from the config file and the corpus;
+sampling and scoring read it from the checkpoint, and refuse data of another kind.
+"""
+
+import dataclasses
+import functools
+import os
+import types
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Self
+
+import ml_collections
+import numpy as np
+
+import data
+from wavenet_jax import InputError
+from wavenet_jax.conditioning import ConditionConfig
+from wavenet_jax.training import TrainingConfig
+from wavenet_jax.wavenet import WaveNetConfig, config_from_dict, receptive_field
+
+
+def _phones(corpus_classes: Mapping[str, Any], sample_rate_hz: int, hop_samples: int):
+    """Phone, neighbours, position, pitch (`data.phone_features`)."""
+    num_phones = len(corpus_classes["phones"])
+    compute = functools.partial(
+        data.phone_features,
+        hop_samples=hop_samples,
+        num_phones=num_phones,
+        sample_rate_hz=sample_rate_hz,
+    )
+    return compute, data.num_phone_features(num_phones)
+
+
+LOCAL_FEATURES = types.MappingProxyType({"phones": _phones})
+"""What `config.local_condition.features` may be: from the corpus's classes, its
+rate and the hop to (a function from recording to frames, their width)."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Experiment:
+    """Attributes:
+    config: the config file's content, overrides included.
+    model: of the network.
+    training: of its parameters.
+    sample_rate_hz: of all audio.
+    classes: names of the classes of each label that conditions the model.
+    """
+
+    config: dict[str, Any]
+    model: WaveNetConfig
+    training: TrainingConfig
+    sample_rate_hz: int
+    classes: dict[str, list[str]]
+
+    @classmethod
+    def create(cls, config: ml_collections.ConfigDict, corpus: data.Corpus) -> Self:
+        """An experiment on a corpus.
+
+        Raises:
+          InputError: the config does not fit the corpus, or itself.
+        """
+        _require_rate(corpus, config.sample_rate_hz)
+        fields, classes = config.model.to_dict(), {}
+        if condition := config.global_condition:
+            classes[condition.label] = list(_classes(corpus, condition.label))
+            fields["global_condition"] = dataclasses.asdict(
+                ConditionConfig("labels", len(classes[condition.label]), condition.channels)
+            )
+        if condition := config.local_condition:
+            if condition.features not in LOCAL_FEATURES:
+                raise InputError(
+                    f"There are no local features {condition.features!r}: "
+                    f"use {', '.join(LOCAL_FEATURES)}."
+                )
+            classes["phones"] = list(_classes(corpus, "phones"))
+            _, width = LOCAL_FEATURES[condition.features](
+                classes, config.sample_rate_hz, condition.hop_samples
+            )
+            fields["local_condition"] = dataclasses.asdict(
+                ConditionConfig("vectors", width, condition.channels, condition.hop_samples)
+            )
+        for name in ("batch_size", "segment_samples", "checkpoint_every", "keep_checkpoints"):
+            if config[name] < 1:
+                raise InputError(f"The config's {name} is {config[name]}: give at least 1.")
+        return cls(
+            config=config.to_dict(),
+            model=config_from_dict(fields),
+            training=TrainingConfig(
+                num_steps=config.num_steps, seed=config.seed, **config.training.to_dict()
+            ),
+            sample_rate_hz=config.sample_rate_hz,
+            classes=classes,
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """What a checkpoint stores, fit for JSON."""
+        return {
+            "experiment": self.config,
+            "model": dataclasses.asdict(self.model),
+            "training": dataclasses.asdict(self.training),
+            "audio": {"sample_rate_hz": self.sample_rate_hz, "classes": self.classes},
+        }
+
+    @classmethod
+    def from_dict(cls, described: Mapping[str, Any]) -> Self:
+        """What `to_dict` stored."""
+        return cls(
+            config=described["experiment"],
+            model=config_from_dict(described["model"]),
+            training=TrainingConfig(**described["training"]),
+            sample_rate_hz=described["audio"]["sample_rate_hz"],
+            classes=described["audio"]["classes"],
+        )
+
+    @property
+    def global_label(self) -> str | None:
+        """The label that conditions a whole recording, if one does."""
+        condition = self.config["global_condition"]
+        return condition["label"] if condition else None
+
+    @property
+    def local_features(self) -> Callable[[Mapping[str, Any]], np.ndarray] | None:
+        """From a recording to its frames, if the model takes any."""
+        condition = self.config["local_condition"]
+        if not condition:
+            return None
+        compute, _ = LOCAL_FEATURES[condition["features"]](
+            self.classes, self.sample_rate_hz, condition["hop_samples"]
+        )
+        return compute
+
+    @property
+    def context_samples(self) -> int:
+        """The receptive field, in whole frames."""
+        hop = self.model.hop_samples
+        return -(-receptive_field(self.model) // hop) * hop
+
+    def load(self, data_dir: str | os.PathLike[str], split: str) -> data.Corpus:
+        """A split of the experiment's corpus, of the same kind as it was trained on.
+
+        Raises:
+          data.DataError: there is no such corpus or split.
+          InputError: its rate or its labels are others.
+        """
+        corpus = data.load(self.config["dataset"], data_dir, split)
+        _require_rate(corpus, self.sample_rate_hz)
+        for label, names in self.classes.items():
+            have = list(_classes(corpus, label))
+            if have != names:
+                raise InputError(
+                    f"The {corpus.name} corpus has the {label} classes {', '.join(have)}, and "
+                    f"the model was made for {', '.join(names)}: use the corpus it was "
+                    "trained on."
+                )
+        return corpus
+
+    def recordings(self, corpus: data.Corpus) -> Iterator[dict[str, Any]]:
+        """Whole recordings with the conditions that the model takes."""
+        return data.recordings(
+            corpus,
+            global_label=self.global_label,
+            local_features=self.local_features,
+            hop_samples=self.model.hop_samples,
+        )
+
+    def windows(
+        self, corpus: data.Corpus, *, shard_index: int = 0, shard_count: int = 1
+    ) -> data.WindowIterator:
+        """Training batches: this process's share of `batch_size` rows.
+
+        Raises:
+          InputError: the batch does not divide over the processes.
+        """
+        batch_size = self.config["batch_size"]
+        if batch_size % shard_count:
+            raise InputError(
+                f"The batch of {batch_size} does not divide over {shard_count} processes: "
+                "choose a batch_size that is a multiple of them."
+            )
+        return data.training_windows(
+            corpus,
+            segment_samples=self.config["segment_samples"],
+            context_samples=self.context_samples,
+            hop_samples=self.model.hop_samples,
+            batch_size=batch_size // shard_count,
+            seed=self.training.seed,
+            global_label=self.global_label,
+            local_features=self.local_features,
+            shard_index=shard_index,
+            shard_count=shard_count,
+            num_workers=self.config["num_workers"],
+        )
+
+    def check_continues(self, stored: Mapping[str, Any]) -> None:
+        """Refuses to resume a checkpoint of another model or other audio.
+
+        Raises:
+          InputError: with the first field that differs, and both values.
+        """
+        mine = self.to_dict()
+        for part in ("model", "audio"):
+            for field, value in stored[part].items():
+                here = _as_json(mine[part][field])
+                if here != value:
+                    raise InputError(
+                        f"The work directory holds a run with {part} {field}={value}, and the "
+                        f"config says {here}: continue it with its own config, or choose "
+                        "another --workdir."
+                    )
+
+
+def _require_rate(corpus: data.Corpus, sample_rate_hz: int) -> None:
+    if corpus.sample_rate_hz != sample_rate_hz:
+        raise InputError(
+            f"The {corpus.name} corpus has {corpus.sample_rate_hz} Hz, and the config is made "
+            f"for {sample_rate_hz} Hz: prepare the corpus at that rate, or train with "
+            f"--config.sample_rate_hz={corpus.sample_rate_hz}."
+        )
+
+
+def _classes(corpus: data.Corpus, label: str) -> tuple[str, ...]:
+    if label not in corpus.class_names:
+        raise InputError(
+            f"The {corpus.name} corpus has no label {label!r}: "
+            f"it has {', '.join(corpus.class_names) or 'none'}."
+        )
+    return corpus.class_names[label]
+
+
+def _as_json(value: Any) -> Any:
+    """Tuples as the lists that JSON makes of them."""
+    return list(value) if isinstance(value, tuple) else value

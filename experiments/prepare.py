@@ -1,0 +1,92 @@
+"""Builds a corpus: from recordings on disk, or from speech made on the spot.
+
+    python -m experiments.prepare --dataset=folder --source=DIR --data_dir=DIR
+    python -m experiments.prepare --dataset=fsdd --source=DIR --data_dir=DIR
+    python -m experiments.prepare --dataset=espeak --data_dir=DIR
+
+Nothing half-written stays behind, whatever stops it. Preparing again with the
+same flags does nothing; with others it is refused.
+"""
+
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import tensorflow_datasets as tfds
+from absl import flags
+
+import data
+from experiments import cli
+
+FLAGS = flags.FLAGS
+flags.adopt_module_key_flags(cli)  # so that --help lists --data_dir and --seed
+
+flags.DEFINE_enum("dataset", None, sorted(data.OPTIONS), "What to build.")
+flags.DEFINE_string("source", None, "Folder of recordings (folder, fsdd).")
+flags.DEFINE_integer(
+    "sample_rate_hz",
+    None,
+    "Rate to resample to where recordings have another (folder; their own by default), or to "
+    "synthesise at (espeak; 8000 by default).",
+    lower_bound=1,
+)
+flags.DEFINE_bool("mono", None, "Average several channels into one (folder).")
+flags.DEFINE_string(
+    "labels",
+    None,
+    "Classes of recordings (folder): none, folders (the sub-folder of --source that holds them), "
+    "or a CSV file with the columns path,label.",
+)
+flags.DEFINE_bool("skip_bad", None, "Drop unusable recordings, saying which and why (folder).")
+flags.DEFINE_list("voices", None, "eSpeak voices, such as en-us,en-us+f2 (espeak).")
+flags.DEFINE_integer("num_utterances", None, "Utterances to make (espeak).")
+flags.DEFINE_enum(
+    "text", None, ["digits", "sentences"], "What is said, drawn with --seed (espeak)."
+)
+flags.DEFINE_integer("words_per_minute", None, "Speed of the voices (espeak).")
+
+OPTION_FLAGS = sorted({option for options in data.OPTIONS.values() for option in options})
+
+
+def prepare(name: str, *, data_dir: os.PathLike[str] | str, **options: Any) -> str:
+    """Builds a corpus and describes it.
+
+    Args:
+      name: One of `data.OPTIONS`.
+      data_dir: Folder of corpora.
+      **options: As `data.OPTIONS[name]` lists them.
+
+    Returns:
+      Recordings, duration and rate of each split and the labels, a line each.
+
+    Raises:
+      data.DataError: the input cannot be used; nothing is left behind.
+    """
+    folder = data.build(name, data_dir=data_dir, **options)
+    lines = [f"{name} in {folder}"]
+    for split in tfds.builder_from_directory(folder).info.splits:
+        corpus = data.load(name, data_dir, split)
+        hours = corpus.lengths.sum() / corpus.sample_rate_hz / 3600
+        lines.append(
+            f"  {split}: {len(corpus)} recordings, {hours:.3f} h at {corpus.sample_rate_hz} Hz"
+        )
+    for label, classes in corpus.class_names.items():
+        shown = ", ".join(classes[:12]) + (", ..." if len(classes) > 12 else "")
+        lines.append(f"  {label}: {len(classes)} classes ({shown})")
+    return "\n".join(lines)
+
+
+def main(argv: Sequence[str]) -> None:
+    del argv
+    cli.require(dataset=FLAGS.dataset, data_dir=FLAGS.data_dir)
+    # As Ctrl-C does: an exception, on whose way out everything half-written is removed.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    given = {option: FLAGS[option].value for option in OPTION_FLAGS}
+    options = {option: value for option, value in given.items() if value is not None}
+    print(prepare(FLAGS.dataset, data_dir=FLAGS.data_dir, **options))
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -1,0 +1,257 @@
+"""Where training writes what it sees: TensorBoard, a history file, a progress bar.
+
+    workdir/tensorboard/   scalars, sound and pictures, for TensorBoard
+    workdir/history.jsonl  every row of scalars, for programs: one JSON object a line,
+                           {"step": 20, "time_s": 3.1, "train/bits_per_sample": 5.2}
+
+A resumed run leaves the history that an uninterrupted one would have left (but for the
+times): rows of steps that will be computed again are dropped.
+"""
+
+import contextlib
+import json
+import os
+import pathlib
+import sys
+import time
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any, Self, SupportsFloat, TextIO
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from numpy.typing import ArrayLike
+from tensorboardX import SummaryWriter
+from tqdm import tqdm
+
+HISTORY = "history.jsonl"
+TENSORBOARD = "tensorboard"
+LOG_LINE_EVERY_S = 10.0
+RATE_OVER_S = 2.0
+
+Row = dict[str, int | float]
+
+
+def history(workdir: str | os.PathLike[str]) -> list[Row]:
+    """Reads the rows of scalars of a work directory, in the order of writing.
+
+    Args:
+      workdir: the directory that a `Reporter` wrote to.
+
+    Returns:
+      One dictionary a row, with "step", "time_s" (seconds of training up to then) and
+      the scalars by name. Empty if there is no history. A last line that a kill cut
+      short is left out.
+
+    Raises:
+      ValueError: if any other line is not a row.
+    """
+    path = pathlib.Path(workdir) / HISTORY
+    try:
+        # Rows end in a newline; what follows the last one was cut short.
+        *lines, _ = path.read_bytes().split(b"\n")
+    except FileNotFoundError:
+        return []
+    rows = []
+    for number, line in enumerate(lines, start=1):
+        row = None
+        with contextlib.suppress(ValueError):
+            row = json.loads(line)
+        if not isinstance(row, dict) or not {"step", "time_s"} <= row.keys():
+            raise ValueError(f"{path}, line {number}, is no row of a history")
+        rows.append(row)
+    return rows
+
+
+class Reporter:
+    """Reports the progress of one run; close it, or use it in a `with` statement."""
+
+    def __init__(
+        self,
+        workdir: str | os.PathLike[str],
+        *,
+        num_steps: int,
+        samples_per_step: int = 0,
+        resume_step: int = 0,
+        active: bool = True,
+        stream: TextIO | None = None,
+    ) -> None:
+        """Opens the reports of a run that starts, or goes on, after `resume_step`.
+
+        Args:
+          workdir: directory to write to, made when missing.
+          num_steps: the step at which training ends, for the progress bar.
+          samples_per_step: samples of sound that one step trains on, over all devices;
+            0 leaves the rate out of the progress bar.
+          resume_step: the step of the checkpoint that the run goes on from, 0 for a
+            new run. Rows of later steps are dropped.
+          active: whether to report at all. Of several processes, one does.
+          stream: where the progress bar goes, standard error by default. What is no
+            terminal gets a line now and then instead of a bar.
+
+        Raises:
+          OSError: if the directory cannot be written.
+          ValueError: if workdir is the address of a bucket, or its history is broken.
+        """
+        self._active = active
+        if not active:
+            return
+        if "://" in os.fspath(workdir):
+            raise ValueError(
+                f"workdir {os.fspath(workdir)} is the address of a bucket, and reports "
+                "need a directory: mount the bucket and give the path"
+            )
+        path = pathlib.Path(workdir) / HISTORY
+        path.parent.mkdir(parents=True, exist_ok=True)
+        written = history(workdir)
+        # A new run computes step 0 again; a resumed one starts after resume_step.
+        kept = [row for row in written if 0 < resume_step >= row["step"]]
+        _replace(path, "".join(_line(row) for row in kept))
+        self._time_s_before = max((row["time_s"] for row in kept), default=0.0)
+        self._started_s = time.monotonic()
+        self._tensorboard = SummaryWriter(
+            os.fspath(path.parent / TENSORBOARD),
+            # TensorBoard hides events of an earlier file from this step on.
+            purge_step=(resume_step + 1 if resume_step else 0) if written else None,
+            flush_secs=20,
+            # Without it, two runs that start in the same second share a file.
+            filename_suffix=f".{time.time_ns()}",
+        )
+        self._rows = path.open("a", encoding="utf-8")
+        stream = sys.stderr if stream is None else stream
+        terminal = stream.isatty()
+        self._samples_per_step = samples_per_step
+        self._rate = ""
+        self._rate_since = (self._started_s, resume_step)
+        self._bar: tqdm[Any] = tqdm(
+            total=num_steps,
+            initial=resume_step,
+            unit="step",
+            file=stream if terminal else _Lines(stream),
+            mininterval=0.2 if terminal else LOG_LINE_EVERY_S,
+            dynamic_ncols=terminal,
+            ascii=None if terminal else " #",
+        )
+
+    def scalars(self, step: int, values: Mapping[str, SupportsFloat]) -> None:
+        """Writes one row of scalars.
+
+        Args:
+          step: how many training steps were made.
+          values: numbers by name, such as "train/bits_per_sample".
+
+        Raises:
+          ValueError: if a name is "step" or "time_s", which every row has anyway.
+        """
+        if taken := {"step", "time_s"} & values.keys():
+            raise ValueError(f"a scalar cannot be named {min(taken)!r}")
+        if not self._active:
+            return
+        time_s = self._time_s_before + time.monotonic() - self._started_s
+        row: Row = {"step": int(step), "time_s": round(time_s, 3)}
+        row |= {name: float(value) for name, value in values.items()}
+        self._rows.write(_line(row))
+        self._rows.flush()
+        for name in values:
+            self._tensorboard.add_scalar(name, row[name], step)
+
+    def audio(
+        self, step: int, name: str, samples: ArrayLike, sample_rate_hz: int
+    ) -> None:
+        """Writes a recording, shape `[T]`, as floats in [-1, 1] or as int16.
+
+        Floats outside that range are clipped, as a loudspeaker would.
+        """
+        samples = np.asarray(samples)
+        if samples.ndim != 1:
+            raise ValueError(
+                f'"{name}" must be a row of samples, and has shape {samples.shape}'
+            )
+        if not self._active:
+            return
+        if samples.dtype == np.int16:
+            samples = samples / np.float32(32768)
+        samples = np.clip(samples, -1, 1)
+        self._tensorboard.add_audio(name, samples, step, sample_rate_hz)
+
+    def figure(self, step: int, name: str, figure: Figure) -> None:
+        """Writes a picture of a matplotlib figure."""
+        if not self._active:
+            return
+        # tensorboardX's own add_figure would import pyplot.
+        canvas = FigureCanvasAgg(figure)
+        canvas.draw()
+        image_HxWx3 = np.asarray(canvas.buffer_rgba())[..., :3]  # noqa: N806
+        self._tensorboard.add_image(name, image_HxWx3, step, dataformats="HWC")
+
+    def progress(
+        self, step: int, values: Mapping[str, SupportsFloat] | None = None
+    ) -> None:
+        """Moves the progress bar.
+
+        Args:
+          step: how many training steps were made.
+          values: numbers to show beside it, for example {"bits/sample": 4.7}.
+        """
+        if not self._active:
+            return
+        shown = {name: f"{float(value):.3f}" for name, value in (values or {}).items()}
+        since_s, since_step = self._rate_since
+        elapsed_s = time.monotonic() - since_s
+        if elapsed_s >= RATE_OVER_S:
+            rate = (step - since_step) * self._samples_per_step / elapsed_s
+            self._rate = f"{rate:,.0f}"
+            self._rate_since = (since_s + elapsed_s, step)
+        if self._samples_per_step and self._rate:
+            shown["samples/s"] = self._rate
+        self._bar.set_postfix(shown, refresh=False)
+        self._bar.update(step - self._bar.n)
+
+    def close(self) -> None:
+        """Writes what is still to be written; further calls do nothing."""
+        if not self._active:
+            return
+        self._active = False
+        self._bar.close()
+        self._rows.close()
+        self._tensorboard.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+class _Lines:
+    """A text stream on which every state of a progress bar is a line of its own."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        text = text.strip("\r\n")
+        return self._stream.write(f"{text}\n") if text.strip() else 0
+
+    def flush(self) -> None:
+        self._stream.flush()
+
+
+def _line(row: Row) -> str:
+    return json.dumps(row) + "\n"
+
+
+def _replace(path: pathlib.Path, text: str) -> None:
+    """Puts `text` into a file, whole or not at all."""
+    partial = path.with_name(f".{path.name}.partial")
+    with partial.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(path)

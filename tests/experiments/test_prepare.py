@@ -1,0 +1,67 @@
+"""The program that builds corpora: what it prints, and how it ends on bad input."""
+
+import pathlib
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import soundfile
+
+import data
+from experiments import prepare
+
+ROOT = pathlib.Path(__file__).parents[2]
+
+
+@pytest.fixture
+def source(tmp_path: pathlib.Path) -> pathlib.Path:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for i in range(4):
+        samples = np.random.default_rng(i).integers(-999, 999, 8000).astype(np.int16)
+        soundfile.write(folder / f"{i}.wav", samples, 8000)
+    return folder
+
+
+def run(*flags: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "experiments.prepare", *flags]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+def test_the_summary(source: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    summary = prepare.prepare("folder", data_dir=tmp_path / "out", source=source).splitlines()
+    assert summary[0] == f"folder in {tmp_path / 'out' / 'folder' / '1.0.0'}"
+    assert any(line.startswith("  train: ") and line.endswith("at 8000 Hz") for line in summary)
+    counts = [int(line.split(": ")[1].split()[0]) for line in summary[1:]]
+    assert sum(counts) == 4
+
+
+def test_from_the_command_line(source: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    ended = run("--dataset=folder", f"--source={source}", f"--data_dir={tmp_path / 'out'}")
+    assert ended.returncode == 0, ended.stderr
+    assert "validation: 1 recordings" in ended.stdout
+    assert len(data.load("folder", tmp_path / "out", "validation")) == 1
+
+
+def test_bad_input_is_one_line_and_exit_code_one(
+    source: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+    cut = source / "3.wav"
+    cut.write_bytes(cut.read_bytes()[:5000])
+    ended = run("--dataset=folder", f"--source={source}", f"--data_dir={tmp_path / 'out'}")
+    assert ended.returncode == 1
+    assert ended.stderr.splitlines()[-1].startswith(f"error: {cut} is truncated")
+    assert "Traceback" not in ended.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_options_reach_the_builder(source: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    with pytest.raises(data.DataError, match="lies in no sub-folder"):
+        prepare.prepare("folder", data_dir=tmp_path / "out", source=source, labels="folders")
+    prepare.prepare("folder", data_dir=tmp_path / "out", source=source, sample_rate_hz=4000)
+    assert data.load("folder", tmp_path / "out", "train").sample_rate_hz == 4000
+
+
+def test_there_is_a_flag_for_every_option() -> None:
+    assert set(prepare.OPTION_FLAGS) <= set(prepare.FLAGS)

@@ -1,0 +1,179 @@
+"""The two layers of WaveNet: the causal convolution and the gated residual block.
+
+Each layer is one set of parameters with two ways to run it. Called, it maps a
+whole sequence at once; the sequence it is given starts with the past that the
+layer needs, so the result is shorter by `past`. `step` maps one sample, with
+the layer's past in a ring buffer.
+
+Time comes first in every shape here, `[T, B, R]`: the taps of a convolution are
+then whole blocks of memory, and side by side they are one matrix product. (On a
+CPU this trains nearly twice as fast as `lax.conv_general_dilated`.)
+"""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+Ring = jax.Array
+"""Shape `[N, B, C]`: a layer's newest N inputs; that of time t in slot t mod N."""
+
+
+def ring_write(ring: Ring, time: jax.Array, x: jax.Array) -> Ring:
+    """Puts x, shape `[B, C]`, at `time`. XLA does it in place, provided that the
+    slot is not read before: a ring has one slot more than the past it keeps."""
+    return jax.lax.dynamic_update_index_in_dim(ring, x, time % ring.shape[0], 0)
+
+
+def ring_read(ring: Ring, time: jax.Array) -> jax.Array:
+    """What was written at `time`, shape `[B, C]`."""
+    return jax.lax.dynamic_index_in_dim(ring, time % ring.shape[0], 0, False)
+
+
+def ring_to_history(ring: Ring, time: jax.Array) -> jax.Array:
+    """The ring's content before `time`, oldest first, shape `[N, B, C]`."""
+    return jnp.roll(ring, -(time % ring.shape[0]), axis=0)
+
+
+def history_to_ring(history: jax.Array, time: jax.Array) -> Ring:
+    """The inverse of `ring_to_history`."""
+    return jnp.roll(history, time % history.shape[0], axis=0)
+
+
+class InputConvolution(nn.Module):
+    """The causal convolution at the input (figure 2), from samples to channels.
+
+    A sample is a code, standing for its one-hot vector (whose product with the
+    kernel is a row of it, so no product is made), or a vector `[..., A]`, such
+    as the one number of scalar input.
+    """
+
+    inputs: int
+    channels: int
+    kernel_size: int
+    dtype: jnp.dtype
+
+    def setup(self):
+        init = nn.initializers.lecun_normal(in_axis=(0, 1))
+        shape = (self.kernel_size, self.inputs, self.channels)
+        if self.inputs > 1:  # one-hot: one input of each tap is on
+            init = nn.initializers.normal(self.kernel_size**-0.5)
+        self.kernel = self.param("kernel", init, shape)
+        self.bias = self.param("bias", nn.initializers.zeros, (self.channels,))
+
+    def _tap(self, tap: int, x: jax.Array) -> jax.Array:
+        kernel = self.kernel[tap].astype(self.dtype)
+        if jnp.issubdtype(x.dtype, jnp.integer):
+            return kernel[x]
+        return x.astype(self.dtype) @ kernel
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """`[T + kernel_size - 1, B, ...]` to `[T, B, R]`."""
+        length = x.shape[0] - self.kernel_size + 1
+        taps = [self._tap(k, x[k : k + length]) for k in range(self.kernel_size)]
+        return sum(taps) + self.bias.astype(self.dtype)[None, None]
+
+    def step(self, newest: jax.Array) -> jax.Array:
+        """The newest kernel_size samples, `[kernel_size, B, ...]`, to `[B, R]`."""
+        return self(newest)[0]
+
+
+class GatedBlock(nn.Module):
+    """A dilated causal convolution with gate and residual connection (figure 4).
+
+        z = W * x + conditions                                      [.., 2G]
+        a = tanh(z_filter) . sigmoid(z_gate)      (equations 2 and 3) [.., G]
+        x <- x + W_residual a                                        [.., R]
+
+    The skip connection leaves the block as `a`: the sum over layers of their
+    1x1 convolutions is one product, which the model makes. The last block has
+    no residual output, for nothing would read it.
+    """
+
+    dilation: int
+    kernel_size: int
+    residual_channels: int
+    gate_channels: int
+    is_last: bool
+    has_global: bool
+    has_local: bool
+    dtype: jnp.dtype
+
+    @property
+    def past(self) -> int:
+        """Samples before its own that the block's output depends on."""
+        return (self.kernel_size - 1) * self.dilation
+
+    def setup(self):
+        two_g = 2 * self.gate_channels
+        shape = (self.kernel_size, self.residual_channels, two_g)
+        init = nn.initializers.lecun_normal(in_axis=(0, 1))
+        self.kernel = self.param("kernel", init, shape)
+        self.bias = self.param("bias", nn.initializers.zeros, (two_g,))
+        if self.has_global:
+            self.global_projection = nn.Dense(two_g, use_bias=False, dtype=self.dtype)
+        if self.has_local:
+            self.local_projection = nn.Dense(two_g, use_bias=False, dtype=self.dtype)
+        if not self.is_last:
+            self.residual = nn.Dense(self.residual_channels, dtype=self.dtype)
+
+    def _outputs(
+        self, x: jax.Array, taps: jax.Array, condition: jax.Array
+    ) -> tuple[jax.Array, jax.Array]:
+        """From the taps side by side, `[..., kernel_size * R]`, and x, the last."""
+        kernel = self.kernel.astype(self.dtype).reshape(-1, 2 * self.gate_channels)
+        filter_, gate = jnp.split(taps @ kernel + condition, 2, axis=-1)
+        a = jnp.tanh(filter_) * nn.sigmoid(gate)
+        return x if self.is_last else x + self.residual(a), a
+
+    def project(self, global_: jax.Array | None, local: jax.Array | None) -> jax.Array:
+        """The conditions' share of z, biases included.
+
+        Args:
+          global_: shape `[B, C]`, or None.
+          local: shape `[F, B, C]`, or None.
+
+        Returns:
+          Shape `[F, B, 2G]`; F or B is 1 where nothing depends on it.
+        """
+        z = self.bias.astype(self.dtype)[None, None]
+        if global_ is not None:
+            z = z + self.global_projection(global_)[None]
+        if local is not None:
+            z = z + self.local_projection(local)
+        return z
+
+    def __call__(
+        self, x: jax.Array, condition: jax.Array
+    ) -> tuple[jax.Array, jax.Array]:
+        """The whole sequence.
+
+        Args:
+          x: shape `[past + T, B, R]`.
+          condition: shape `[T, B, 2G]`, dimensions of 1 broadcast.
+
+        Returns:
+          The residual output `[T, B, R]` and the gated activation `[T, B, G]`.
+        """
+        length = x.shape[0] - self.past
+        starts = range(0, self.past + 1, self.dilation)
+        taps = jnp.concatenate([x[i : i + length] for i in starts], axis=-1)
+        return self._outputs(x[self.past :], taps, condition)
+
+    def step(
+        self, x: jax.Array, ring: Ring, time: jax.Array, condition: jax.Array
+    ) -> tuple[jax.Array, jax.Array, Ring]:
+        """One sample.
+
+        Args:
+          x: shape `[B, R]`.
+          ring: shape `[past + 1, B, R]`, the inputs of earlier steps.
+          time: scalar, the sample's index.
+          condition: shape `[B, 2G]`.
+
+        Returns:
+          The residual output `[B, R]`, the gated activation `[B, G]`, the ring.
+        """
+        ring = ring_write(ring, time, x)
+        lags = range(self.past, 0, -self.dilation)
+        taps = jnp.concatenate([ring_read(ring, time - lag) for lag in lags] + [x], -1)
+        return *self._outputs(x, taps, condition), ring

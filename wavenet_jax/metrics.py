@@ -1,0 +1,26 @@
+"""How good is it: bits per sample, the score that outputs and models share."""
+
+import functools
+from collections.abc import Iterable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from wavenet_jax import distributions, mulaw
+from wavenet_jax.wavenet import WaveNet, WaveNetConfig
+
+
+def unigram_entropy_bits(counts: np.ndarray) -> float:
+    """Entropy of the codes' own frequencies, the score of a model without memory.
+
+    Args:
+      counts: how often each code occurs, shape `[K]`.
+    """
+    p = counts[counts > 0] / counts.sum()
+    return float(-np.sum(p * np.log2(p)))
+
+
+def code_counts(samples: np.ndarray, num_classes: int = 256) -> np.ndarray:
+    """How often each code occurs in int16 samples; shape `[K]`."""
+    return np.bincount(np.asarray(mulaw.encode(samples, num_classes)), minlength=num_classes)

@@ -1,0 +1,153 @@
+"""Scoring whole recordings: every sample once, history carried across chunks."""
+
+import dataclasses
+import functools
+from collections.abc import Iterable, Iterator, Mapping
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from wavenet_jax import distributions, mulaw, parallel
+from wavenet_jax.errors import InputError
+from wavenet_jax.parallel import ROWS, WHOLE
+from wavenet_jax.wavenet import WaveNet, WaveNetConfig
+
+_SORTED_AT_A_TIME = 8
+"""Batches gathered and sorted by length, so that a batch ends nearly together."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Score:
+    """What one recording scored.
+
+    Attributes:
+      recording: its name.
+      bits: -log2 p of all its samples together.
+      num_samples: how many they are.
+    """
+
+    recording: str
+    bits: float
+    num_samples: int
+
+
+def bits_per_sample(scores: Iterable[Score]) -> float:
+    """Mean over all samples of all recordings: a long recording counts for more."""
+    scores = list(scores)
+    return sum(s.bits for s in scores) / sum(s.num_samples for s in scores)
+
+
+def score(
+    config: WaveNetConfig,
+    params,
+    recordings: Iterable[Mapping],
+    *,
+    batch_size: int = 8,
+    chunk_samples: int = 2000,
+    devices: list[jax.Device] | None = None,
+) -> Iterator[Score]:
+    """Scores recordings of any length in bounded memory.
+
+    Args:
+      config: the model's.
+      params: the model's variables.
+      recordings: mappings with `samples` (int16 `[N]`), `recording` (its name)
+        and, where the model takes them, `global` (a label or `[D]`) and `local`
+        (`[F]` labels or `[F, D]`).
+      batch_size: recordings scored side by side.
+      chunk_samples: samples of each at a time, made a whole number of frames.
+      devices: over which the batch is spread; all of this process by default.
+
+    Yields:
+      A score for each recording, in no particular order.
+
+    Raises:
+      InputError: a recording without samples, or conditions that do not fit.
+    """
+    devices = devices or jax.local_devices()
+    batch_size = len(parallel.padded_rows(batch_size, len(devices)))
+    chunk = -(-chunk_samples // config.hop_samples) * config.hop_samples
+    begin, advance = _programs(config, tuple(devices), batch_size)
+    for gathered in _batched(recordings, _SORTED_AT_A_TIME * batch_size):
+        gathered.sort(key=lambda r: len(r["samples"]))
+        for batch in _batched(gathered, batch_size):
+            yield from _score_batch(
+                config, params, batch, batch_size, chunk, begin, advance
+            )
+
+
+def _score_batch(config, params, batch, batch_size, chunk, begin, advance):
+    # A short batch is filled up with copies, whose scores nobody reads.
+    rows = batch + [batch[-1]] * (batch_size - len(batch))
+    lengths = np.array([len(r["samples"]) for r in rows])
+    if not lengths.min():
+        name = rows[int(lengths.argmin())]["recording"]
+        raise InputError(f"Recording {name} has 0 samples: there is nothing to score.")
+    globals_ = None
+    if config.global_condition is not None:
+        globals_ = np.stack([r["global"] for r in rows])
+    hop = config.hop_samples
+    bits = np.zeros(len(rows))
+    state = begin(params, globals_)
+    for start in range(0, int(lengths.max()), chunk):
+        samples = np.stack([_slice(r["samples"], start, chunk) for r in rows])
+        local = None
+        if config.local_condition is not None:
+            local = np.stack([_slice(r["local"], start // hop, chunk // hop) for r in rows])
+        chunk_bits, state = advance(params, state, samples, globals_, local)
+        exists = start + np.arange(chunk) < lengths[:, None]
+        bits += np.sum(np.asarray(chunk_bits), axis=1, where=exists, dtype=np.float64)
+    for row, row_bits in zip(batch, bits, strict=False):
+        yield Score(row["recording"], float(row_bits), len(row["samples"]))
+
+
+def _slice(series: np.ndarray, start: int, length: int) -> np.ndarray:
+    """series[start : start + length], with zeros for what lies past its end."""
+    part = series[start : start + length]
+    pad = [(0, length - len(part))] + [(0, 0)] * (series.ndim - 1)
+    return np.pad(part, pad)
+
+
+def _batched(items: Iterable, size: int) -> Iterator[list]:
+    batch = []
+    for item in items:
+        batch.append(item)
+        if len(batch) == size:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+@functools.lru_cache(maxsize=8)
+def _programs(config: WaveNetConfig, devices: tuple[jax.Device, ...], batch_size: int):
+    """(begin, advance): the state before a batch, and a chunk's bits and state."""
+    model = WaveNet(config)
+    spec = parallel.state_spec(config)
+
+    def begin(params, globals_):
+        rows = batch_size // len(devices)
+        return model.apply(params, rows, global_condition=globals_, method="initial_state")
+
+    def advance(params, state, samples, globals_, local):
+        codes = mulaw.encode(samples, config.num_classes)
+        logits, state = model.apply(
+            params,
+            state,
+            codes,
+            global_condition=globals_,
+            local_condition=local,
+            method="prefill",
+        )
+        return -distributions.categorical_log_prob_bits(logits, codes), state
+
+    return (
+        jax.jit(parallel.over_rows(begin, devices, (WHOLE, ROWS), spec)),
+        jax.jit(
+            parallel.over_rows(
+                advance, devices, (WHOLE, spec, ROWS, ROWS, ROWS), (ROWS, spec)
+            ),
+            donate_argnums=1,
+        ),
+    )

@@ -1,0 +1,302 @@
+"""Training: the state, the step of one replica, its pmap, and the loop."""
+
+import dataclasses
+import functools
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import flax.struct
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from wavenet_jax import distributions, mulaw
+from wavenet_jax.errors import InputError
+from wavenet_jax.wavenet import WaveNet, WaveNetConfig
+
+AXIS = "batch"
+"""The name of the devices' axis in the pmapped step."""
+
+Batch = Mapping[str, Any]
+"""What a step trains on: `samples` int16 `[B, C + S]`, of which the first C are
+context; `mask` bool `[B, S]`, true where a sample is scored; and where the model
+takes conditions, `global` and `local`, of context and segment both."""
+
+
+class NonFiniteLossError(ArithmeticError):
+    """The loss is no number any more; the message names the step."""
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainingConfig:
+    """How parameters are found.
+
+    Attributes:
+      num_steps: length of the run, and of the learning rate's schedule.
+      learning_rate: Adam's at its peak.
+      warmup_steps: over which it rises from 0.
+      end_learning_rate: at the last step, reached along a cosine.
+      clip_norm: longest gradient allowed; a longer one is scaled down to it.
+      beta2: Adam's decay of the squared gradients.
+      ema_decay: of the moving average of the parameters, which samples best.
+      seed: of the first parameters and the order of the data.
+    """
+
+    num_steps: int
+    learning_rate: float = 1e-3
+    warmup_steps: int = 100
+    end_learning_rate: float = 0.0
+    clip_norm: float = 1.0
+    beta2: float = 0.999
+    ema_decay: float = 0.999
+    seed: int = 0
+
+    def __post_init__(self):
+        for name, least in (("num_steps", 1), ("warmup_steps", 0), ("seed", 0)):
+            if getattr(self, name) < least:
+                raise InputError(
+                    f"The training's {name} is {getattr(self, name)}: "
+                    f"give at least {least}."
+                )
+        for name in ("learning_rate", "clip_norm"):
+            if not getattr(self, name) > 0:
+                raise InputError(
+                    f"The training's {name} is {getattr(self, name)}: "
+                    "give a number above 0."
+                )
+        for name in ("beta2", "ema_decay"):
+            if not 0 <= getattr(self, name) < 1:
+                raise InputError(
+                    f"The training's {name} is {getattr(self, name)}: "
+                    "give a number from 0 up to, not including, 1."
+                )
+
+
+@flax.struct.dataclass
+class TrainState:
+    """All that changes in training, and all that resuming it needs of the model.
+
+    Attributes:
+      step: int32 scalar, updates made.
+      params: the model's variables.
+      ema_params: their moving average, used for scoring and sampling.
+      opt_state: the optimiser's.
+      key: data of the PRNG key for what is drawn at random on the way.
+    """
+
+    step: jax.Array
+    params: Any
+    ema_params: Any
+    opt_state: Any
+    key: jax.Array
+
+
+def learning_rate_schedule(config: TrainingConfig) -> optax.Schedule:
+    """Linear warm-up, then half a cosine down to the end."""
+    warmup_steps = min(config.warmup_steps, config.num_steps - 1)
+    return optax.warmup_cosine_decay_schedule(
+        init_value=0.0 if warmup_steps else config.learning_rate,
+        peak_value=config.learning_rate,
+        warmup_steps=warmup_steps,
+        decay_steps=config.num_steps,
+        end_value=config.end_learning_rate,
+    )
+
+
+def make_optimizer(config: TrainingConfig) -> optax.GradientTransformation:
+    """Adam on gradients of bounded length."""
+    return optax.chain(
+        optax.clip_by_global_norm(config.clip_norm),
+        optax.adam(learning_rate_schedule(config), b2=config.beta2),
+    )
+
+
+def init_state(model_config: WaveNetConfig, config: TrainingConfig) -> TrainState:
+    """The state before the first step; a function of the seed alone."""
+    init_key, key = jax.random.split(jax.random.key(config.seed))
+    conditions = {}
+    for name in ("global", "local"):
+        condition = getattr(model_config, f"{name}_condition")
+        if condition is not None:
+            shape = (1,) if name == "global" else (1, 1)
+            is_labels = condition.kind == "labels"
+            conditions[f"{name}_condition"] = jnp.zeros(
+                shape if is_labels else (*shape, condition.size),
+                jnp.int32 if is_labels else jnp.float32,
+            )
+    init = jax.jit(WaveNet(model_config).init)
+    params = init(init_key, jnp.zeros((1, 1), jnp.int32), **conditions)
+    return TrainState(
+        step=jnp.int32(0),
+        params=params,
+        ema_params=jax.tree.map(jnp.copy, params),
+        opt_state=make_optimizer(config).init(params),
+        key=jax.random.key_data(key),
+    )
+
+
+def loss_bits(
+    model_config: WaveNetConfig, params, batch: Batch
+) -> tuple[jax.Array, jax.Array]:
+    """Negative log-likelihood in bits, over the scored positions (equation 1).
+
+    Args:
+      model_config: the model's.
+      params: its variables.
+      batch: of one replica.
+
+    Returns:
+      The sum over scored samples and their number, float32 scalars.
+    """
+    codes = mulaw.encode(batch["samples"], model_config.num_classes)
+    mask = batch["mask"]
+    context = codes.shape[1] - mask.shape[1]
+    logits = WaveNet(model_config).apply(
+        params,
+        codes,
+        global_condition=batch.get("global"),
+        local_condition=batch.get("local"),
+        context=context,
+    )
+    bits = -distributions.categorical_log_prob_bits(logits, codes[:, context:])
+    return jnp.sum(bits, where=mask), jnp.sum(mask, dtype=jnp.float32)
+
+
+def train_step(
+    model_config: WaveNetConfig,
+    config: TrainingConfig,
+    state: TrainState,
+    batch: Batch,
+    axis: str | None = AXIS,
+) -> tuple[TrainState, dict[str, jax.Array]]:
+    """One update, as one replica of `axis` makes it.
+
+    Replicas may have unequally many scored samples; every sample weighs the
+    same, whichever replica it is on. With `axis` None there is one replica.
+
+    Returns:
+      The next state, and metrics of this one: `bits_per_sample` (the loss),
+      `gradient_norm` (before clipping) and `learning_rate`.
+    """
+    pmean = functools.partial(jax.lax.pmean, axis_name=axis) if axis else lambda x: x
+
+    def loss(params):
+        bits, count = loss_bits(model_config, params, batch)
+        return bits / jnp.maximum(pmean(count), 1)
+
+    value, gradients = jax.value_and_grad(loss)(state.params)
+    value, gradients = pmean((value, gradients))
+    updates, opt_state = make_optimizer(config).update(
+        gradients, state.opt_state, state.params
+    )
+    params = optax.apply_updates(state.params, updates)
+    # The average forgets the first parameters quickly, then grows its memory.
+    decay = jnp.minimum(config.ema_decay, (1 + state.step) / (10 + state.step))
+    ema_params = jax.tree.map(
+        lambda mean, new: decay * mean + (1 - decay) * new, state.ema_params, params
+    )
+    metrics = {
+        "bits_per_sample": value,
+        "gradient_norm": optax.global_norm(gradients),
+        "learning_rate": learning_rate_schedule(config)(state.step),
+    }
+    state = state.replace(
+        step=state.step + 1, params=params, ema_params=ema_params, opt_state=opt_state
+    )
+    return state, metrics
+
+
+def make_parallel_step(model_config: WaveNetConfig, config: TrainingConfig):
+    """The step over all devices: `(state, batch [devices, B, ..])` to the same.
+
+    The state is given and returned whole, one for all devices, and donated.
+    """
+    step = functools.partial(train_step, model_config, config)
+    return jax.pmap(
+        step, axis_name=AXIS, in_axes=(None, 0), out_axes=None, donate_argnums=0
+    )
+
+
+def split_over_devices(batch: Batch, num_devices: int) -> Batch:
+    """`[B, ...]` arrays to `[devices, B / devices, ...]`.
+
+    Raises:
+      InputError: B is not a multiple of the number of devices.
+    """
+
+    def split(x: np.ndarray) -> np.ndarray:
+        if x.shape[0] % num_devices:
+            raise InputError(
+                f"The batch of {x.shape[0]} rows does not divide over {num_devices} "
+                "devices: choose a batch size that is a multiple of them."
+            )
+        return x.reshape(num_devices, -1, *x.shape[1:])
+
+    return {name: split(np.asarray(x)) for name, x in batch.items()}
+
+
+def fit(
+    model_config: WaveNetConfig,
+    config: TrainingConfig,
+    state: TrainState,
+    batches: Iterator[Batch],
+    *,
+    on_metrics: Callable[[int, dict[str, float]], None],
+    checkpoint_every: int,
+    on_checkpoint: Callable[[TrainState], None],
+    should_stop: Callable[[int], bool] = lambda step: False,
+) -> TrainState:
+    """Trains to `config.num_steps`, or until asked to stop.
+
+    The metrics of a step are read after the next one was dispatched, so that
+    reading them never leaves the devices idle.
+
+    Args:
+      model_config: the model's.
+      config: the training's.
+      state: where to begin; it is given up to the loop (donated).
+      batches: this process's share of each batch, from step `state.step` on.
+      on_metrics: told each step's number (from 1) and metrics.
+      checkpoint_every: steps between calls of `on_checkpoint`.
+      on_checkpoint: given the state, every so often and at the end. All
+        metrics up to its step were reported, and `batches` stand after it.
+      should_stop: asked after each step, given its number.
+
+    Returns:
+      The last state.
+
+    Raises:
+      NonFiniteLossError: before anything of the step is kept.
+      InputError: the batch does not divide over the devices.
+    """
+    parallel_step = make_parallel_step(model_config, config)
+    num_devices = jax.local_device_count()
+    pending: list[tuple[int, dict[str, jax.Array]]] = []
+
+    def report_pending():
+        while pending:
+            step, metrics = pending.pop(0)
+            values = {name: float(value) for name, value in metrics.items()}
+            for name in ("bits_per_sample", "gradient_norm"):
+                if not np.isfinite(values[name]):
+                    raise NonFiniteLossError(
+                        f"At step {step} the {name.replace('_', ' ')} is "
+                        f"{values[name]}: resume from the last checkpoint with a "
+                        f"lower learning rate than {config.learning_rate:g}, or "
+                        "look for damaged recordings."
+                    )
+            on_metrics(step, values)
+
+    for step in range(int(state.step) + 1, config.num_steps + 1):
+        batch = split_over_devices(next(batches), num_devices)
+        state, metrics = parallel_step(state, batch)
+        report_pending()
+        pending.append((step, metrics))
+        stopping = should_stop(step)
+        if stopping or step % checkpoint_every == 0 or step == config.num_steps:
+            report_pending()
+            on_checkpoint(state)
+        if stopping:
+            break
+    return state
