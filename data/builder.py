@@ -70,7 +70,7 @@ class RecordingBuilder(tfds.core.GeneratorBasedBuilder):
         raise NotImplementedError("recordings come from _split_generators")
 
     def _download_and_prepare(self, dl_manager: Any, download_config: Any) -> None:
-        """Streams to disk: TFDS's own writer gathers a split first, and needs TensorFlow at 1 GB."""
+        """Streams to disk: TFDS's own writer gathers a split, and past 1 GB needs TensorFlow."""
         del download_config
         index, splits = {}, []
         for split, recordings in self._split_generators(dl_manager).items():

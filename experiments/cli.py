@@ -1,5 +1,6 @@
 """What the programs share: flags of one meaning, and how each of them ends."""
 
+import json
 import os
 import pathlib
 import sys
@@ -71,3 +72,26 @@ def require_writable(folder: str | os.PathLike[str]) -> pathlib.Path:
             f"Nothing can be written to {folder} ({error.strerror}): choose another folder."
         ) from error
     return folder
+
+
+def write_json(figures: object) -> None:
+    """Writes figures to the file of --json, if it was given, whole or not at all."""
+    if JSON.value is None:
+        return
+    path = pathlib.Path(JSON.value)
+    require_writable(path.parent)
+    part = path.with_name(path.name + ".part")
+    part.write_text(json.dumps(figures, indent=2) + "\n")
+    part.replace(path)
+
+
+def positive_integers(name: str, values: Sequence[str | int]) -> list[int]:
+    """The values of a flag as whole numbers.
+
+    Raises:
+      InputError: one is not a whole number of at least 1.
+    """
+    if not values or not all(str(value).isdecimal() and int(value) > 0 for value in values):
+        given = ",".join(map(str, values))
+        raise InputError(f"--{name} is {given!r}: give whole numbers of at least 1.")
+    return [int(value) for value in values]

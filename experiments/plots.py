@@ -61,10 +61,7 @@ def spectrograms(
         raise ValueError("there are no recordings to draw")
     recordings = [(title, _as_float(title, samples)) for title, samples in pairs]
     hop_samples = max(1, round(HOP_S * sample_rate_hz))
-    powers = [
-        _power_spectrogram(samples, sample_rate_hz, hop_samples)
-        for _, samples in recordings
-    ]
+    powers = [_power_spectrogram(samples, sample_rate_hz, hop_samples) for _, samples in recordings]
     loudest = max(power.max() for power in powers) or 1.0
     longest_s = max(len(samples) for _, samples in recordings) / sample_rate_hz
     peak = max(np.abs(samples).max() for _, samples in recordings) or 1.0
@@ -199,9 +196,7 @@ def save(figure: Figure, path: str | os.PathLike[str], *, dpi: int = 150) -> Non
     """
     path = pathlib.Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(
-        dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix
-    )
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix)
     os.close(handle)
     try:
         figure.savefig(name, dpi=dpi)
@@ -216,17 +211,13 @@ def _as_float(title: str, samples: ArrayLike) -> np.ndarray:
     """Samples `[T]` as float32 in [-1, 1]."""
     samples = np.asarray(samples)
     if samples.ndim != 1 or not samples.size:
-        raise ValueError(
-            f'"{title}" must be a row of samples, and has shape {samples.shape}'
-        )
+        raise ValueError(f'"{title}" must be a row of samples, and has shape {samples.shape}')
     if samples.dtype == np.int16:
         return samples.astype(np.float32) / 32768
     return samples.astype(np.float32)
 
 
-def _power_spectrogram(
-    samples: np.ndarray, sample_rate_hz: int, hop_samples: int
-) -> np.ndarray:
+def _power_spectrogram(samples: np.ndarray, sample_rate_hz: int, hop_samples: int) -> np.ndarray:
     """Power of samples `[T]`, shape `[1 + n_fft / 2, 1 + T // hop_samples]`."""
     window_samples = max(2, round(WINDOW_S * sample_rate_hz))
     n_fft = 2 ** math.ceil(math.log2(2 * window_samples))

@@ -25,6 +25,8 @@ from numpy.typing import ArrayLike
 from tensorboardX import SummaryWriter
 from tqdm import tqdm
 
+from wavenet_jax.errors import InputError
+
 HISTORY = "history.jsonl"
 TENSORBOARD = "tensorboard"
 LOG_LINE_EVERY_S = 10.0
@@ -45,7 +47,7 @@ def history(workdir: str | os.PathLike[str]) -> list[Row]:
       short is left out.
 
     Raises:
-      ValueError: if any other line is not a row.
+      InputError: if any other line is not a row.
     """
     path = pathlib.Path(workdir) / HISTORY
     try:
@@ -59,7 +61,7 @@ def history(workdir: str | os.PathLike[str]) -> list[Row]:
         with contextlib.suppress(ValueError):
             row = json.loads(line)
         if not isinstance(row, dict) or not {"step", "time_s"} <= row.keys():
-            raise ValueError(f"{path}, line {number}, is no row of a history")
+            raise InputError(f"{path}, line {number}, is no row of a history")
         rows.append(row)
     return rows
 
@@ -92,13 +94,13 @@ class Reporter:
 
         Raises:
           OSError: if the directory cannot be written.
-          ValueError: if workdir is the address of a bucket, or its history is broken.
+          InputError: if workdir is the address of a bucket, or its history is broken.
         """
         self._active = active
         if not active:
             return
         if "://" in os.fspath(workdir):
-            raise ValueError(
+            raise InputError(
                 f"workdir {os.fspath(workdir)} is the address of a bucket, and reports "
                 "need a directory: mount the bucket and give the path"
             )
@@ -156,18 +158,14 @@ class Reporter:
         for name in values:
             self._tensorboard.add_scalar(name, row[name], step)
 
-    def audio(
-        self, step: int, name: str, samples: ArrayLike, sample_rate_hz: int
-    ) -> None:
+    def audio(self, step: int, name: str, samples: ArrayLike, sample_rate_hz: int) -> None:
         """Writes a recording, shape `[T]`, as floats in [-1, 1] or as int16.
 
         Floats outside that range are clipped, as a loudspeaker would.
         """
         samples = np.asarray(samples)
         if samples.ndim != 1:
-            raise ValueError(
-                f'"{name}" must be a row of samples, and has shape {samples.shape}'
-            )
+            raise ValueError(f'"{name}" must be a row of samples, and has shape {samples.shape}')
         if not self._active:
             return
         if samples.dtype == np.int16:
@@ -182,12 +180,10 @@ class Reporter:
         # tensorboardX's own add_figure would import pyplot.
         canvas = FigureCanvasAgg(figure)
         canvas.draw()
-        image_HxWx3 = np.asarray(canvas.buffer_rgba())[..., :3]  # noqa: N806
+        image_HxWx3 = np.asarray(canvas.buffer_rgba())[..., :3]
         self._tensorboard.add_image(name, image_HxWx3, step, dataformats="HWC")
 
-    def progress(
-        self, step: int, values: Mapping[str, SupportsFloat] | None = None
-    ) -> None:
+    def progress(self, step: int, values: Mapping[str, SupportsFloat] | None = None) -> None:
         """Moves the progress bar.
 
         Args:

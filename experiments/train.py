@@ -12,6 +12,7 @@ import os
 import signal
 import sys
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import jax
 import ml_collections
@@ -65,9 +66,7 @@ def train(
     cli.require_writable(workdir)
     with contextlib.ExitStack() as stack:
         stack.callback(batches.close)
-        saved = stack.enter_context(
-            checkpoints.Checkpoints(workdir, keep=config.keep_checkpoints)
-        )
+        saved = stack.enter_context(checkpoints.Checkpoints(workdir, keep=config.keep_checkpoints))
         if saved.latest_step is None:
             state = training.init_state(experiment.model, experiment.training)
         else:
@@ -149,7 +148,7 @@ def _preview(
     real = next(_first(experiment, corpus, 1))
     rate = experiment.sample_rate_hz
     length = min(len(real["samples"]), int(experiment.config["preview_s"] * rate))
-    conditions = {}
+    conditions: dict[str, Any] = {}
     if "global" in real:
         conditions["global_condition"] = real["global"][None]
     if "local" in real:
@@ -201,12 +200,10 @@ def _stop_on_signals():
 
 def main(argv: Sequence[str]) -> None:
     del argv
-    cli.require(
-        config=_CONFIG.value, workdir=cli.WORKDIR.value, data_dir=cli.DATA_DIR.value
-    )
+    cli.require(config=_CONFIG.value, workdir=FLAGS.workdir, data_dir=FLAGS.data_dir)
     if _MULTIHOST.value:
         jax.distributed.initialize()
-    train(_CONFIG.value, workdir=cli.WORKDIR.value, data_dir=cli.DATA_DIR.value)
+    train(_CONFIG.value, workdir=FLAGS.workdir, data_dir=FLAGS.data_dir)
 
 
 if __name__ == "__main__":

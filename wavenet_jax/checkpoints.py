@@ -7,6 +7,7 @@ is complete, so that a kill at any moment leaves the one before it whole.
 
 import dataclasses
 import json
+import os
 import pathlib
 from collections.abc import Mapping
 from typing import Any
@@ -49,13 +50,14 @@ class Checkpoint:
 class Checkpoints:
     """The checkpoints of one work directory, `workdir/checkpoints/STEP/`.
 
-    The newest `keep` are kept, and the one with the best held-out score.
+    The newest `keep` are kept, and the one with the best held-out score. Opened
+    `read_only`, nothing is made, removed or kept.
     """
 
-    def __init__(self, workdir: str | pathlib.Path, *, keep: int = 3):
+    def __init__(self, workdir: str | os.PathLike[str], *, keep: int = 3, read_only: bool = False):
         self.directory = pathlib.Path(workdir).absolute() / "checkpoints"
         if keep < 1:
-            raise InputError(f"The number of checkpoints to keep is {keep}: give 1.")
+            raise InputError(f"The number of checkpoints to keep is {keep}: give at least 1.")
         best = BestN(
             get_metric_fn=lambda metrics: metrics[SCORE],
             reverse=True,  # the last in order is kept: the fewest bits
@@ -66,6 +68,8 @@ class Checkpoints:
             preservation_policy=AnyPreservationPolicy([LatestN(keep), best]),
             best_fn=best.get_metric_fn,  # without it orbax writes no metrics
             best_mode="min",
+            read_only=read_only,
+            create=not read_only,
         )
         self._manager = ocp.CheckpointManager(self.directory, options=options)
 
@@ -103,9 +107,7 @@ class Checkpoints:
             "config": ocp.args.JsonSave(dict(config)),
         }
         metrics = None if score is None else {SCORE: score}
-        self._writing(
-            self._manager.save, step, args=ocp.args.Composite(**items), metrics=metrics
-        )
+        self._writing(self._manager.save, step, args=ocp.args.Composite(**items), metrics=metrics)
 
     def wait(self) -> None:
         """Returns when all that was saved is on disk."""
@@ -152,16 +154,12 @@ class Checkpoints:
         try:
             described = self._manager.restore(
                 step,
-                args=ocp.args.Composite(
-                    config=ocp.args.JsonRestore(), data=ocp.args.JsonRestore()
-                ),
+                args=ocp.args.Composite(config=ocp.args.JsonRestore(), data=ocp.args.JsonRestore()),
             )
             config = described["config"]
             model_config = config_from_dict(config["model"])
             like = jax.eval_shape(
-                lambda: training.init_state(
-                    model_config, TrainingConfig(**config["training"])
-                )
+                lambda: training.init_state(model_config, TrainingConfig(**config["training"]))
             )
             like = dataclasses.asdict(like)
             restored = self._manager.restore(

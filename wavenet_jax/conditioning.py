@@ -43,9 +43,7 @@ class ConditionConfig:
 
     def __post_init__(self):
         if self.kind not in ("labels", "vectors"):
-            raise InputError(
-                f"A condition's kind is {self.kind!r}: use 'labels' or 'vectors'."
-            )
+            raise InputError(f"A condition's kind is {self.kind!r}: use 'labels' or 'vectors'.")
         for name in ("size", "channels", "hop_samples"):
             if getattr(self, name) < 1:
                 raise InputError(

@@ -53,7 +53,7 @@ class InputConvolution(nn.Module):
     dtype: jnp.dtype
 
     def setup(self):
-        init = nn.initializers.lecun_normal(in_axis=(0, 1))
+        init = nn.initializers.lecun_uniform(in_axis=(0, 1))
         shape = (self.kernel_size, self.inputs, self.channels)
         if self.inputs > 1:  # one-hot: one input of each tap is on
             init = nn.initializers.normal(self.kernel_size**-0.5)
@@ -106,7 +106,7 @@ class GatedBlock(nn.Module):
     def setup(self):
         two_g = 2 * self.gate_channels
         shape = (self.kernel_size, self.residual_channels, two_g)
-        init = nn.initializers.lecun_normal(in_axis=(0, 1))
+        init = nn.initializers.lecun_uniform(in_axis=(0, 1))
         self.kernel = self.param("kernel", init, shape)
         self.bias = self.param("bias", nn.initializers.zeros, (two_g,))
         if self.has_global:
@@ -142,9 +142,7 @@ class GatedBlock(nn.Module):
             z = z + self.local_projection(local)
         return z
 
-    def __call__(
-        self, x: jax.Array, condition: jax.Array
-    ) -> tuple[jax.Array, jax.Array]:
+    def __call__(self, x: jax.Array, condition: jax.Array) -> tuple[jax.Array, jax.Array]:
         """The whole sequence.
 
         Args:

@@ -1,14 +1,8 @@
 """How good is it: bits per sample, the score that outputs and models share."""
 
-import functools
-from collections.abc import Iterable
-
-import jax
-import jax.numpy as jnp
 import numpy as np
 
-from wavenet_jax import distributions, mulaw
-from wavenet_jax.wavenet import WaveNet, WaveNetConfig
+from wavenet_jax import mulaw
 
 
 def unigram_entropy_bits(counts: np.ndarray) -> float:

@@ -37,7 +37,7 @@ def expand(y, num_classes: int = 256):
     return xp.sign(y) * xp.expm1(xp.abs(y) * np.log1p(mu)) / mu
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _codes_of_int16(num_classes: int) -> np.ndarray:
     """Shape `[65536]`, uint8 or uint16: the code of each 16-bit sample.
 
@@ -51,7 +51,7 @@ def _codes_of_int16(num_classes: int) -> np.ndarray:
     return codes.astype(np.uint8 if num_classes <= 256 else np.uint16)
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _int16_of_codes(num_classes: int) -> np.ndarray:
     """Shape `[num_classes]`, int16."""
     y = 2 * np.arange(num_classes, dtype=np.float64) / (num_classes - 1) - 1
@@ -94,5 +94,8 @@ def decode(codes, num_classes: int = 256) -> jax.Array:
 
 
 def decode_int16(codes, num_classes: int = 256) -> jax.Array:
-    """Codes, integers of any shape, to int16 PCM; `encode` takes it back exactly."""
+    """Codes, integers of any shape, to int16 PCM.
+
+    `encode` takes it back exactly, up to 512 classes (more are finer than 16 bits).
+    """
     return jnp.asarray(_int16_of_codes(num_classes))[jnp.asarray(codes)]

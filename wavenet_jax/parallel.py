@@ -4,6 +4,8 @@ Rows know nothing of one another, so that no device waits for another. (Training
 whose devices share their gradients, has its `pmap` in `training`.)
 """
 
+from typing import Any
+
 import jax
 import numpy as np
 from jax.sharding import Mesh, PartitionSpec
@@ -17,10 +19,11 @@ ROWS = PartitionSpec("rows")
 """The specification of what is divided along its first dimension."""
 
 
-def state_spec(config: WaveNetConfig) -> State:
+def state_spec(config: WaveNetConfig) -> Any:
     """The specification of a `State`: rings have their rows second."""
-    rings = (PartitionSpec(None, "rows"),) * len(config.dilations)
-    return State(time=WHOLE, samples=ROWS, rings=rings)
+    rings: Any = (PartitionSpec(None, "rows"),) * len(config.dilations)
+    specification: dict[str, Any] = {"time": WHOLE, "samples": ROWS, "rings": rings}
+    return State(**specification)
 
 
 def over_rows(function, devices: tuple[jax.Device, ...], in_specs, out_specs):

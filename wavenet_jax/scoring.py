@@ -5,7 +5,6 @@ import functools
 from collections.abc import Iterable, Iterator, Mapping
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from wavenet_jax import distributions, mulaw, parallel
@@ -72,9 +71,7 @@ def score(
     for gathered in _batched(recordings, _SORTED_AT_A_TIME * batch_size):
         gathered.sort(key=lambda r: len(r["samples"]))
         for batch in _batched(gathered, batch_size):
-            yield from _score_batch(
-                config, params, batch, batch_size, chunk, begin, advance
-            )
+            yield from _score_batch(config, params, batch, batch_size, chunk, begin, advance)
 
 
 def _score_batch(config, params, batch, batch_size, chunk, begin, advance):
@@ -145,9 +142,7 @@ def _programs(config: WaveNetConfig, devices: tuple[jax.Device, ...], batch_size
     return (
         jax.jit(parallel.over_rows(begin, devices, (WHOLE, ROWS), spec)),
         jax.jit(
-            parallel.over_rows(
-                advance, devices, (WHOLE, spec, ROWS, ROWS, ROWS), (ROWS, spec)
-            ),
+            parallel.over_rows(advance, devices, (WHOLE, spec, ROWS, ROWS, ROWS), (ROWS, spec)),
             donate_argnums=1,
         ),
     )

@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from wavenet_jax import distributions, mulaw
 from wavenet_jax.errors import InputError
@@ -56,14 +57,12 @@ class TrainingConfig:
         for name, least in (("num_steps", 1), ("warmup_steps", 0), ("seed", 0)):
             if getattr(self, name) < least:
                 raise InputError(
-                    f"The training's {name} is {getattr(self, name)}: "
-                    f"give at least {least}."
+                    f"The training's {name} is {getattr(self, name)}: give at least {least}."
                 )
         for name in ("learning_rate", "clip_norm"):
             if not getattr(self, name) > 0:
                 raise InputError(
-                    f"The training's {name} is {getattr(self, name)}: "
-                    "give a number above 0."
+                    f"The training's {name} is {getattr(self, name)}: give a number above 0."
                 )
         for name in ("beta2", "ema_decay"):
             if not 0 <= getattr(self, name) < 1:
@@ -136,9 +135,7 @@ def init_state(model_config: WaveNetConfig, config: TrainingConfig) -> TrainStat
     )
 
 
-def loss_bits(
-    model_config: WaveNetConfig, params, batch: Batch
-) -> tuple[jax.Array, jax.Array]:
+def loss_bits(model_config: WaveNetConfig, params, batch: Batch) -> tuple[jax.Array, jax.Array]:
     """Negative log-likelihood in bits, over the scored positions (equation 1).
 
     Args:
@@ -152,7 +149,7 @@ def loss_bits(
     codes = mulaw.encode(batch["samples"], model_config.num_classes)
     mask = batch["mask"]
     context = codes.shape[1] - mask.shape[1]
-    logits = WaveNet(model_config).apply(
+    logits: Any = WaveNet(model_config).apply(
         params,
         codes,
         global_condition=batch.get("global"),
@@ -187,9 +184,7 @@ def train_step(
 
     value, gradients = jax.value_and_grad(loss)(state.params)
     value, gradients = pmean((value, gradients))
-    updates, opt_state = make_optimizer(config).update(
-        gradients, state.opt_state, state.params
-    )
+    updates, opt_state = make_optimizer(config).update(gradients, state.opt_state, state.params)
     params = optax.apply_updates(state.params, updates)
     # The average forgets the first parameters quickly, then grows its memory.
     decay = jnp.minimum(config.ema_decay, (1 + state.step) / (10 + state.step))
@@ -201,8 +196,8 @@ def train_step(
         "gradient_norm": optax.global_norm(gradients),
         "learning_rate": learning_rate_schedule(config)(state.step),
     }
-    state = state.replace(
-        step=state.step + 1, params=params, ema_params=ema_params, opt_state=opt_state
+    state = dataclasses.replace(
+        state, step=state.step + 1, params=params, ema_params=ema_params, opt_state=opt_state
     )
     return state, metrics
 
@@ -213,9 +208,17 @@ def make_parallel_step(model_config: WaveNetConfig, config: TrainingConfig):
     The state is given and returned whole, one for all devices, and donated.
     """
     step = functools.partial(train_step, model_config, config)
-    return jax.pmap(
-        step, axis_name=AXIS, in_axes=(None, 0), out_axes=None, donate_argnums=0
-    )
+    return jax.pmap(step, axis_name=AXIS, in_axes=(None, 0), out_axes=None, donate_argnums=0)
+
+
+def on_all_devices(state: TrainState) -> TrainState:
+    """The state as the parallel step returns it, on every device of every process.
+
+    Given another way, the step would be compiled twice: for its first call and
+    for those that are given what it returned.
+    """
+    mesh = Mesh(np.array(jax.devices()), (AXIS,))
+    return jax.device_put(state, NamedSharding(mesh, PartitionSpec()))
 
 
 def split_over_devices(batch: Batch, num_devices: int) -> Batch:
@@ -272,6 +275,7 @@ def fit(
     """
     parallel_step = make_parallel_step(model_config, config)
     num_devices = jax.local_device_count()
+    state = on_all_devices(state)
     pending: list[tuple[int, dict[str, jax.Array]]] = []
 
     def report_pending():

@@ -62,21 +62,14 @@ class WaveNetConfig:
 
     def __post_init__(self):
         object.__setattr__(self, "dilations", tuple(self.dilations))
-        counts = {
-            name: getattr(self, name)
-            for name in (
-                "input_kernel_size residual_channels gate_channels "
-                "skip_channels head_channels"
-            ).split()
-        }
+        widths = ("residual_channels", "gate_channels", "skip_channels", "head_channels")
+        counts = {name: getattr(self, name) for name in ("input_kernel_size", *widths)}
         counts |= {f"dilations[{i}]": d for i, d in enumerate(self.dilations)}
-        minima = {name: 1 for name in counts} | {"kernel_size": 2, "num_classes": 2}
+        minima = dict.fromkeys(counts, 1) | {"kernel_size": 2, "num_classes": 2}
         counts |= {"kernel_size": self.kernel_size, "num_classes": self.num_classes}
         for name, value in counts.items():
             if value < minima[name]:
-                raise InputError(
-                    f"The model's {name} is {value}: give at least {minima[name]}."
-                )
+                raise InputError(f"The model's {name} is {value}: give at least {minima[name]}.")
         if not self.dilations:
             raise InputError("The model has no layers: give at least one dilation.")
         for name, allowed in (
@@ -104,9 +97,7 @@ def config_from_dict(fields: Mapping[str, Any]) -> WaveNetConfig:
     fields = dict(fields)
     known = {field.name for field in dataclasses.fields(WaveNetConfig)}
     if unknown := sorted(set(fields) - known):
-        raise InputError(
-            f"The model has no field {unknown[0]!r}: use {', '.join(sorted(known))}."
-        )
+        raise InputError(f"The model has no field {unknown[0]!r}: use {', '.join(sorted(known))}.")
     for name in ("global_condition", "local_condition"):
         if fields.get(name) is not None:
             fields[name] = ConditionConfig(**fields[name])
@@ -140,7 +131,7 @@ class State:
     def append(self, sample: jax.Array) -> "State":
         """The state after `sample`, int32 `[B]`, was said at `time`."""
         newest = jnp.concatenate([self.samples[:, 1:], sample[:, None]], axis=1)
-        return self.replace(samples=newest, time=self.time + 1)
+        return dataclasses.replace(self, samples=newest, time=self.time + 1)
 
 
 class WaveNet(nn.Module):
@@ -178,9 +169,7 @@ class WaveNet(nn.Module):
         self.skip = nn.Dense(cfg.skip_channels, dtype=dtype)
         self.head = nn.Dense(cfg.head_channels, dtype=dtype)
         # Zeros make the first guess uniform: training starts at log2 of the classes.
-        self.output = nn.Dense(
-            cfg.num_classes, dtype=dtype, kernel_init=nn.initializers.zeros
-        )
+        self.output = nn.Dense(cfg.num_classes, dtype=dtype, kernel_init=nn.initializers.zeros)
 
     def __call__(
         self,
@@ -280,9 +269,7 @@ class WaveNet(nn.Module):
         )
         return jnp.swapaxes(self._head(gated), 0, 1), state
 
-    def initial_state(
-        self, batch: int, *, global_condition: jax.Array | None = None
-    ) -> State:
+    def initial_state(self, batch: int, *, global_condition: jax.Array | None = None) -> State:
         """The state that an endless silence leaves, before sample 0.
 
         The global condition counts: silence sounds different to the layers of
@@ -326,13 +313,11 @@ class WaveNet(nn.Module):
         """
         x = self.input.step(self._inputs(state.samples.T))
         gated, rings = [], []
-        for block, ring, condition in zip(
-            self.blocks, state.rings, conditions, strict=True
-        ):
+        for block, ring, condition in zip(self.blocks, state.rings, conditions, strict=True):
             x, a, ring = block.step(x, ring, state.time, condition)
             gated.append(a)
             rings.append(ring)
-        return self._head(gated), state.replace(rings=tuple(rings))
+        return self._head(gated), dataclasses.replace(state, rings=tuple(rings))
 
     # -- the pieces that the three ways share ---------------------------------
 
@@ -384,6 +369,4 @@ class WaveNet(nn.Module):
         cfg = self.config
         conditioning.check(cfg.global_condition, global_condition, "global", (batch,))
         frames = -(-length // cfg.hop_samples)
-        conditioning.check(
-            cfg.local_condition, local_condition, "local", (batch, frames)
-        )
+        conditioning.check(cfg.local_condition, local_condition, "local", (batch, frames))

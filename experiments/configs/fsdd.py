@@ -1,4 +1,3 @@
-import ml_collections
 from ml_collections import ConfigDict
 
 

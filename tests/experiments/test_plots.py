@@ -95,9 +95,7 @@ def test_int16_and_float_samples_look_the_same() -> None:
 
 
 @pytest.mark.parametrize("num_samples", [1, 30, 500])
-def test_short_and_silent_recordings_are_drawn(
-    tmp_path: pathlib.Path, num_samples: int
-) -> None:
+def test_short_and_silent_recordings_are_drawn(tmp_path: pathlib.Path, num_samples: int) -> None:
     figure = plots.spectrograms([("silence", np.zeros(num_samples))], RATE_HZ)
     plots.save(figure, tmp_path / "silence.png", dpi=30)
     assert np.all(np.asarray(figure.axes[1].images[0].get_array()) == -80)
@@ -111,9 +109,7 @@ def test_short_and_silent_recordings_are_drawn(
         ([("empty", np.zeros(0))], r'"empty" must be a row .* \(0,\)'),
     ],
 )
-def test_what_cannot_be_drawn_is_refused(
-    pairs: list[tuple[str, np.ndarray]], message: str
-) -> None:
+def test_what_cannot_be_drawn_is_refused(pairs: list[tuple[str, np.ndarray]], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         plots.spectrograms(pairs, RATE_HZ)
 

@@ -19,9 +19,7 @@ from experiments import reporting
 from experiments.reporting import Reporter
 
 
-def open_reporter(
-    workdir: pathlib.Path, *, resume_step: int = 0, active: bool = True
-) -> Reporter:
+def open_reporter(workdir: pathlib.Path, *, resume_step: int = 0, active: bool = True) -> Reporter:
     return Reporter(
         workdir,
         num_steps=10,
@@ -88,9 +86,7 @@ def test_a_row_of_scalars_is_in_the_history_and_in_tensorboard(
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.int16])
-def test_audio_is_heard_as_it_was(
-    tmp_path: pathlib.Path, dtype: type[np.generic]
-) -> None:
+def test_audio_is_heard_as_it_was(tmp_path: pathlib.Path, dtype: type[np.generic]) -> None:
     sound = np.sin(np.arange(800) / 5) * 0.5
     given = sound if dtype == np.float32 else np.round(sound * 32768)
     with open_reporter(tmp_path) as reporter:
@@ -137,16 +133,12 @@ def test_a_resumed_history_equals_an_uninterrupted_one(tmp_path: pathlib.Path) -
         kept = reporting.history(tmp_path / "resumed")
         assert [row["step"] for row in kept] == [1, 2, 3, 4, 5, 6]
         train(reporter, 7, 10)
-    whole, resumed = (
-        reporting.history(tmp_path / name) for name in ("whole", "resumed")
-    )
+    whole, resumed = (reporting.history(tmp_path / name) for name in ("whole", "resumed"))
     assert without_time(resumed) == without_time(whole)
     times_s = [row["time_s"] for row in resumed]
     assert times_s == sorted(times_s)
     sessions = [
-        event.step
-        for event in events(tmp_path / "resumed")
-        if event.HasField("session_log")
+        event.step for event in events(tmp_path / "resumed") if event.HasField("session_log")
     ]
     assert sessions == [7]
 
@@ -175,9 +167,7 @@ def test_a_new_run_replaces_the_rows_of_an_old_one(tmp_path: pathlib.Path) -> No
 
 
 @pytest.mark.parametrize("cut", range(1, 40, 6))
-def test_a_line_cut_short_by_a_kill_is_left_out(
-    tmp_path: pathlib.Path, cut: int
-) -> None:
+def test_a_line_cut_short_by_a_kill_is_left_out(tmp_path: pathlib.Path, cut: int) -> None:
     with open_reporter(tmp_path) as reporter:
         train(reporter, 1, 3)
     path = tmp_path / "history.jsonl"

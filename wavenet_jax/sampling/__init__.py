@@ -89,9 +89,7 @@ def generate(
     for start in range(0, num_primed, chunk_samples):
         codes = np.asarray(prime)[rows, start : start + chunk_samples]
         local = frames(start, codes.shape[1])
-        state = run.prefill(
-            params, state, codes, global_condition, local, offset=start % hop
-        )
+        state = run.prefill(params, state, codes, global_condition, local, offset=start % hop)
 
     # Chunks of equal length, in whole frames: one program, and little to spare.
     num_chunks = -(-num_samples // chunk_samples)
@@ -125,12 +123,8 @@ class _Programs:
         self._state_spec = parallel.state_spec(config)
         self._devices = devices
         self.begin = jax.jit(self._begin, static_argnums=1)
-        self.prefill = jax.jit(
-            self._prefill, static_argnames="offset", donate_argnums=1
-        )
-        self.chunk = jax.jit(
-            self._chunk, static_argnames=("offset", "length"), donate_argnums=1
-        )
+        self.prefill = jax.jit(self._prefill, static_argnames="offset", donate_argnums=1)
+        self.chunk = jax.jit(self._chunk, static_argnames=("offset", "length"), donate_argnums=1)
 
     def _begin(self, params, batch, global_condition):
         def begin(params, global_condition):
@@ -141,9 +135,9 @@ class _Programs:
                 method="initial_state",
             )
 
-        return parallel.over_rows(
-            begin, self._devices, (WHOLE, ROWS), self._state_spec
-        )(params, global_condition)
+        return parallel.over_rows(begin, self._devices, (WHOLE, ROWS), self._state_spec)(
+            params, global_condition
+        )
 
     def _prefill(self, params, state, codes, global_condition, local, *, offset):
         def prefill(params, state, codes, global_condition, local):
@@ -165,15 +159,13 @@ class _Programs:
             self._state_spec,
         )(params, state, codes, global_condition, local)
 
-    def _chunk(
-        self, params, state, keys, temperature, global_condition, local, *, offset, length
-    ):
+    def _chunk(self, params, state, keys, temperature, global_condition, local, *, offset, length):
         def chunk(params, state, keys, temperature, global_condition, local):
             codes, state = scan.generate_chunk(
                 self._model,
                 params,
                 state,
-                _uniforms(keys, state.time, length),
+                uniforms(keys, state.time, length),
                 temperature,
                 global_condition=global_condition,
                 local_condition=local,
@@ -192,8 +184,14 @@ class _Programs:
 _programs = functools.lru_cache(maxsize=8)(_Programs)
 
 
-def _uniforms(keys: jax.Array, time: jax.Array, length: int) -> jax.Array:
-    """Shape `[length, B]`: the numbers of samples time, time + 1, ..."""
+def uniforms(keys: jax.Array, time: jax.Array, length: int) -> jax.Array:
+    """One number in [0, 1) a sample, shape `[length, B]`, from sample `time` on.
+
+    Args:
+      keys: of the utterances, `[B]`.
+      time: index of the first sample.
+      length: how many samples.
+    """
 
     def draw(index, key):
         return jax.random.uniform(jax.random.fold_in(key, index))

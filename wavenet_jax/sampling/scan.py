@@ -1,5 +1,7 @@
 """The plain backend: `jax.lax.scan` over samples, ring buffers in its carry."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 
@@ -33,12 +35,10 @@ def generate_chunk(
     Returns:
       int32 codes, shape `[T, B]`, and the state after them.
     """
-    conditions = model.apply(
-        params, global_condition, local_condition, method="project_conditions"
-    )
+    conditions = model.apply(params, global_condition, local_condition, method="project_conditions")
     hop = model.config.hop_samples
 
-    def draw(state: State, inputs):
+    def draw(state: Any, inputs: tuple[jax.Array, jax.Array]) -> tuple[Any, jax.Array]:
         index, uniform = inputs
         frame = 0 if local_condition is None else (local_offset + index) // hop
         condition = jax.lax.dynamic_index_in_dim(conditions, frame, 0, False)

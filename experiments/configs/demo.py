@@ -1,0 +1,42 @@
+"""What `make demo` trains: spoken digits, synthesised by eSpeak NG on the spot.
+
+    python -m experiments.prepare --dataset=espeak --data_dir=runs/demo/corpora
+    python -m experiments.train --config=experiments/configs/demo.py \\
+        --workdir=runs/demo --data_dir=runs/demo/corpora
+
+One voice, conditioned on phones with their neighbours, durations and pitch.
+"""
+
+from ml_collections import ConfigDict
+
+
+def get_config() -> ConfigDict:
+    config = ConfigDict()
+    config.dataset = "espeak"
+    config.sample_rate_hz = 8000
+    config.global_condition = None
+    config.local_condition = ConfigDict({"features": "phones", "channels": 64, "hop_samples": 40})
+    config.model = ConfigDict(
+        {
+            "dilations": tuple(2**i for i in range(8)) * 2,
+            "residual_channels": 32,
+            "gate_channels": 32,
+            "skip_channels": 128,
+            "head_channels": 128,
+        }
+    )
+
+    config.batch_size = 8
+    config.segment_samples = 2000
+    config.seed = 0
+    config.num_workers = 0
+
+    config.num_steps = 1200
+    config.training = ConfigDict({"learning_rate": 3e-3, "warmup_steps": 50, "ema_decay": 0.99})
+    config.log_every = 10
+    config.checkpoint_every = 300
+    config.keep_checkpoints = 2
+    config.held_out_split = "validation"
+    config.held_out_recordings = 10
+    config.preview_s = 1.0
+    return config

@@ -1,0 +1,45 @@
+"""The reference model of the benchmarks: 16 kHz, 30 layers, 192 ms.
+
+    python -m experiments.benchmark
+    python -m experiments.train --config=experiments/configs/reference.py \\
+        --workdir=runs/reference --data_dir=corpora
+
+Trains on any folder of 16 kHz recordings that was prepared as `folder`. 1.24 million
+multiply-adds a sample; its speed, with date and machine, is in docs/benchmarks.md.
+It was not trained to the end here: that is a matter of days on one GPU.
+"""
+
+from ml_collections import ConfigDict
+
+
+def get_config() -> ConfigDict:
+    config = ConfigDict()
+    config.dataset = "folder"
+    config.sample_rate_hz = 16000
+    config.global_condition = None
+    config.local_condition = None
+    config.model = ConfigDict(
+        {
+            "dilations": tuple(2**i for i in range(10)) * 3,
+            "kernel_size": 2,
+            "residual_channels": 64,
+            "gate_channels": 64,
+            "skip_channels": 256,
+            "head_channels": 256,
+        }
+    )
+
+    config.batch_size = 4
+    config.segment_samples = 8000
+    config.seed = 0
+    config.num_workers = 0
+
+    config.num_steps = 200_000
+    config.training = ConfigDict({"learning_rate": 1e-3, "ema_decay": 0.9999})
+    config.log_every = 50
+    config.checkpoint_every = 5000
+    config.keep_checkpoints = 3
+    config.held_out_split = "validation"
+    config.held_out_recordings = 20
+    config.preview_s = 2.0
+    return config

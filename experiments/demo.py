@@ -1,0 +1,126 @@
+"""The whole, small: a corpus, a model, what it says, and how well it is understood.
+
+    make demo
+
+Runs the programs as a user would, each command shown before it runs, and leaves in
+runs/demo: samples/*.wav (generated, with the real recording of the same text and
+timing beside each), spectrograms.png, loss.png and metrics.json. Stopped, it goes on
+where it was.
+"""
+
+import json
+import os
+import pathlib
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import soundfile
+from absl import flags
+
+import data
+from experiments import cli, intelligibility, plots, reporting
+
+_DIR = flags.DEFINE_string("dir", "runs/demo", "Folder for everything.")
+_TRAIN_MINUTES = flags.DEFINE_float(
+    "train_minutes", 8.0, "On a slow machine training is stopped, and saved, after so long."
+)
+_NUM_SAMPLES = 12
+_SPLIT = "test"
+_TEMPERATURE = 0.8
+
+
+def demo(folder: str | os.PathLike[str], *, train_minutes: float) -> dict[str, Any]:
+    """Runs it all; returns what metrics.json holds."""
+    folder, begun_s = pathlib.Path(folder), time.monotonic()
+    corpora, samples = folder / "corpora", folder / "samples"
+    scores = folder / "evaluation.json"
+    run = ["--workdir", str(folder), "--data_dir", str(corpora)]
+    _say("prepare", "--dataset", "espeak", "--data_dir", str(corpora))
+    config = ["--config", "experiments/configs/demo.py"]
+    _say("train", *config, *run, limit_s=60 * train_minutes)
+    chosen = ["--split", _SPLIT]
+    _say("evaluate", *run, *chosen, "--json", str(scores))
+    how = ["--num_samples", str(_NUM_SAMPLES), "--temperature", str(_TEMPERATURE), "--seed", "0"]
+    _say("sample", *run, *chosen, *how, "--out", str(samples))
+
+    corpus = data.load("espeak", corpora, _SPLIT)
+    rate, pairs = corpus.sample_rate_hz, []
+    understood: dict[str, list] = {"generated": [], "real": []}
+    for i in range(_NUM_SAMPLES):
+        recording = corpus.recording(i)
+        said = recording["text"].split()
+        generated, _ = soundfile.read(samples / f"sample_{i:03}.wav", dtype="int16")
+        soundfile.write(samples / f"sample_{i:03}_real.wav", recording["audio"], rate)
+        for kind, sound in (("generated", generated), ("real", recording["audio"])):
+            understood[kind].append((said, intelligibility.recognise_digits(sound, rate)))
+        if i < 3:
+            pairs += [(f"real: {' '.join(said)}", recording["audio"]), ("generated", generated)]
+    plots.save(plots.spectrograms(pairs, rate), folder / "spectrograms.png")
+
+    figures = json.loads(scores.read_text())
+    rows = reporting.history(folder)
+    curves = {
+        "training": [(r["time_s"] / 60, r["train/bits_per_sample"]) for r in rows if len(r) > 3],
+        "held out": [
+            (r["time_s"] / 60, r["held_out/bits_per_sample"]) for r in rows if len(r) == 3
+        ],
+    }
+    entropy = {"entropy of the codes": figures["unigram_bits_per_sample"]}
+    plots.save(plots.loss_curve(curves, entropy, x_label="minutes"), folder / "loss.png")
+
+    metrics = {
+        "held_out_bits_per_sample": figures["bits_per_sample"],
+        "unigram_bits_per_sample": figures["unigram_bits_per_sample"],
+        "steps": figures["step"],
+        "training_seconds": max(row["time_s"] for row in rows),
+        "seconds": round(time.monotonic() - begun_s, 1),
+        "temperature": _TEMPERATURE,
+        "word_error_rate": {
+            kind: intelligibility.word_error_rate(pairs) for kind, pairs in understood.items()
+        },
+        "heard": [
+            {"said": " ".join(said), "heard": " ".join(heard)}
+            for said, heard in understood["generated"]
+        ],
+    }
+    (folder / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n")
+    return metrics
+
+
+def _say(program: str, *arguments: str, limit_s: float | None = None) -> None:
+    """Runs a program; one that takes longer than its limit is asked to stop."""
+    command = [sys.executable, "-m", f"experiments.{program}", *arguments]
+    print(f"\n$ {shlex.join(['python', *command[1:]])}", flush=True)
+    with subprocess.Popen(command) as process:
+        try:
+            code = process.wait(limit_s)
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGTERM)
+            code = process.wait()
+        except KeyboardInterrupt:
+            process.wait()  # the terminal told it too
+            raise
+    if code:
+        sys.exit(code)
+
+
+def main(argv: Sequence[str]) -> None:
+    del argv
+    metrics = demo(_DIR.value, train_minutes=_TRAIN_MINUTES.value)
+    rate = metrics["word_error_rate"]
+    print(
+        f"\n{metrics['held_out_bits_per_sample']:.2f} bits per sample on held-out speech "
+        f"(entropy of its codes {metrics['unigram_bits_per_sample']:.2f}) after "
+        f"{metrics['steps']} steps. A recogniser mistakes {rate['generated']:.0%} of the "
+        f"generated words and {rate['real']:.0%} of the real ones.\n"
+        f"Listen to {_DIR.value}/samples, look at {_DIR.value}/spectrograms.png."
+    )
+
+
+if __name__ == "__main__":
+    cli.run(main)

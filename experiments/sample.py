@@ -1,0 +1,205 @@
+"""Generates recordings from a checkpoint.
+
+    python -m experiments.sample --workdir=runs/fsdd --out=runs/fsdd/samples \\
+        --num_samples=4 --seconds=1 --seed=0 --label=jackson
+
+Conditions come by name (`--label=jackson,theo` in turn), or from the recordings of a
+corpus (`--data_dir=DIR --split=test`: recording i's label and phones for sample i).
+The waveform of sample i depends on the seed and i, not on how many are made.
+"""
+
+import contextlib
+import os
+import pathlib
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import soundfile
+from absl import flags
+from tqdm import tqdm
+
+import data
+from data import audio
+from experiments import checkpointed, cli
+from experiments.experiment import Experiment
+from wavenet_jax import InputError, mulaw, sampling
+
+FLAGS = flags.FLAGS
+
+flags.DEFINE_string("out", None, "Folder for the wav files.")
+_NUM_SAMPLES = flags.DEFINE_integer("num_samples", 1, "How many recordings to generate.")
+_SECONDS = flags.DEFINE_float(
+    "seconds", None, "Length of each; 1 by default, or that of the recordings of --split."
+)
+_TEMPERATURE = flags.DEFINE_float(
+    "temperature", 1.0, "Below 1 the likelier samples grow likelier; 0 takes the likeliest."
+)
+_PRIME = flags.DEFINE_string("prime", None, "Recording to continue; it begins each file.")
+_LABEL = flags.DEFINE_list("label", None, "Names of the classes to condition on, in turn.")
+flags.DEFINE_string(
+    "split", None, "Split of the corpus in --data_dir whose recordings give the conditions."
+)
+
+
+def sample(
+    trained: checkpointed.Trained,
+    *,
+    out: str | os.PathLike[str],
+    num_samples: int = 1,
+    seconds: float | None = None,
+    seed: int = 0,
+    temperature: float = 1.0,
+    prime: str | None = None,
+    labels: Sequence[str] | None = None,
+    corpus: data.Corpus | None = None,
+) -> list[pathlib.Path]:
+    """Writes recordings, each file appearing once it is complete.
+
+    Args:
+      trained: of `checkpointed.load`.
+      out: folder for `sample_000.wav`, ...
+      num_samples: how many.
+      seconds: length of what is generated; 1.0 by default, or with `corpus` that
+        of the recordings.
+      seed: with the number of a sample, all that its waveform depends on.
+      temperature: of the distribution.
+      prime: a recording to continue.
+      labels: names of classes, in turn.
+      corpus: whose recordings give the conditions instead.
+
+    Returns:
+      The files.
+
+    Raises:
+      InputError, data.DataError: bad input, of which the message tells.
+    """
+    experiment = trained.experiment
+    rate = experiment.sample_rate_hz
+    if num_samples < 1:
+        raise InputError(f"--num_samples is {num_samples}: give at least 1.")
+    if seconds is not None and not round(seconds * rate) > 0:
+        raise InputError(f"--seconds is {seconds}: give a length above 0.")
+    if corpus is not None and (prime or labels):
+        raise InputError("--split gives all conditions: use it without --prime and --label.")
+    conditions, lengths = _conditions(experiment, num_samples, labels, corpus)
+    if seconds is not None:
+        wanted = np.full(num_samples, round(seconds * rate))
+        lengths = wanted if lengths is None else np.minimum(lengths, wanted)
+    elif lengths is None:
+        lengths = np.full(num_samples, rate)
+    spoken, codes = np.zeros(0, np.int16), None
+    if prime:
+        spoken, _ = audio.read(pathlib.Path(prime), sample_rate_hz=rate, mono=True)
+        code = np.asarray(mulaw.encode(spoken, experiment.model.num_classes))
+        codes = np.repeat(code[None], num_samples, axis=0)
+    chunks = sampling.generate(
+        experiment.model,
+        trained.params,
+        keys=sampling.utterance_keys(seed, range(num_samples)),
+        num_samples=int(lengths.max()),
+        prime=codes,
+        temperature=temperature,
+        **conditions,
+    )
+    folder = cli.require_writable(out)
+    paths = [folder / f"sample_{i:03}.wav" for i in range(num_samples)]
+    with contextlib.ExitStack() as stack:
+        bar = stack.enter_context(
+            tqdm(total=int(lengths.sum()), unit="sample", unit_scale=True, file=sys.stderr)
+        )
+        files = [stack.enter_context(_whole_or_nothing(path, rate)) for path in paths]
+        for file in files:
+            file.write(spoken)
+        done = 0
+        for chunk in chunks:
+            pcm = np.asarray(mulaw.decode_int16(chunk, experiment.model.num_classes))
+            for file, row, length in zip(files, pcm, lengths, strict=True):
+                part = row[: max(0, length - done)]
+                file.write(part)
+                bar.update(len(part))
+            done += chunk.shape[1]
+    return paths
+
+
+@contextlib.contextmanager
+def _whole_or_nothing(path: pathlib.Path, sample_rate_hz: int):
+    """A wav file to write to, which gets its name when all went well."""
+    part = path.with_suffix(".wav.part")
+    try:
+        with soundfile.SoundFile(
+            part, "w", sample_rate_hz, channels=1, subtype="PCM_16", format="WAV"
+        ) as file:
+            yield file
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _conditions(
+    experiment: Experiment,
+    number: int,
+    labels: Sequence[str] | None,
+    corpus: data.Corpus | None,
+) -> tuple[dict[str, Any], np.ndarray | None]:
+    """What `generate` takes, and the recordings' lengths where they come from a corpus."""
+    label = experiment.global_label
+    if corpus is None:
+        if experiment.model.local_condition is not None:
+            raise InputError(
+                f"The model speaks {experiment.config['local_condition']['features']}: "
+                "give recordings that have them, with --data_dir=DIR --split=SPLIT."
+            )
+        if labels and not label:
+            raise InputError(f"--label is {','.join(labels)}, but the model has no labels.")
+        if not label:
+            return {}, None
+        names = experiment.classes[label]
+        for name in labels or ():
+            if name not in names:
+                raise InputError(f"There is no {label} {name!r}: use one of {', '.join(names)}.")
+        chosen = labels or names
+        ids = [names.index(chosen[i % len(chosen)]) for i in range(number)]
+        return {"global_condition": np.array(ids, np.int32)}, None
+    if number > len(corpus):
+        raise InputError(
+            f"--num_samples is {number}, but the split {corpus.split} of {corpus.name} has "
+            f"{len(corpus)} recordings: ask for no more."
+        )
+    recordings = [r for _, r in zip(range(number), experiment.recordings(corpus), strict=False)]
+    conditions: dict[str, Any] = {}
+    if label:
+        conditions["global_condition"] = np.stack([r["global"] for r in recordings])
+    if experiment.model.local_condition is not None:
+        longest = max(len(r["local"]) for r in recordings)
+        conditions["local_condition"] = np.stack(
+            [np.pad(r["local"], ((0, longest - len(r["local"])), (0, 0))) for r in recordings]
+        )
+    return conditions, np.array([len(r["samples"]) for r in recordings])
+
+
+def main(argv: Sequence[str]) -> None:
+    del argv
+    cli.require(workdir=FLAGS.workdir, out=FLAGS.out)
+    trained = checkpointed.load(FLAGS.workdir, checkpointed.STEP.value)
+    corpus = None
+    if FLAGS.split:
+        cli.require(data_dir=FLAGS.data_dir)
+        corpus = trained.experiment.load(FLAGS.data_dir, FLAGS.split)
+    paths = sample(
+        trained,
+        out=FLAGS.out,
+        num_samples=_NUM_SAMPLES.value,
+        seconds=_SECONDS.value,
+        seed=cli.SEED.value or 0,
+        temperature=_TEMPERATURE.value,
+        prime=_PRIME.value,
+        labels=_LABEL.value,
+        corpus=corpus,
+    )
+    print(f"{len(paths)} recordings of step {trained.step} in {FLAGS.out}")
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -1,0 +1,54 @@
+"""What every test runs under: strict globals, eight devices, one small corpus.
+
+Subprocesses that tests start are not under it: they choose their own devices.
+"""
+
+import os
+import pathlib
+
+import hypothesis
+import jax
+import numpy as np
+import pytest
+
+# Before anything asks jax for a device. A test for an accelerator names its platform.
+jax.config.update("jax_platforms", os.environ.get("JAX_PLATFORMS", "cpu"))
+jax.config.update("jax_num_cpu_devices", 8)
+jax.config.update("jax_numpy_rank_promotion", "raise")
+
+# The same examples every time, and no test fails because the machine is busy.
+hypothesis.settings.register_profile("suite", deadline=None, derandomize=True)
+hypothesis.settings.load_profile("suite")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "gpu: needs a GPU; skipped where jax sees none")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    marked = [item for item in items if item.get_closest_marker("gpu")]
+    if marked and jax.default_backend() != "gpu":
+        for item in marked:
+            item.add_marker(pytest.mark.skip(reason="jax sees no GPU (set JAX_PLATFORMS=cuda)"))
+
+
+@pytest.fixture(scope="session")
+def fsdd_dir(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+    """A `data_dir` with an fsdd corpus of humming: 2 speakers, 2 digits, all three splits."""
+    import soundfile
+
+    import data
+
+    root = tmp_path_factory.mktemp("fsdd")
+    (root / "in").mkdir()
+    random = np.random.default_rng(0)
+    for speaker, pitch_hz in (("low", 150), ("high", 310)):
+        for digit in (0, 7):
+            for index in (0, 5, 10, 11, 12):
+                time_s = np.arange(700 + 100 * index) / 8000
+                tone = np.sin(2 * np.pi * pitch_hz * (1 + digit / 50) * time_s)
+                samples = 9000 * tone + random.normal(0, 200, len(time_s))
+                name = f"{digit}_{speaker}_{index}.wav"
+                soundfile.write(root / "in" / name, samples.astype(np.int16), 8000)
+    data.build("fsdd", data_dir=root / "out", source=root / "in")
+    return root / "out"
