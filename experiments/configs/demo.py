@@ -31,10 +31,10 @@ def get_config() -> ConfigDict:
     config.seed = 0
     config.num_workers = 0
 
-    config.num_steps = 1200
-    config.training = ConfigDict({"learning_rate": 3e-3, "warmup_steps": 50, "ema_decay": 0.99})
+    config.num_steps = 800
+    config.training = ConfigDict({"learning_rate": 6e-3, "warmup_steps": 50, "ema_decay": 0.99})
     config.log_every = 10
-    config.checkpoint_every = 300
+    config.checkpoint_every = 400
     config.keep_checkpoints = 2
     config.held_out_split = "validation"
     config.held_out_recordings = 10

@@ -16,8 +16,8 @@ from wavenet_jax.conditioning import NO_LABEL
 SMALL: dict[str, Any] = {
     "residual_channels": 6,
     "gate_channels": 7,
-    "skip_channels": 8,
-    "head_channels": 9,
+    "skip_channels": 24,
+    "head_channels": 25,
     "num_classes": 16,
 }
 

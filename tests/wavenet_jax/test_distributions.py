@@ -25,7 +25,8 @@ def test_log_probabilities_normalise() -> None:
     codes = jnp.broadcast_to(jnp.arange(64), (5, 64))
     of_each = jnp.broadcast_to(logits[:, None], (5, 64, 64))
     bits = distributions.categorical_log_prob_bits(of_each, codes)
-    assert bits.shape == (5, 64) and bits.max() <= 0
+    assert bits.shape == (5, 64)
+    assert bits.max() <= 0
     np.testing.assert_allclose(np.exp2(np.asarray(bits, np.float64)).sum(1), 1, atol=1e-5)
     wanted = scipy.special.log_softmax(np.asarray(logits, np.float64), axis=1) / np.log(2)
     np.testing.assert_allclose(bits, wanted, atol=1e-4)
@@ -83,5 +84,6 @@ def test_the_ends_stay_in_range(uniform: float, temperature: float) -> None:
     logits[1, 0] = logits[2, 255] = 1e4  # all the mass at an end
     logits[3, :255] = logits[4, 1:] = -1e4
     drawn = draw(logits, np.full(6, uniform), temperature)
-    assert drawn.min() >= 0 and drawn.max() <= 255
+    assert drawn.min() >= 0
+    assert drawn.max() <= 255
     assert drawn[1:5].tolist() == [0, 255, 255, 0]

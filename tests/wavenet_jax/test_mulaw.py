@@ -26,7 +26,8 @@ def test_the_ends_are_exact(num_classes: int) -> None:
     assert mulaw.encode(np.int16([-32768, 32767]), num_classes).tolist() == [0, last]
     assert mulaw.decode(np.array([0, last]), num_classes).tolist() == [-1.0, 1.0]
     ends = mulaw.decode_int16(np.array([0, last]), num_classes)
-    assert ends.dtype == jnp.int16 and ends.tolist() == [-32768, 32767]
+    assert ends.dtype == jnp.int16
+    assert ends.tolist() == [-32768, 32767]
 
 
 @pytest.mark.parametrize("num_classes", CLASSES)
@@ -55,7 +56,8 @@ def test_every_int16_against_the_formula(num_classes: int) -> None:
     distances = np.abs(companded(x, num_classes) - levels[codes])
     assert distances.max() <= 1 / (num_classes - 1) + 1e-12
     assert np.all(np.diff(codes) >= 0)
-    assert codes.dtype == np.int32 and codes.min() == 0 and codes.max() == num_classes - 1
+    assert codes.dtype == np.int32
+    assert (codes.min(), codes.max()) == (0, num_classes - 1)
 
 
 @pytest.mark.parametrize("num_classes", CLASSES)
@@ -66,7 +68,8 @@ def test_decoding_against_the_formula(num_classes: int) -> None:
     np.testing.assert_allclose(companded(decoded.astype(float), num_classes), levels, atol=1e-6)
     pcm = np.asarray(mulaw.decode_int16(np.arange(num_classes), num_classes))
     np.testing.assert_allclose(pcm[:-1] / 32768, decoded[:-1], atol=0.51 / 32768)
-    assert np.all(np.diff(decoded) > 0) and np.all(np.diff(pcm) > 0)
+    assert np.all(np.diff(decoded) > 0)
+    assert np.all(np.diff(pcm) > 0)
 
 
 def test_int16_and_float_agree() -> None:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import json
 from typing import Any
 
 import grid
@@ -230,20 +231,17 @@ def test_stepping_is_the_sequence(name: str) -> None:
 
 
 @every_config
-@pytest.mark.parametrize("chunks", [(30,), (1, 22, 7)], ids=str)
-def test_prefill_is_the_sequence_and_leaves_what_stepping_leaves(
-    name: str, chunks: tuple[int, ...]
-) -> None:
-    """Chunks of one sample, shorter and longer than the field, cut anywhere in a frame."""
-    logits, state = grid.prefill_logits(*case(name), chunks)
+def test_prefill_is_the_sequence_and_leaves_what_stepping_leaves(name: str) -> None:
+    """Chunks of one sample, longer and shorter than the field, cut anywhere in a frame."""
+    logits, state = grid.prefill_logits(*case(name), (1, 22, 7))
     np.testing.assert_allclose(logits, logits_of(name), atol=1e-4)
     assert_same_states(state, grid.step_logits(*case(name))[1])
 
 
 def test_a_second_of_sound_agrees() -> None:
-    """1 s at 8 kHz through 20 layers: logits to 1e-4, bits of the whole to 1e-3."""
+    """1 s at 8 kHz through layers of 1 to 512: logits to 1e-4, bits of the whole to 1e-3."""
     config = WaveNetConfig(
-        dilations=tuple(2**i for i in range(10)) * 2,
+        dilations=tuple(2**i for i in range(10)),
         residual_channels=16,
         gate_channels=16,
         skip_channels=32,
@@ -253,7 +251,7 @@ def test_a_second_of_sound_agrees() -> None:
     ways = [
         grid.sequence_logits(config, params, codes, {}),
         grid.step_logits(config, params, codes, {})[0],
-        grid.prefill_logits(config, params, codes, {}, (3000, 3000, 2000))[0],
+        grid.prefill_logits(config, params, codes, {}, (2000,) * 4)[0],
     ]
     assert np.std(ways[0]) > 0.3
 
@@ -310,17 +308,6 @@ def test_bfloat16_is_near(name: str) -> None:
     np.testing.assert_allclose(stepped, logits, atol=0.1)
 
 
-@every_config
-def test_the_first_guess_is_uniform(name: str) -> None:
-    """As initialised, the model gives every code the same probability, exactly."""
-    config, _, codes, conditions = case(name)
-    own = {f"{key}_condition": value[:1] for key, value in conditions.items()}
-    params = jax.jit(WaveNet(config).init)(jax.random.key(0), codes[:1], **own)
-    logits = grid.sequence_logits(config, params, codes, conditions)
-    assert not logits.any()
-    assert all(leaf.dtype == jnp.float32 for leaf in jax.tree.leaves(params))
-
-
 # -- what is refused --------------------------------------------------------------
 
 
@@ -362,8 +349,6 @@ def test_bad_condition_configs(fields: dict, message: str) -> None:
 
 @every_config
 def test_a_config_survives_json(name: str) -> None:
-    import json
-
     stored = json.loads(json.dumps(dataclasses.asdict(CONFIGS[name])))
     assert config_from_dict(stored) == CONFIGS[name]
 

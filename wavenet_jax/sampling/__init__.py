@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from wavenet_jax import parallel
+from wavenet_jax import conditioning, parallel
 from wavenet_jax.errors import InputError
 from wavenet_jax.parallel import ROWS, WHOLE
 from wavenet_jax.sampling import scan
@@ -61,22 +61,27 @@ def generate(
       int32 codes `[B, chunk]`, T in all; the prime is not among them.
 
     Raises:
-      InputError: a count below 1, a negative temperature, or conditions that do
-        not fit the model or the length.
+      InputError: a count below 1, a negative temperature, a prime that is no codes,
+        or conditions that do not fit the model or the length.
     """
     batch = keys.shape[0]
     _check(batch, num_samples, temperature, chunk_samples)
-    num_primed = 0 if prime is None else prime.shape[1]
-    _check_local_length(config, local_condition, num_primed + num_samples)
+    _check_prime(config, prime, batch)
+    num_primed = 0 if prime is None else np.shape(prime)[1]
+    if global_condition is not None:
+        global_condition = np.asarray(global_condition)
+    if local_condition is not None:
+        local_condition = np.asarray(local_condition)
+    _check_conditions(config, global_condition, local_condition, batch, num_primed + num_samples)
     devices = (devices or jax.local_devices())[:batch]
     run = _programs(config, tuple(devices))
 
     rows = parallel.padded_rows(batch, len(devices))
     keys = keys[rows]
     if global_condition is not None:
-        global_condition = np.asarray(global_condition)[rows]
+        global_condition = global_condition[rows]
     if local_condition is not None:
-        local_condition = np.asarray(local_condition)[rows]
+        local_condition = local_condition[rows]
 
     hop = config.hop_samples
 
@@ -215,12 +220,42 @@ def _check(batch: int, num_samples: int, temperature: float, chunk_samples: int)
         )
 
 
-def _check_local_length(config: WaveNetConfig, local_condition, num_samples: int):
-    if config.local_condition is None or local_condition is None:
-        return  # the model itself refuses one without the other
-    have, hop = local_condition.shape[1], config.hop_samples
-    if have * hop < num_samples:
+def _check_conditions(
+    config: WaveNetConfig, global_condition, local_condition, batch: int, num_samples: int
+):
+    hop = config.hop_samples
+    frames = -(-num_samples // hop)
+    if config.local_condition is not None and local_condition is not None:
+        have = local_condition.shape[1] if local_condition.ndim > 1 else 0
+        if have < frames:
+            raise InputError(
+                f"The local condition has {have} frames of {hop} samples, too few for "
+                f"{num_samples} samples: give {frames} or ask for less."
+            )
+    for name, condition, leading in (
+        ("global", global_condition, (batch,)),
+        ("local", local_condition, (batch, frames)),
+    ):
+        wanted = getattr(config, f"{name}_condition")
+        conditioning.check(wanted, condition, name, leading)
+        if wanted is not None and wanted.kind == "labels" and condition.max() >= wanted.size:
+            raise InputError(
+                f"The {name} condition has the label {condition.max()}: "
+                f"the model knows 0 to {wanted.size - 1}."
+            )
+
+
+def _check_prime(config: WaveNetConfig, prime, batch: int):
+    if prime is None:
+        return
+    prime = np.asarray(prime)
+    if prime.ndim != 2 or prime.shape[0] != batch:
+        raise InputError(f"The prime has shape {prime.shape}: give codes of shape ({batch}, P).")
+    is_code = np.issubdtype(prime.dtype, np.integer) and (
+        not prime.size or (prime.min() >= 0 and prime.max() < config.num_classes)
+    )
+    if not is_code:
         raise InputError(
-            f"The local condition has {have} frames of {hop} samples, too few for "
-            f"{num_samples} samples: give {-(-num_samples // hop)} or ask for less."
+            f"The prime is no codes from 0 to {config.num_classes - 1}: "
+            "encode the samples with mulaw.encode first."
         )

@@ -1,0 +1,74 @@
+"""Every config builds, and is the model that its figures were measured with."""
+
+import importlib.util
+import pathlib
+from typing import Any
+
+import jax
+import ml_collections
+import pytest
+
+from experiments.experiment import LOCAL_FEATURES, Experiment
+from wavenet_jax import receptive_field, training
+
+CONFIGS = pathlib.Path(__file__).parents[2] / "experiments" / "configs"
+
+# File: (classes of the corpus's labels, sample rate, parameters, receptive field).
+PINNED = {
+    "fsdd": ({"speaker": 6}, 8000, 145392, 1023),
+}
+
+
+class Corpus:
+    """Stands in for a prepared corpus, of which a config needs these alone."""
+
+    def __init__(self, name: str, sample_rate_hz: int, num_classes: dict[str, int]) -> None:
+        self.name, self.sample_rate_hz = name, sample_rate_hz
+        self.class_names = {
+            label: tuple(f"{label}{i}" for i in range(count))
+            for label, count in num_classes.items()
+        }
+
+
+def get_config(name: str) -> ml_collections.ConfigDict:
+    spec = importlib.util.spec_from_file_location(name, CONFIGS / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.get_config()
+
+
+def test_none_is_left_out() -> None:
+    files = {path.stem for path in CONFIGS.glob("*.py")} - {"__init__"}
+    assert files == set(PINNED)
+
+
+@pytest.mark.parametrize("name", PINNED)
+def test_a_config_builds_what_it_is_pinned_to(name: str) -> None:
+    num_classes, sample_rate_hz, num_parameters, field = PINNED[name]
+    config = get_config(name)
+    corpus: Any = Corpus(config.dataset, sample_rate_hz, num_classes)
+    experiment = Experiment.create(config, corpus)
+    state = jax.eval_shape(lambda: training.init_state(experiment.model, experiment.training))
+    counted = sum(leaf.size for leaf in jax.tree.leaves(state.params))
+    assert (counted, receptive_field(experiment.model)) == (num_parameters, field)
+    assert experiment.training.num_steps == config.num_steps > 0
+    assert config.checkpoint_every > 0
+    assert config.segment_samples % experiment.model.hop_samples == 0
+    assert not config.local_condition or config.local_condition.features in LOCAL_FEATURES
+
+
+@pytest.mark.parametrize("name", PINNED)
+def test_a_config_survives_its_checkpoint(name: str) -> None:
+    """What sampling reads from a checkpoint is the experiment that trained."""
+    import json
+
+    num_classes, sample_rate_hz, *_ = PINNED[name]
+    config = get_config(name)
+    corpus: Any = Corpus(config.dataset, sample_rate_hz, num_classes)
+    experiment = Experiment.create(config, corpus)
+    stored = json.loads(json.dumps(experiment.to_dict()))
+    again = Experiment.from_dict(stored)
+    assert again.model == experiment.model
+    assert again.training == experiment.training
+    assert again.classes == experiment.classes
+    experiment.check_continues(stored)

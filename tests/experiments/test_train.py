@@ -1,0 +1,387 @@
+"""The training program: killed, stopped and resumed to the same end; and what it refuses."""
+
+import contextlib
+import json
+import os
+import pathlib
+import random
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import jax
+import ml_collections
+import numpy as np
+import pytest
+import tiny
+
+import data
+from experiments.reporting import history
+from experiments.train import train
+from wavenet_jax import InputError
+from wavenet_jax.checkpoints import Checkpoints
+from wavenet_jax.training import NonFiniteLossError
+
+ROOT = pathlib.Path(__file__).parents[2]
+CONFIG = pathlib.Path(__file__).with_name("tiny.py")
+
+
+# -- as a program -----------------------------------------------------------------
+
+
+def start(
+    workdir: pathlib.Path, data_dir: pathlib.Path, *flags: str, devices: int = 1
+) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "experiments.train", f"--config={CONFIG}"]
+    command += [f"--workdir={workdir}", f"--data_dir={data_dir}", *flags]
+    environment = os.environ | {"JAX_PLATFORMS": "cpu", "JAX_NUM_CPU_DEVICES": str(devices)}
+    return subprocess.Popen(
+        command,
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def ended(process: subprocess.Popen[str]) -> str:
+    """Waits for a run to end well; gives what it printed on stderr."""
+    _, errors = process.communicate(timeout=300)
+    assert process.returncode == 0, errors
+    return errors
+
+
+def newest_step(workdir: pathlib.Path) -> int:
+    rows = history(workdir)
+    return rows[-1]["step"] if rows else 0
+
+
+def signal_at(
+    process: subprocess.Popen[str], workdir: pathlib.Path, step: int, number: signal.Signals
+) -> str:
+    """Sends a signal once a step was reported; gives what was printed on stderr."""
+    try:
+        deadline_s = time.monotonic() + 300
+        while newest_step(workdir) < step:
+            assert process.poll() is None, process.communicate()
+            assert time.monotonic() < deadline_s
+            time.sleep(0.002)
+        process.send_signal(number)
+        return process.communicate(timeout=300)[1]
+    finally:
+        process.kill()
+
+
+def without_times(workdir: pathlib.Path) -> list[dict[str, Any]]:
+    return [{key: row[key] for key in row if key != "time_s"} for row in history(workdir)]
+
+
+def final_state(workdir: pathlib.Path) -> Any:
+    with Checkpoints(workdir) as saved:
+        checkpoint = saved.restore()
+    return checkpoint.state, checkpoint.data_position
+
+
+@pytest.mark.parametrize("devices", [1, 2])
+def test_killed_stopped_and_resumed(
+    devices: int, fsdd_dir: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+    """SIGKILL at a random step, SIGTERM at another: the same losses to the bit as without.
+
+    So are the last parameters, optimiser, key and position in the data. SIGTERM ends
+    with code 0 and a checkpoint of the step that it came in.
+    """
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    ended(start(whole, fsdd_dir, devices=devices))
+
+    kill_at = random.randint(45, 115)
+    process = start(broken, fsdd_dir, devices=devices)
+    signal_at(process, broken, kill_at, signal.SIGKILL)
+    assert process.returncode == -signal.SIGKILL
+    killed_at = newest_step(broken)
+    assert kill_at <= killed_at < 200
+
+    process = start(broken, fsdd_dir, devices=devices)
+    errors = signal_at(process, broken, max(killed_at, 125), signal.SIGTERM)
+    assert process.returncode == 0, errors
+    with Checkpoints(broken) as saved:
+        stopped_at = saved.latest_step
+    assert stopped_at == newest_step(broken)
+    assert killed_at <= stopped_at < 200
+    assert f"Stopped and saved at step {stopped_at} of 200" in errors
+
+    ended(start(broken, fsdd_dir, devices=devices))
+    rows = without_times(whole)
+    assert [row["step"] for row in rows if "train/bits_per_sample" in row] == [*range(1, 201)]
+    assert [row["step"] for row in rows if "held_out/bits_per_sample" in row] == [
+        *range(40, 201, 40)
+    ]
+    assert without_times(broken) == rows
+    (state, position), (resumed, resumed_position) = final_state(whole), final_state(broken)
+    jax.tree.map(np.testing.assert_array_equal, resumed, state)
+    assert resumed_position == position
+    losses = [row["train/bits_per_sample"] for row in rows if "train/bits_per_sample" in row]
+    assert np.mean(losses[-10:]) < losses[0] - 1
+
+
+def test_bad_input_is_one_line_and_exit_code_one(
+    fsdd_dir: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+    """Whatever the reason: an error of the data's, and one of the library's."""
+    processes = [
+        start(tmp_path / "a", tmp_path / "nowhere"),
+        start(tmp_path / "b", fsdd_dir, "--config.training.learning_rate=-1.0"),
+    ]
+    for process, message in zip(
+        processes, ("holds no prepared corpus", "learning_rate is -1.0"), strict=True
+    ):
+        _, errors = process.communicate(timeout=120)
+        assert process.returncode == 1
+        assert errors.splitlines()[-1].startswith("error: ")
+        assert message in errors.splitlines()[-1]
+        assert "Traceback" not in errors
+    assert not (tmp_path / "a").exists()
+    assert not (tmp_path / "b").exists()
+
+
+TWO_PROCESSES = """
+import sys
+import jax
+jax.config.update("jax_cpu_collectives_implementation", "gloo")
+process, port, workdir, data_dir = int(sys.argv[1]), *sys.argv[2:]
+jax.distributed.initialize(f"localhost:{port}", num_processes=2, process_id=process)
+sys.path.insert(0, "tests/experiments")
+import numpy as np
+import tiny
+from experiments.train import train
+config = tiny.get_config()
+config.num_steps, config.checkpoint_every = int(sys.argv[5]), 3
+del sys.argv[5]
+state = train(config, workdir=workdir, data_dir=data_dir)
+leaves = [np.asarray(leaf).tobytes() for leaf in jax.tree.leaves(state)]
+import hashlib
+print("state", jax.device_count(), int(state.step), hashlib.sha256(b"".join(leaves)).hexdigest())
+"""
+
+
+def test_two_processes_train_as_one(fsdd_dir: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    """Over localhost, each with its share of the data: they end in one state, which is
+    that of one process to float32 rounding."""
+    with socket.socket() as probe:
+        probe.bind(("localhost", 0))
+        port = probe.getsockname()[1]
+    script = TWO_PROCESSES.replace("int(sys.argv[5])", "6").replace("del sys.argv[5]\n", "")
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", script, str(i), str(port), tmp_path / "two", fsdd_dir],
+            cwd=ROOT,
+            env=os.environ | {"JAX_PLATFORMS": "cpu", "JAX_NUM_CPU_DEVICES": "1"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for i in range(2)
+    ]
+    try:
+        outputs = [process.communicate(timeout=120) for process in processes]
+    finally:
+        for process in processes:
+            process.kill()
+    assert [process.returncode for process in processes] == [0, 0], outputs
+    lines = [
+        [line for line in output.splitlines() if line.startswith("state")] for output, _ in outputs
+    ]
+    assert lines[0] == lines[1]
+    assert lines[0][0].startswith("state 2 6 ")
+
+    train(small(num_steps=6, checkpoint_every=3), workdir=tmp_path / "one", data_dir=fsdd_dir)
+    for row, other in zip(
+        without_times(tmp_path / "two"), without_times(tmp_path / "one"), strict=True
+    ):
+        assert row.keys() == other.keys()
+        for key in row:
+            assert row[key] == pytest.approx(other[key], rel=1e-4), (key, row["step"])
+
+
+# -- as a function ----------------------------------------------------------------
+
+
+def small(**changes: Any) -> ml_collections.ConfigDict:
+    """A run of three steps on the eight devices of this process."""
+    config = tiny.get_config()
+    config.num_steps, config.checkpoint_every = 3, 2
+    with config.unlocked():
+        config.update_from_flattened_dict(changes)
+    return config
+
+
+@pytest.fixture(scope="module")
+def trained(fsdd_dir: pathlib.Path, tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+    workdir = tmp_path_factory.mktemp("trained")
+    train(small(preview_s=0.05), workdir=workdir, data_dir=fsdd_dir)
+    return workdir
+
+
+def copy_of(workdir: pathlib.Path, tmp_path: pathlib.Path) -> pathlib.Path:
+    return pathlib.Path(shutil.copytree(workdir, tmp_path / "run"))
+
+
+def content(folder: pathlib.Path) -> dict[str, bytes]:
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
+
+
+def test_what_a_run_leaves(trained: pathlib.Path) -> None:
+    steps = {path.name for path in (trained / "checkpoints").iterdir()}
+    assert steps == {"2", "3"}
+    assert list((trained / "tensorboard").iterdir())
+    first = history(trained)[0]
+    assert first["train/bits_per_sample"] == pytest.approx(8, abs=1e-5)
+    assert {"train/gradient_norm", "train/learning_rate"} <= first.keys()
+
+
+def test_a_finished_run_is_left_alone(
+    trained: pathlib.Path, fsdd_dir: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = content(trained)
+    state = train(small(), workdir=trained, data_dir=fsdd_dir)
+    assert int(state.step) == 3
+    assert "is trained to step 3 already" in capsys.readouterr().err
+    assert content(trained) == before
+
+
+def test_a_finished_run_can_be_lengthened(
+    trained: pathlib.Path, fsdd_dir: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+    workdir = copy_of(trained, tmp_path)
+    state = train(small(num_steps=4), workdir=workdir, data_dir=fsdd_dir)
+    assert int(state.step) == 4
+    assert newest_step(workdir) == 4
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"model.residual_channels": 4}, "residual_channels=8, and the config says 4"),
+        ({"model.dilations": (1, 2)}, r"dilations=\[1, 2, 4\], and the config says \[1, 2\]"),
+        ({"global_condition": None}, "global_condition="),
+        ({"seed": 4}, "seed=3, but here it is 4"),
+        ({"segment_samples": 61}, "segment_samples=60, but here it is 61"),
+    ],
+    ids=str,
+)
+def test_another_config_cannot_resume(
+    changes: dict,
+    message: str,
+    trained: pathlib.Path,
+    fsdd_dir: pathlib.Path,
+) -> None:
+    """A sentence with both values, and the run that was there is untouched."""
+    before = content(trained)
+    with pytest.raises((InputError, data.DataError), match=message):
+        train(small(num_steps=4, **changes), workdir=trained, data_dir=fsdd_dir)
+    assert content(trained) == before
+
+
+def test_a_damaged_checkpoint_is_named(
+    trained: pathlib.Path, fsdd_dir: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+    """And once it is deleted, as the error says, the run goes on from the one before."""
+    workdir = copy_of(trained, tmp_path)
+    newest = workdir / "checkpoints" / "3"
+    for path in (newest / "state").rglob("*"):
+        if path.is_file():
+            path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(InputError, match=f"^The checkpoint {newest} cannot be read "):
+        train(small(num_steps=4), workdir=workdir, data_dir=fsdd_dir)
+    shutil.rmtree(newest)
+    train(small(), workdir=workdir, data_dir=fsdd_dir)
+    assert without_times(workdir)[-2:] == without_times(trained)[-2:]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"num_steps": 0}, "num_steps is 0"),
+        ({"num_steps": -1}, "num_steps is -1"),
+        ({"batch_size": 0}, "The config's batch_size is 0"),
+        ({"segment_samples": -5}, "The config's segment_samples is -5"),
+        ({"checkpoint_every": 0}, "The config's checkpoint_every is 0"),
+        ({"keep_checkpoints": 0}, "The config's keep_checkpoints is 0"),
+        ({"log_every": 0}, "The config's log_every is 0"),
+        ({"held_out_recordings": 0}, "The config's held_out_recordings is 0"),
+        ({"batch_size": 12}, "batch of 12 rows does not divide over 8 devices"),
+        ({"model.kernel_size": 1}, "The model's kernel_size is 1"),
+        ({"model.layers": 3}, "The model has no field 'layers'"),
+        ({"training.learning_rate": 0.0}, "learning_rate is 0.0"),
+        ({"sample_rate_hz": 16000}, "corpus has 8000 Hz, and the config is made for 16000 Hz"),
+        ({"global_condition.label": "singer"}, "fsdd corpus has no label 'singer'"),
+        ({"local_condition": ml_collections.ConfigDict({"features": "moods"})}, "'moods'"),
+        ({"held_out_split": "dev"}, "has no split 'dev'"),
+        ({"dataset": "nothing"}, "no dataset is called 'nothing'"),
+    ],
+    ids=str,
+)
+def test_bad_configs(
+    changes: dict, message: str, fsdd_dir: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+    """A sentence, and no checkpoint."""
+    with pytest.raises((InputError, data.DataError), match=message):
+        train(small(**changes), workdir=tmp_path / "run", data_dir=fsdd_dir)
+    assert not list(tmp_path.glob("run/checkpoints/*"))
+
+
+def test_a_workdir_that_cannot_be_written(fsdd_dir: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    """Below a regular file (this holds for root too, whom permissions do not stop)."""
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match=f"Nothing can be written to {tmp_path}/file/run "):
+        train(small(), workdir=tmp_path / "file" / "run", data_dir=fsdd_dir)
+
+
+def test_no_number_leaves_the_last_checkpoint(
+    fsdd_dir: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+    """A wild learning rate: the error names the step, and what was saved before is whole."""
+    config = small(
+        **{"training.learning_rate": 1e30, "training.warmup_steps": 0, "num_steps": 50},
+        checkpoint_every=1,
+    )
+    with pytest.raises(NonFiniteLossError, match=r"^At step \d+ the "):
+        train(config, workdir=tmp_path, data_dir=fsdd_dir)
+    with Checkpoints(tmp_path) as saved:
+        assert int(saved.restore().state.step) == newest_step(tmp_path)
+
+
+@contextlib.contextmanager
+def interrupting(step: int, number: signal.Signals) -> Iterator[Callable[..., bool]]:
+    """Raises a signal in this process once a step is reported."""
+    from experiments.reporting import Reporter
+
+    plain = Reporter.progress
+
+    def progress(self: Reporter, at: int, *args: Any) -> None:
+        plain(self, at, *args)
+        if at == step:
+            signal.raise_signal(number)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Reporter, "progress", progress)
+        yield progress
+
+
+def test_ctrl_c_saves_and_ends(fsdd_dir: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    """With the handlers that were there before put back."""
+    before = signal.getsignal(signal.SIGINT)
+    with interrupting(3, signal.SIGINT):
+        state = train(small(num_steps=30), workdir=tmp_path, data_dir=fsdd_dir)
+    assert 3 <= int(state.step) < 6
+    with Checkpoints(tmp_path) as saved:
+        assert saved.latest_step == int(state.step)
+    assert signal.getsignal(signal.SIGINT) is before
+    assert json.dumps(without_times(tmp_path))

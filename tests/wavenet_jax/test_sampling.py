@@ -1,0 +1,230 @@
+"""Generation: equal to training's own view, whatever the chunks, batch and devices."""
+
+import functools
+import itertools
+import re
+from typing import Any
+
+import grid
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from wavenet_jax import InputError, WaveNetConfig, distributions, generate, utterance_keys
+from wavenet_jax.sampling import _programs
+
+BATCH, LENGTH = 3, 50
+SEED = 7
+
+
+@functools.cache
+def case(name: str) -> tuple[WaveNetConfig, Any, dict]:
+    config = grid.CONFIGS[name]
+    conditions = grid.conditions_for(config, BATCH, LENGTH + 30)
+    return config, grid.random_params(config), conditions
+
+
+def generated(name: str, rows: slice = slice(BATCH), seed: int = SEED, **kwargs: Any) -> np.ndarray:
+    """LENGTH codes of some rows of the batch, on one device unless told otherwise."""
+    config, params, conditions = case(name)
+    kwargs = {"num_samples": LENGTH, "devices": jax.devices()[:1]} | kwargs
+    chunks = generate(
+        config,
+        params,
+        keys=utterance_keys(seed, np.arange(BATCH)[rows]),
+        **{f"{key}_condition": value[rows] for key, value in conditions.items()},
+        **kwargs,
+    )
+    return np.concatenate(list(chunks), axis=1)
+
+
+@functools.cache
+def whole(name: str) -> np.ndarray:
+    return generated(name)
+
+
+def uniforms(seed: int, row: int, length: int) -> np.ndarray:
+    """The documented randomness: the utterance's key folded with each sample's index."""
+    key = jax.random.fold_in(jax.random.key(seed), row)
+    keys = jax.vmap(functools.partial(jax.random.fold_in, key))(jnp.arange(length))
+    return np.asarray(jax.vmap(jax.random.uniform)(keys))
+
+
+@pytest.mark.parametrize("name", grid.CONFIGS)
+def test_generation_is_what_training_scores(name: str) -> None:
+    """The parallel model, shown the generated codes, draws each of them again."""
+    config, params, conditions = case(name)
+    codes = whole(name)
+    assert codes.shape == (BATCH, LENGTH)
+    assert codes.dtype == np.int32
+    logits = grid.sequence_logits(config, params, codes, conditions)
+    again = distributions.categorical_sample(
+        logits, np.stack([uniforms(SEED, row, LENGTH) for row in range(BATCH)])
+    )
+    np.testing.assert_array_equal(codes, again)
+    assert len(np.unique(codes)) > 5
+
+
+@pytest.mark.parametrize("chunk_samples", [7, 1000])
+def test_chunks_do_not_matter(chunk_samples: int) -> None:
+    """Of lengths that divide neither the whole nor a frame."""
+    np.testing.assert_array_equal(generated("all", chunk_samples=chunk_samples), whole("all"))
+
+
+def test_chunks_are_as_short_as_asked() -> None:
+    """They come one by one, never longer than asked for but to fill a frame."""
+    config, params, conditions = case("all")
+    conditions = {f"{key}_condition": value for key, value in conditions.items()}
+    keys = utterance_keys(SEED, np.arange(BATCH))
+    chunks = generate(
+        config, params, keys=keys, num_samples=LENGTH, chunk_samples=20, **conditions
+    )
+    assert [chunk.shape[1] for chunk in chunks] == [20, 20, 10]
+
+
+@pytest.mark.parametrize("row", [0, 2])
+def test_a_batch_gives_what_each_row_gives_alone(row: int) -> None:
+    alone = generated("all", rows=slice(row, row + 1))
+    np.testing.assert_array_equal(alone[0], whole("all")[row])
+
+
+@pytest.mark.parametrize("name", ["plain", "all"])
+def test_eight_devices_give_what_one_gives(name: str) -> None:
+    """Three rows over eight devices, and ten rows, which do not divide over them."""
+    assert len(jax.devices()) == 8
+    np.testing.assert_array_equal(generated(name, devices=None), whole(name))
+    config, params, _ = case("plain")
+    keys = utterance_keys(SEED, np.arange(10))
+    ten = np.concatenate(list(generate(config, params, keys=keys, num_samples=LENGTH)), axis=1)
+    assert ten.shape == (10, LENGTH)
+    np.testing.assert_array_equal(ten[:BATCH], whole("plain"))
+
+
+@pytest.mark.parametrize(("name", "primed"), [("plain", 11), ("scalar", 10), ("all", 30)])
+@pytest.mark.parametrize("chunk_samples", [8, 4000])
+def test_a_prime_is_continued(name: str, primed: int, chunk_samples: int) -> None:
+    """Primed with its own beginning, generation goes on as if never interrupted."""
+    continued = generated(
+        name,
+        prime=whole(name)[:, :primed],
+        num_samples=LENGTH - primed,
+        chunk_samples=chunk_samples,
+    )
+    np.testing.assert_array_equal(continued, whole(name)[:, primed:])
+
+
+def test_keys_and_seeds_are_different_utterances() -> None:
+    """All rows of all seeds differ, and the same seed is the same again."""
+    rows = [*whole("plain"), *generated("plain", seed=8)]
+    for first, second in itertools.combinations(rows, 2):
+        assert np.mean(first != second) > 0.3
+    np.testing.assert_array_equal(generated("plain"), whole("plain"))
+
+
+def test_temperature_zero_is_the_likeliest() -> None:
+    config, params, _ = case("plain")
+    codes = generated("plain", temperature=0.0)
+    logits = grid.sequence_logits(config, params, codes, {})
+    np.testing.assert_array_equal(codes, logits.argmax(axis=-1))
+    np.testing.assert_array_equal(codes, generated("plain", temperature=0.0, seed=8))
+
+
+# -- memory -----------------------------------------------------------------------
+
+
+def compiled_chunk(config: WaveNetConfig, length: int) -> Any:
+    run = _programs(config, (jax.devices()[0],))
+    params = grid.random_params(config)
+    state = run.begin(params, 2, None)
+    keys = utterance_keys(0, np.arange(2))
+    arguments = (params, state, keys, jnp.float32(1), None, None)
+    return run.chunk.lower(*arguments, offset=0, length=length).compile()
+
+
+@functools.cache
+def deep() -> WaveNetConfig:
+    return WaveNetConfig(dilations=(4096, 2048), kernel_size=3, **grid.SMALL)
+
+
+def test_ring_buffers_are_updated_in_place() -> None:
+    """No step copies a ring: none is copied at all, nor would the scratch memory hold one."""
+    compiled = compiled_chunk(deep(), 64)
+    ring_bytes = 4097 * 2 * grid.SMALL["residual_channels"] * 4
+    memory = compiled.memory_analysis()
+    assert memory.alias_size_in_bytes > 3 * ring_bytes  # donated: the same memory goes on
+    assert memory.temp_size_in_bytes < ring_bytes
+    rings = r"f32\[(8193|4097),2,6\]"
+    text = compiled.as_text()
+    assert re.search(rings, text)
+    assert not re.search(rings + r"\S* copy\(", text)
+
+
+def test_memory_grows_with_the_chunk_and_not_with_the_sound() -> None:
+    """One program serves every chunk, of a size that the chunk's length alone decides."""
+    temp = [
+        compiled_chunk(deep(), length).memory_analysis().temp_size_in_bytes for length in (64, 1088)
+    ]
+    # A uniform number, a code, a key and an index a sample and row, with room to spare.
+    assert temp[1] - temp[0] <= 1024 * 2 * 64
+    config, params, _ = case("plain")
+    programs = _programs(config, (jax.devices()[0],))
+    before = programs.chunk._cache_size()
+    lengths = [
+        sum(chunk.shape[1] for chunk in generate(
+            config,
+            params,
+            keys=utterance_keys(0, [0]),
+            num_samples=num_samples,
+            chunk_samples=33,
+            devices=jax.devices()[:1],
+        ))
+        for num_samples in (33, 330)
+    ]
+    assert lengths == [33, 330]
+    assert programs.chunk._cache_size() - before == 1
+
+
+# -- what is refused --------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"num_samples": 0}, "The number of samples to generate is 0: give at least 1."),
+        ({"num_samples": -5}, "The number of samples to generate is -5: give at least 1."),
+        ({"chunk_samples": 0}, "The chunk length to generate is 0: give at least 1."),
+        ({"temperature": -0.1}, "The temperature is -0.1: "),
+        ({"temperature": float("nan")}, "The temperature is nan: "),
+        ({"keys": utterance_keys(0, np.arange(0))}, "The batch to generate is 0: "),
+        ({"local_condition": None}, "takes a local condition, and it was given none"),
+        ({"global_condition": None}, "takes a global condition, and it was given none"),
+        ({"global_condition": np.int32([0, 1])}, "global condition has shape"),
+        ({"global_condition": np.int32([0, 1, 3])}, "has the label 3: the model knows 0 to 2"),
+        ({"num_samples": 81}, "has 20 frames of 4 samples, too few for 81 samples: give 21"),
+        ({"prime": np.zeros((3, 60), np.int32)}, "too few for 110 samples: give 28"),
+        ({"prime": np.zeros(3, np.int32)}, r"The prime has shape \(3,\)"),
+        ({"prime": np.zeros((2, 4), np.int32)}, r"The prime has shape \(2, 4\)"),
+        ({"prime": np.full((3, 4), 256)}, "The prime is no codes from 0 to 255"),
+        ({"prime": np.zeros((3, 4), np.float32)}, "The prime is no codes from 0 to 255"),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+)
+def test_bad_input(changes: dict, message: str) -> None:
+    config, params, conditions = case("all")
+    arguments = {
+        "keys": utterance_keys(0, np.arange(3)),
+        "num_samples": LENGTH,
+        "global_condition": conditions["global"],
+        "local_condition": conditions["local"],
+    }
+    with pytest.raises(InputError, match=message):
+        next(generate(config, params, **(arguments | changes)))
+
+
+def test_conditions_that_the_model_does_not_take() -> None:
+    config, params, _ = case("plain")
+    keys = utterance_keys(0, [0])
+    for name, value in (("global", np.int32([0])), ("local", np.zeros((1, 9), np.int32))):
+        with pytest.raises(InputError, match=f"takes no {name} condition"):
+            next(generate(config, params, keys=keys, num_samples=9, **{f"{name}_condition": value}))
