@@ -2,6 +2,8 @@
 
     python -m experiments.benchmark [--config=FILE] [--json=FILE]
 
+Measures the reference model (experiments/configs/reference.py) unless told otherwise.
+
 A figure on a shared machine drifts, a ratio less: each limit is measured in the
 same run, next to the figure it limits.
 
@@ -26,18 +28,17 @@ import jax.numpy as jnp
 import ml_collections
 import numpy as np
 from absl import flags
-from ml_collections import config_flags
 from tqdm import tqdm
 
 from experiments import cli
+from experiments.configs import reference
 from wavenet_jax import sampling, training
 from wavenet_jax.sampling import scan
 from wavenet_jax.training import TrainingConfig
 from wavenet_jax.wavenet import WaveNet, WaveNetConfig, config_from_dict, receptive_field
 
-_CONFIG = config_flags.DEFINE_config_file(
-    "config", "experiments/configs/reference.py", "Config of the model to measure."
-)
+flags.declare_key_flag("json")
+flags.declare_key_flag("config")
 _BATCHES = flags.DEFINE_list("batches", ["1", "8", "32"], "Batch sizes to generate at.")
 _REPEATS = flags.DEFINE_integer("repeats", 5, "Timed runs of each; the median counts.")
 
@@ -279,7 +280,8 @@ def main(argv: Sequence[str]) -> None:
     del argv
     batches = cli.positive_integers("batches", _BATCHES.value)
     (repeats,) = cli.positive_integers("repeats", [_REPEATS.value])
-    figures = benchmark(_CONFIG.value, batches=batches, repeats=repeats)
+    config = cli.CONFIG.value or reference.get_config()
+    figures = benchmark(config, batches=batches, repeats=repeats)
     print(as_table(figures))
     cli.write_json(figures)
 

@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 
 from absl import app, flags, logging
+from ml_collections import config_flags
 
 import data
 from wavenet_jax import InputError
@@ -16,6 +17,10 @@ from wavenet_jax.training import NonFiniteLossError
 DATA_DIR = flags.DEFINE_string("data_dir", None, "Folder of prepared corpora.")
 WORKDIR = flags.DEFINE_string("workdir", None, "Folder of a training run.")
 JSON = flags.DEFINE_string("json", None, "File to write the figures to, as JSON.")
+SPLIT = flags.DEFINE_string("split", None, "Split of the corpus, such as train or test.")
+CONFIG = config_flags.DEFINE_config_file(
+    "config", None, "File with get_config(), such as experiments/configs/fsdd.py."
+)
 SEED = flags.DEFINE_integer("seed", None, "Of what is random; 0 by default.", lower_bound=0)
 
 
@@ -36,13 +41,27 @@ def run(main: Callable[[Sequence[str]], None]) -> None:
                 )
             main(argv)
         except (InputError, data.DataError, NonFiniteLossError, OSError) as error:
-            print(f"error: {error}", file=sys.stderr)
+            print("error:", " ".join(str(error).split()), file=sys.stderr)
             sys.exit(1)
         except KeyboardInterrupt:
             print("Stopped.", file=sys.stderr)
             sys.exit(130)
 
-    app.run(guarded)
+    app.run(guarded, flags_parser=_parse_flags)
+
+
+def _parse_flags(argv: Sequence[str]) -> list[str]:
+    """Parses as absl does, and says in one line what it, or a config's file, cannot take."""
+    try:
+        return flags.FLAGS(argv)
+    except (flags.Error, OSError, AttributeError, KeyError, TypeError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        print(
+            f"error: a flag cannot be used ({reason}): see --help, and experiments/configs "
+            "for the fields of --config.",
+            file=sys.stderr,
+        )
+        sys.exit(1)
 
 
 def require(**values: object) -> None:

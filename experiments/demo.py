@@ -31,7 +31,7 @@ _TRAIN_MINUTES = flags.DEFINE_float(
 )
 _NUM_SAMPLES = 12
 _SPLIT = "test"
-_TEMPERATURE = 0.8
+_TEMPERATURE = 1.0
 
 
 def demo(folder: str | os.PathLike[str], *, train_minutes: float) -> dict[str, Any]:

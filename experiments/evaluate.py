@@ -21,8 +21,12 @@ from experiments import checkpointed, cli
 from wavenet_jax import metrics, scoring
 
 FLAGS = flags.FLAGS
+flags.declare_key_flag("workdir")
+flags.declare_key_flag("data_dir")
+flags.declare_key_flag("json")
+flags.declare_key_flag("step")
 
-flags.DEFINE_string("split", None, "Split of the corpus to score.")
+flags.declare_key_flag("split")
 
 
 def evaluate(trained: checkpointed.Trained, corpus: data.Corpus) -> dict[str, Any]:

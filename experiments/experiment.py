@@ -82,7 +82,14 @@ class Experiment:
             fields["local_condition"] = dataclasses.asdict(
                 ConditionConfig("vectors", width, condition.channels, condition.hop_samples)
             )
-        for name in ("batch_size", "segment_samples", "checkpoint_every", "keep_checkpoints"):
+        for name in (
+            "batch_size",
+            "segment_samples",
+            "log_every",
+            "checkpoint_every",
+            "keep_checkpoints",
+            "held_out_recordings",
+        ):
             if config[name] < 1:
                 raise InputError(f"The config's {name} is {config[name]}: give at least 1.")
         return cls(

@@ -21,7 +21,8 @@ import data
 from experiments import cli
 
 FLAGS = flags.FLAGS
-flags.adopt_module_key_flags(cli)  # so that --help lists --data_dir and --seed
+flags.declare_key_flag("data_dir")
+flags.declare_key_flag("seed")
 
 flags.DEFINE_enum("dataset", None, sorted(data.OPTIONS), "What to build.")
 flags.DEFINE_string("source", None, "Folder of recordings (folder, fsdd).")

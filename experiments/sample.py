@@ -27,6 +27,10 @@ from experiments.experiment import Experiment
 from wavenet_jax import InputError, mulaw, sampling
 
 FLAGS = flags.FLAGS
+flags.declare_key_flag("workdir")
+flags.declare_key_flag("data_dir")
+flags.declare_key_flag("seed")
+flags.declare_key_flag("step")
 
 flags.DEFINE_string("out", None, "Folder for the wav files.")
 _NUM_SAMPLES = flags.DEFINE_integer("num_samples", 1, "How many recordings to generate.")
@@ -38,9 +42,7 @@ _TEMPERATURE = flags.DEFINE_float(
 )
 _PRIME = flags.DEFINE_string("prime", None, "Recording to continue; it begins each file.")
 _LABEL = flags.DEFINE_list("label", None, "Names of the classes to condition on, in turn.")
-flags.DEFINE_string(
-    "split", None, "Split of the corpus in --data_dir whose recordings give the conditions."
-)
+flags.declare_key_flag("split")
 
 
 def sample(
@@ -79,7 +81,7 @@ def sample(
     rate = experiment.sample_rate_hz
     if num_samples < 1:
         raise InputError(f"--num_samples is {num_samples}: give at least 1.")
-    if seconds is not None and not round(seconds * rate) > 0:
+    if seconds is not None and not seconds * rate >= 1:
         raise InputError(f"--seconds is {seconds}: give a length above 0.")
     if corpus is not None and (prime or labels):
         raise InputError("--split gives all conditions: use it without --prime and --label.")

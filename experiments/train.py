@@ -19,7 +19,6 @@ import ml_collections
 import numpy as np
 from absl import flags
 from jax.experimental import multihost_utils
-from ml_collections import config_flags
 
 import data
 from experiments import cli, plots
@@ -28,10 +27,10 @@ from experiments.reporting import Reporter
 from wavenet_jax import checkpoints, mulaw, sampling, scoring, training
 
 FLAGS = flags.FLAGS
+flags.declare_key_flag("workdir")
+flags.declare_key_flag("data_dir")
 
-_CONFIG = config_flags.DEFINE_config_file(
-    "config", None, "File with get_config(), such as experiments/configs/fsdd.py."
-)
+flags.declare_key_flag("config")
 _MULTIHOST = flags.DEFINE_bool(
     "multihost", False, "One of several hosts, such as a worker of a TPU slice."
 )
@@ -106,7 +105,7 @@ def train(
                 score = _held_out_score(experiment, params, held_out)
                 reporter.scalars(step, {"held_out/bits_per_sample": score})
                 if config.preview_s:
-                    key = jax.random.wrap_key_data(state.key)
+                    key = jax.random.wrap_key_data(jax.device_get(state.key))
                     _preview(experiment, params, key, held_out, reporter, step)
             saved.save(
                 state,
@@ -200,10 +199,10 @@ def _stop_on_signals():
 
 def main(argv: Sequence[str]) -> None:
     del argv
-    cli.require(config=_CONFIG.value, workdir=FLAGS.workdir, data_dir=FLAGS.data_dir)
+    cli.require(config=cli.CONFIG.value, workdir=FLAGS.workdir, data_dir=FLAGS.data_dir)
     if _MULTIHOST.value:
         jax.distributed.initialize()
-    train(_CONFIG.value, workdir=FLAGS.workdir, data_dir=FLAGS.data_dir)
+    train(cli.CONFIG.value, workdir=FLAGS.workdir, data_dir=FLAGS.data_dir)
 
 
 if __name__ == "__main__":

@@ -16,13 +16,17 @@ jax.config.update("jax_platforms", os.environ.get("JAX_PLATFORMS", "cpu"))
 jax.config.update("jax_num_cpu_devices", 8)
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
+# Programs are compiled often here and run briefly, so that LLVM's optimisations do not
+# pay. (XLA's own passes, which decide what a program does, stay as they are.) The flags
+# are read when the devices are made; subprocesses do without.
+COMPILE_FAST = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
+with pytest.MonkeyPatch.context() as patch:
+    patch.setenv("XLA_FLAGS", f"{os.environ.get('XLA_FLAGS', '')} {COMPILE_FAST}")
+    jax.devices()
+
 # The same examples every time, and no test fails because the machine is busy.
 hypothesis.settings.register_profile("suite", deadline=None, derandomize=True)
 hypothesis.settings.load_profile("suite")
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "gpu: needs a GPU; skipped where jax sees none")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -8,10 +8,7 @@ import pytest
 
 ROOT = pathlib.Path(__file__).parents[1]
 OURS = {"data", "experiments", "tests", "wavenet_jax"}
-SOURCES = {
-    folder: sorted(path for path in (ROOT / folder).rglob("*.py") if "__pycache__" not in path.parts)
-    for folder in sorted(OURS)
-}
+SOURCES = {folder: sorted((ROOT / folder).rglob("*.py")) for folder in sorted(OURS)}
 
 
 def imported(path: pathlib.Path) -> set[str]:

@@ -132,9 +132,9 @@ class Checkpoints:
     def best_step(self) -> int | None:
         """The step of the best held-out score, or None where none was scored."""
         scored = [
-            (info.metrics[SCORE], step)
+            (metrics[SCORE], step)
             for step in self._manager.all_steps()
-            if (info := self._manager.metrics(step)) is not None
+            if (metrics := self._manager.metrics(step)) is not None
         ]
         return min(scored)[1] if scored else None
 

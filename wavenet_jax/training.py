@@ -193,7 +193,7 @@ def train_step(
     )
     metrics = {
         "bits_per_sample": value,
-        "gradient_norm": optax.global_norm(gradients),
+        "gradient_norm": optax.tree.norm(gradients),
         "learning_rate": learning_rate_schedule(config)(state.step),
     }
     state = dataclasses.replace(

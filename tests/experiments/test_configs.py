@@ -15,7 +15,9 @@ CONFIGS = pathlib.Path(__file__).parents[2] / "experiments" / "configs"
 
 # File: (classes of the corpus's labels, sample rate, parameters, receptive field).
 PINNED = {
-    "fsdd": ({"speaker": 6}, 8000, 145392, 1023),
+    "demo": ({"phones": 40}, 8000, 279424, 511),
+    "fsdd": ({"speaker": 6}, 8000, 222304, 511),
+    "reference": ({}, 16000, 1255808, 3070),
 }
 
 

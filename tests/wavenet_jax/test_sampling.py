@@ -75,25 +75,28 @@ def test_chunks_do_not_matter(chunk_samples: int) -> None:
 def test_chunks_are_as_short_as_asked() -> None:
     """They come one by one, never longer than asked for but to fill a frame."""
     config, params, conditions = case("all")
-    conditions = {f"{key}_condition": value for key, value in conditions.items()}
-    keys = utterance_keys(SEED, np.arange(BATCH))
     chunks = generate(
-        config, params, keys=keys, num_samples=LENGTH, chunk_samples=20, **conditions
+        config,
+        params,
+        keys=utterance_keys(SEED, np.arange(BATCH)),
+        num_samples=LENGTH,
+        chunk_samples=7,
+        devices=jax.devices()[:1],
+        **{f"{key}_condition": value for key, value in conditions.items()},
     )
-    assert [chunk.shape[1] for chunk in chunks] == [20, 20, 10]
+    assert [chunk.shape[1] for chunk in chunks] == [8, 8, 8, 8, 8, 8, 2]
 
 
-@pytest.mark.parametrize("row", [0, 2])
-def test_a_batch_gives_what_each_row_gives_alone(row: int) -> None:
-    alone = generated("all", rows=slice(row, row + 1))
-    np.testing.assert_array_equal(alone[0], whole("all")[row])
+def test_a_batch_gives_what_each_row_gives_alone() -> None:
+    for row in range(BATCH):
+        alone = generated("all", rows=slice(row, row + 1))
+        np.testing.assert_array_equal(alone[0], whole("all")[row])
 
 
-@pytest.mark.parametrize("name", ["plain", "all"])
-def test_eight_devices_give_what_one_gives(name: str) -> None:
+def test_eight_devices_give_what_one_gives() -> None:
     """Three rows over eight devices, and ten rows, which do not divide over them."""
     assert len(jax.devices()) == 8
-    np.testing.assert_array_equal(generated(name, devices=None), whole(name))
+    np.testing.assert_array_equal(generated("all", devices=None), whole("all"))
     config, params, _ = case("plain")
     keys = utterance_keys(SEED, np.arange(10))
     ten = np.concatenate(list(generate(config, params, keys=keys, num_samples=LENGTH)), axis=1)
@@ -101,8 +104,9 @@ def test_eight_devices_give_what_one_gives(name: str) -> None:
     np.testing.assert_array_equal(ten[:BATCH], whole("plain"))
 
 
-@pytest.mark.parametrize(("name", "primed"), [("plain", 11), ("scalar", 10), ("all", 30)])
-@pytest.mark.parametrize("chunk_samples", [8, 4000])
+@pytest.mark.parametrize(
+    ("name", "primed", "chunk_samples"), [("plain", 11, 4000), ("scalar", 10, 4), ("all", 30, 8)]
+)
 def test_a_prime_is_continued(name: str, primed: int, chunk_samples: int) -> None:
     """Primed with its own beginning, generation goes on as if never interrupted."""
     continued = generated(
@@ -150,10 +154,10 @@ def deep() -> WaveNetConfig:
 def test_ring_buffers_are_updated_in_place() -> None:
     """No step copies a ring: none is copied at all, nor would the scratch memory hold one."""
     compiled = compiled_chunk(deep(), 64)
-    ring_bytes = 4097 * 2 * grid.SMALL["residual_channels"] * 4
+    row_bytes = 2 * grid.SMALL["residual_channels"] * 4
     memory = compiled.memory_analysis()
-    assert memory.alias_size_in_bytes > 3 * ring_bytes  # donated: the same memory goes on
-    assert memory.temp_size_in_bytes < ring_bytes
+    assert memory.alias_size_in_bytes >= (8193 + 4097) * row_bytes  # donated: the memory stays
+    assert memory.temp_size_in_bytes < 4097 * row_bytes
     rings = r"f32\[(8193|4097),2,6\]"
     text = compiled.as_text()
     assert re.search(rings, text)
@@ -170,18 +174,16 @@ def test_memory_grows_with_the_chunk_and_not_with_the_sound() -> None:
     config, params, _ = case("plain")
     programs = _programs(config, (jax.devices()[0],))
     before = programs.chunk._cache_size()
-    lengths = [
-        sum(chunk.shape[1] for chunk in generate(
+    for num_samples in (33, 330):
+        chunks = generate(
             config,
             params,
             keys=utterance_keys(0, [0]),
             num_samples=num_samples,
             chunk_samples=33,
             devices=jax.devices()[:1],
-        ))
-        for num_samples in (33, 330)
-    ]
-    assert lengths == [33, 330]
+        )
+        assert sum(chunk.shape[1] for chunk in chunks) == num_samples
     assert programs.chunk._cache_size() - before == 1
 
 

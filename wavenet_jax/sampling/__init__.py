@@ -18,6 +18,10 @@ from wavenet_jax.parallel import ROWS, WHOLE
 from wavenet_jax.sampling import scan
 from wavenet_jax.wavenet import WaveNet, WaveNetConfig
 
+_PROJECTED_BYTES = 2**28
+"""Of a chunk's local conditions, once projected for each layer: a chunk is cut shorter
+where a frame is as short as a sample and they would be more."""
+
 
 def utterance_keys(seed: int, indices) -> jax.Array:
     """Keys `[B]`: that of utterance i is `seed`'s folded with i."""
@@ -84,6 +88,8 @@ def generate(
         local_condition = local_condition[rows]
 
     hop = config.hop_samples
+    if local_condition is not None:
+        chunk_samples = min(chunk_samples, _frames_that_fit(config, len(rows)) * hop)
 
     def frames(start: int, length: int):
         if local_condition is None:
@@ -203,6 +209,12 @@ def uniforms(keys: jax.Array, time: jax.Array, length: int) -> jax.Array:
 
     over_keys = jax.vmap(draw, in_axes=(None, 0))
     return jax.vmap(over_keys, in_axes=(0, None))(time + jnp.arange(length), keys)
+
+
+def _frames_that_fit(config: WaveNetConfig, rows: int) -> int:
+    """How many frames of projected conditions stay within the limit."""
+    numbers = len(config.dilations) * rows * 2 * config.gate_channels
+    return max(1, _PROJECTED_BYTES // (4 * numbers))
 
 
 def _check(batch: int, num_samples: int, temperature: float, chunk_samples: int):

@@ -1,0 +1,19 @@
+"""A trained work directory, small and shared."""
+
+import pathlib
+
+import pytest
+import tiny
+
+from experiments.train import train
+
+
+@pytest.fixture(scope="session")
+def trained_dir(tmp_path_factory: pytest.TempPathFactory, fsdd_dir: pathlib.Path) -> pathlib.Path:
+    """A work directory of `tiny` after 30 steps, conditioned on the speaker."""
+    config = tiny.get_config()
+    config.num_steps = 30
+    config.checkpoint_every = 15
+    workdir = tmp_path_factory.mktemp("trained")
+    train(config, workdir=workdir, data_dir=fsdd_dir)
+    return workdir

@@ -1,0 +1,69 @@
+"""The benchmark counts the model's products right, and runs from end to end."""
+
+import json
+
+import jax
+import numpy as np
+import pytest
+
+from experiments import benchmark, cli
+from experiments.configs import reference
+from wavenet_jax import InputError, WaveNet, WaveNetConfig
+from wavenet_jax.wavenet import config_from_dict
+
+
+def test_the_reference_model_has_the_multiply_adds_of_its_weights():
+    """A sample meets each weight of each product once, but for the last residual's."""
+    config = config_from_dict(reference.get_config().model.to_dict())
+    shapes = benchmark.products(config, lambda _: 1, 1)
+    init = WaveNet(config).init
+    params = jax.eval_shape(init, jax.random.key(0), np.zeros((1, 1), np.int32))["params"]
+    kernels = [
+        leaf.size
+        for path, leaf in jax.tree_util.tree_leaves_with_path(params)
+        if path[-1].key == "kernel" and path[0].key != "input"
+    ]
+    assert benchmark.multiply_adds(shapes) == sum(kernels) == 1_232_896
+
+
+def test_measures_and_prints():
+    config = reference.get_config()
+    config.batch_size, config.segment_samples = 8, 40
+    config.model.update(
+        dilations=(1, 2), residual_channels=4, gate_channels=4, skip_channels=8, head_channels=8
+    )
+    figures = benchmark.benchmark(config, batches=[1, 3], repeats=1)
+    names = [row["name"] for row in figures["rows"]]
+    assert names == ["training, 8 x 40", "generation, batch 1", "generation, batch 3"]
+    for row in figures["rows"]:
+        assert row["samples_per_s"] > 0
+        for limit, value in row["limits"].items():
+            assert row["share"][limit] == pytest.approx(row["samples_per_s"] / value)
+    table = benchmark.as_table(json.loads(json.dumps(figures)))
+    assert len(table.splitlines()) == 2 + len(names)
+
+
+@pytest.mark.parametrize("given", [["0"], ["-1"], ["1", "x"], []])
+def test_refuses_counts_that_are_none(given):
+    with pytest.raises(InputError, match="--batches is"):
+        cli.positive_integers("batches", given)
+
+
+@pytest.mark.gpu
+def test_generates_on_a_gpu_what_it_generates_on_a_cpu():
+    """Rounding differs, so a draw may too where a cumulative sum falls near it."""
+    from wavenet_jax import generate, utterance_keys
+
+    config = WaveNetConfig(dilations=(1, 2, 4, 8))
+    params = WaveNet(config).init(jax.random.key(0), np.zeros((1, 1), np.int32))
+    keys = utterance_keys(0, range(4))
+    made = [
+        np.concatenate(
+            list(
+                generate(config, params, keys=keys, num_samples=200, devices=jax.devices(platform))
+            ),
+            axis=1,
+        )
+        for platform in ("cpu", "gpu")
+    ]
+    assert np.mean(made[0] == made[1]) > 0.99

@@ -1,0 +1,53 @@
+"""How programs end: bad input in one line on stderr, and an exit code that is not 0."""
+
+import os
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+ROOT = pathlib.Path(__file__).parents[2]
+CONFIG = "--config=experiments/configs/fsdd.py"
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", *arguments],
+        cwd=ROOT,
+        env=os.environ | {"JAX_PLATFORMS": "cpu"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["experiments.train", CONFIG, "--workdir=w"], "--data_dir is missing"),
+        (["experiments.train", CONFIG, "--workdir=w", "--data_dir=none"], "no prepared corpus"),
+        (["experiments.train", "--config=no.py", "--workdir=w", "--data_dir=d"], "no.py"),
+        (["experiments.train", CONFIG, "--config.nothing=1"], "nothing"),
+        (["experiments.sample", "runs/mine"], "'runs/mine' is no flag"),
+        (["experiments.sample", "--workdir=none", "--out=o"], "no work directory none"),
+        (["experiments.evaluate", "--workdir=w", "--data_dir=d"], "--split is missing"),
+        (["experiments.benchmark", "--batches=0"], "--batches is '0'"),
+        (["experiments.benchmark", "--repeats=many"], "many"),
+    ],
+)
+def test_bad_input_ends_in_one_line(arguments, message):
+    ended = run(*arguments)
+    assert ended.returncode == 1
+    assert ended.stderr.startswith("error: ")
+    assert ended.stderr.count("\n") == 1
+    assert message in ended.stderr
+
+
+@pytest.mark.parametrize("program", ["prepare", "train", "sample", "evaluate", "benchmark", "demo"])
+def test_help_says_what_the_program_is_for(program):
+    ended = run(f"experiments.{program}", "--help")
+    assert "--" in ended.stdout
+    assert len(ended.stdout.splitlines()) > 5
+    assert not ended.stderr

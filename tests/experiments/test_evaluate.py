@@ -1,0 +1,39 @@
+"""Scoring a checkpoint: the figure is that of the model's own log-probabilities."""
+
+import pathlib
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import scipy.stats
+
+from experiments import checkpointed, evaluate
+from wavenet_jax import InputError, WaveNet, distributions, mulaw
+
+
+def test_scores_every_sample_once(trained_dir: pathlib.Path, fsdd_dir: pathlib.Path):
+    trained = checkpointed.load(trained_dir)
+    corpus = trained.experiment.load(fsdd_dir, "test")
+    figures = evaluate.evaluate(trained, corpus)
+    bits, codes = 0.0, []
+    for recording in trained.experiment.recordings(corpus):
+        codes.append(np.asarray(mulaw.encode(recording["samples"])))
+        logits = WaveNet(trained.experiment.model).apply(
+            trained.params, codes[-1][None], global_condition=recording["global"][None]
+        )
+        log_probs = distributions.categorical_log_prob_bits(logits, jnp.asarray(codes[-1][None]))
+        bits -= float(np.asarray(log_probs, np.float64).sum())
+    every = np.concatenate(codes)
+    assert figures["num_samples"] == len(every) == corpus.lengths.sum()
+    assert figures["num_recordings"] == len(corpus)
+    assert figures["bits_per_sample"] == pytest.approx(bits / len(every), abs=1e-6)
+    entropy = scipy.stats.entropy(np.bincount(every), base=2)
+    assert figures["unigram_bits_per_sample"] == pytest.approx(entropy)
+    assert figures["step"] == 30
+
+
+def test_refuses_another_corpus(trained_dir: pathlib.Path, fsdd_dir: pathlib.Path, monkeypatch):
+    trained = checkpointed.load(trained_dir)
+    monkeypatch.setitem(trained.experiment.classes, "speaker", ["ann", "bob"])
+    with pytest.raises(InputError, match="speaker classes high, low.* made for ann, bob"):
+        trained.experiment.load(fsdd_dir, "test")

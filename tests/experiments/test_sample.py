@@ -1,0 +1,134 @@
+"""Sampling from a checkpoint: which waveform, which files, and what is refused."""
+
+import pathlib
+
+import numpy as np
+import pytest
+import soundfile
+
+import data
+from experiments import checkpointed, sample
+from wavenet_jax import InputError, generate, mulaw, utterance_keys
+from wavenet_jax.checkpoints import Checkpoints
+
+SECONDS = 0.02
+LENGTH = 160
+
+
+@pytest.fixture(scope="module")
+def trained(trained_dir: pathlib.Path) -> checkpointed.Trained:
+    return checkpointed.load(trained_dir)
+
+
+def read(path: pathlib.Path) -> np.ndarray:
+    samples, rate = soundfile.read(path, dtype="int16")
+    assert rate == 8000
+    return samples
+
+
+def test_writes_what_generate_draws_from_the_ema_parameters(trained, trained_dir, tmp_path):
+    paths = sample.sample(
+        trained, out=tmp_path, num_samples=3, seconds=SECONDS, seed=5, labels=["low"]
+    )
+    with Checkpoints(trained_dir, read_only=True) as saved:
+        state = saved.restore().state
+    names = trained.experiment.classes["speaker"]
+    codes = np.concatenate(
+        list(
+            generate(
+                trained.experiment.model,
+                state.ema_params,
+                keys=utterance_keys(5, range(3)),
+                num_samples=LENGTH,
+                global_condition=np.full(3, names.index("low"), np.int32),
+            )
+        ),
+        axis=1,
+    )
+    assert [path.name for path in paths] == [f"sample_{i:03}.wav" for i in range(3)]
+    for path, row in zip(paths, codes, strict=True):
+        assert np.array_equal(read(path), np.asarray(mulaw.decode_int16(row)))
+    assert sorted(tmp_path.iterdir()) == paths  # and nothing half-written
+
+
+def test_a_waveform_does_not_depend_on_how_many_are_made(trained, tmp_path):
+    few = sample.sample(trained, out=tmp_path / "1", num_samples=1, seconds=SECONDS)
+    many = sample.sample(trained, out=tmp_path / "3", num_samples=3, seconds=SECONDS)
+    assert np.array_equal(read(few[0]), read(many[0]))
+    assert not np.array_equal(read(many[0]), read(many[2]))
+
+
+def test_continues_a_recording(trained, tmp_path):
+    whole = sample.sample(trained, out=tmp_path / "whole", seconds=SECONDS, labels=["high"])[0]
+    beginning = read(whole)[:100]
+    soundfile.write(tmp_path / "prime.wav", beginning, 8000)
+    primed = sample.sample(
+        trained,
+        out=tmp_path / "primed",
+        seconds=(LENGTH - 100) / 8000,
+        prime=str(tmp_path / "prime.wav"),
+        labels=["high"],
+    )[0]
+    assert np.array_equal(read(primed), read(whole))
+
+
+def test_takes_label_and_length_from_recordings(trained, fsdd_dir, tmp_path):
+    corpus = trained.experiment.load(fsdd_dir, "test")
+    paths = sample.sample(trained, out=tmp_path, num_samples=2, corpus=corpus)
+    assert [len(read(path)) for path in paths] == corpus.lengths[:2].tolist()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"num_samples": 0}, "--num_samples is 0"),
+        ({"num_samples": -2}, "--num_samples is -2"),
+        ({"seconds": 0.0}, "--seconds is 0.0"),
+        ({"seconds": float("nan")}, "--seconds is nan"),
+        ({"temperature": -1.0}, "temperature is -1"),
+        ({"labels": ["nobody"]}, "no speaker 'nobody': use one of high, low"),
+    ],
+)
+def test_refuses_what_it_cannot_do(trained, tmp_path, options, message):
+    with pytest.raises(InputError, match=message):
+        sample.sample(trained, out=tmp_path / "out", **options)
+    assert not list(tmp_path.glob("out/*"))
+
+
+def test_refuses_more_samples_than_recordings(trained, fsdd_dir, tmp_path):
+    corpus = trained.experiment.load(fsdd_dir, "test")
+    with pytest.raises(InputError, match=f"has {len(corpus)} recordings"):
+        sample.sample(trained, out=tmp_path, num_samples=99, corpus=corpus)
+    with pytest.raises(InputError, match="without --prime and --label"):
+        sample.sample(trained, out=tmp_path, corpus=corpus, labels=["low"])
+
+
+def test_refuses_a_prime_that_is_no_recording(trained, tmp_path):
+    (tmp_path / "prime.wav").write_bytes(b"no sound at all" * 50)
+    with pytest.raises(data.DataError, match="prime.wav"):
+        sample.sample(trained, out=tmp_path / "out", prime=str(tmp_path / "prime.wav"))
+
+
+def test_refuses_a_folder_that_cannot_be_written(trained, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="Nothing can be written"):
+        sample.sample(trained, out=tmp_path / "file" / "out", seconds=SECONDS)
+
+
+def test_leaves_nothing_when_it_is_stopped(trained, tmp_path, monkeypatch):
+    def stopped(*args, **kwargs):
+        yield np.full((1, 10), 128)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(sample.sampling, "generate", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        sample.sample(trained, out=tmp_path, seconds=SECONDS)
+    assert not list(tmp_path.iterdir())
+
+
+def test_refuses_a_directory_without_checkpoints(tmp_path):
+    with pytest.raises(InputError, match="no work directory"):
+        checkpointed.load(tmp_path / "none")
+    with pytest.raises(InputError, match="no checkpoint"):
+        checkpointed.load(tmp_path)
+    assert not list(tmp_path.iterdir())
