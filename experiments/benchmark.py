@@ -10,7 +10,10 @@ same run, next to the figure it limits.
 * own products: the model's matrix products alone, in their shapes, one after the
   other as the model needs them; for training the two of the backward pass as well.
 * large product: the same multiply-adds at the rate of one 1024 x 1024 x 1024 product.
-* weights read: every float32 weight passes once through a matrix-vector product.
+* weights summed: XLA sums every float32 weight once.
+* weights read: one core reads every float32 weight once, as fast as numpy can (its
+  maximum, which is vectorised where the sum of floats is not). No step on one core
+  that needs all its weights can be faster.
 """
 
 import functools
@@ -89,17 +92,16 @@ def large_product_rate(repeats: int) -> float:
     return 1024**3 / median_s(lambda: product(a, a), repeats)
 
 
+def weights_summed_s(num_weights: int, repeats: int) -> float:
+    """Seconds of XLA's sum over so many float32 weights."""
+    weights, total = _random((num_weights,)), jax.jit(jnp.sum)
+    return median_s(lambda: total(weights), 20 * repeats)
+
+
 def weights_read_s(num_weights: int, repeats: int) -> float:
-    """Seconds to read so many float32 weights once, by a matrix-vector product."""
-    side, times = int(np.ceil(num_weights**0.5)), 200
-    matrix = _random((side, side)) / side**0.5
-
-    @jax.jit
-    def read(matrix, x):
-        return jax.lax.fori_loop(0, times, lambda _, x: jnp.tanh(matrix @ x), x)
-
-    x = _random((side,))
-    return median_s(lambda: read(matrix, x), repeats) / times
+    """Seconds in which one core of the host reads so many float32 weights."""
+    weights = np.asarray(_random((num_weights,)))
+    return median_s(lambda: weights.max(), 20 * repeats)
 
 
 def step_products_s(shapes: Sequence[Shape], repeats: int) -> float:
@@ -201,6 +203,7 @@ def generation_row(
         f"generation, batch {batch}",
         second,
         {
+            "weights summed": batch / weights_summed_s(num_weights, repeats),
             "weights read": batch / weights_read_s(num_weights, repeats),
             "own products": batch / step_products_s(shapes, repeats),
             "large product": batch * rate / multiply_adds(shapes),
@@ -237,7 +240,7 @@ def benchmark(
 
 def as_table(figures: dict[str, Any]) -> str:
     """The figures as a Markdown table."""
-    names = ["weights read", "own products", "large product"]
+    names = ["weights summed", "weights read", "own products", "large product"]
     lines = [
         "| samples/s | measured | " + " | ".join(f"limit: {n}" for n in names) + " |",
         "|---|---" + "|---" * len(names) + "|",

@@ -27,11 +27,10 @@ from experiments import cli, intelligibility, plots, reporting
 
 _DIR = flags.DEFINE_string("dir", "runs/demo", "Folder for everything.")
 _TRAIN_MINUTES = flags.DEFINE_float(
-    "train_minutes", 8.0, "On a slow machine training is stopped, and saved, after so long."
+    "train_minutes", 7.5, "On a slow machine training is stopped, and saved, after so long."
 )
 _NUM_SAMPLES = 12
 _SPLIT = "test"
-_TEMPERATURE = 1.0
 
 
 def demo(folder: str | os.PathLike[str], *, train_minutes: float) -> dict[str, Any]:
@@ -45,7 +44,7 @@ def demo(folder: str | os.PathLike[str], *, train_minutes: float) -> dict[str, A
     _say("train", *config, *run, limit_s=60 * train_minutes)
     chosen = ["--split", _SPLIT]
     _say("evaluate", *run, *chosen, "--json", str(scores))
-    how = ["--num_samples", str(_NUM_SAMPLES), "--temperature", str(_TEMPERATURE), "--seed", "0"]
+    how = ["--num_samples", str(_NUM_SAMPLES), "--seed", "0"]
     _say("sample", *run, *chosen, *how, "--out", str(samples))
 
     corpus = data.load("espeak", corpora, _SPLIT)
@@ -65,10 +64,11 @@ def demo(folder: str | os.PathLike[str], *, train_minutes: float) -> dict[str, A
     figures = json.loads(scores.read_text())
     rows = reporting.history(folder)
     curves = {
-        "training": [(r["time_s"] / 60, r["train/bits_per_sample"]) for r in rows if len(r) > 3],
-        "held out": [
-            (r["time_s"] / 60, r["held_out/bits_per_sample"]) for r in rows if len(r) == 3
-        ],
+        title: [(row["time_s"] / 60, row[name]) for row in rows if name in row]
+        for title, name in (
+            ("training", "train/bits_per_sample"),
+            ("held out", "held_out/bits_per_sample"),
+        )
     }
     entropy = {"entropy of the codes": figures["unigram_bits_per_sample"]}
     plots.save(plots.loss_curve(curves, entropy, x_label="minutes"), folder / "loss.png")
@@ -79,7 +79,6 @@ def demo(folder: str | os.PathLike[str], *, train_minutes: float) -> dict[str, A
         "steps": figures["step"],
         "training_seconds": max(row["time_s"] for row in rows),
         "seconds": round(time.monotonic() - begun_s, 1),
-        "temperature": _TEMPERATURE,
         "word_error_rate": {
             kind: intelligibility.word_error_rate(pairs) for kind, pairs in understood.items()
         },

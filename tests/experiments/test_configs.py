@@ -15,7 +15,7 @@ CONFIGS = pathlib.Path(__file__).parents[2] / "experiments" / "configs"
 
 # File: (classes of the corpus's labels, sample rate, parameters, receptive field).
 PINNED = {
-    "demo": ({"phones": 40}, 8000, 279424, 511),
+    "demo": ({"phones": 23}, 8000, 276160, 511),
     "fsdd": ({"speaker": 6}, 8000, 222304, 511),
     "reference": ({}, 16000, 1255808, 3070),
 }

@@ -98,7 +98,7 @@ def test_killed_stopped_and_resumed(
     with code 0 and a checkpoint of the step that it came in.
     """
     whole, broken = tmp_path / "whole", tmp_path / "broken"
-    ended(start(whole, fsdd_dir, devices=devices))
+    uninterrupted = start(whole, fsdd_dir, devices=devices)
 
     kill_at = random.randint(45, 115)
     process = start(broken, fsdd_dir, devices=devices)
@@ -117,6 +117,7 @@ def test_killed_stopped_and_resumed(
     assert f"Stopped and saved at step {stopped_at} of 200" in errors
 
     ended(start(broken, fsdd_dir, devices=devices))
+    ended(uninterrupted)
     rows = without_times(whole)
     assert [row["step"] for row in rows if "train/bits_per_sample" in row] == [*range(1, 201)]
     assert [row["step"] for row in rows if "held_out/bits_per_sample" in row] == [
@@ -162,7 +163,7 @@ import tiny
 from experiments.train import train
 
 config = tiny.get_config()
-config.num_steps, config.checkpoint_every = 4, 2
+config.num_steps, config.checkpoint_every, config.model.dilations = 4, 2, (1,)
 state = train(config, workdir=workdir, data_dir=data_dir)
 leaves = [np.asarray(leaf).tobytes() for leaf in jax.tree.leaves(state)]
 print("state", jax.device_count(), int(state.step), hashlib.sha256(b"".join(leaves)).hexdigest())
@@ -198,7 +199,8 @@ def test_two_processes_train_as_one(fsdd_dir: pathlib.Path, tmp_path: pathlib.Pa
     assert lines[0] == lines[1]
     assert lines[0][0].startswith("state 2 4 ")
 
-    train(small(num_steps=4), workdir=tmp_path / "one", data_dir=fsdd_dir)
+    one = small(**{"num_steps": 4, "model.dilations": (1,)})
+    train(one, workdir=tmp_path / "one", data_dir=fsdd_dir)
     for row, other in zip(
         without_times(tmp_path / "two"), without_times(tmp_path / "one"), strict=True
     ):
