@@ -9,6 +9,7 @@ import dataclasses
 import json
 import os
 import pathlib
+import shutil
 from collections.abc import Mapping
 from typing import Any
 
@@ -96,11 +97,13 @@ class Checkpoints:
           score: held-out bits per sample, if it was measured.
 
         Raises:
-          InputError: this or the previous checkpoint could not be written.
+          InputError: this or the previous checkpoint could not be written, or the
+            disk is too full for it.
         """
         step = int(state.step)
         # A copy on the host: the next step is given the state's own buffers.
         state = jax.tree.map(lambda x: np.array(x, copy=True), state)
+        self._check_free_space(sum(x.nbytes for x in jax.tree.leaves(state)))
         items = {
             "state": ocp.args.StandardSave(dataclasses.asdict(state)),
             "data": ocp.args.JsonSave(_of_all_processes(data_position)),
@@ -112,6 +115,16 @@ class Checkpoints:
     def wait(self) -> None:
         """Returns when all that was saved is on disk."""
         self._writing(self._manager.wait_until_finished)
+
+    def _check_free_space(self, num_bytes: int) -> None:
+        """Refuses what will not fit before anything of it is written."""
+        needed, free = num_bytes + num_bytes // 8 + 2**20, shutil.disk_usage(self.directory).free
+        if free < needed:
+            raise InputError(
+                f"A checkpoint needs {needed / 2**20:.1f} MiB in {self.directory}, where "
+                f"{free / 2**20:.1f} MiB are free: free some space or choose another workdir; "
+                f"the newest whole checkpoint is that of step {self.latest_step}."
+            )
 
     def _writing(self, write, *args, **kwargs):
         try:

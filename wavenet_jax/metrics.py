@@ -17,4 +17,5 @@ def unigram_entropy_bits(counts: np.ndarray) -> float:
 
 def code_counts(samples: np.ndarray, num_classes: int = 256) -> np.ndarray:
     """How often each code occurs in int16 samples; shape `[K]`."""
-    return np.bincount(np.asarray(mulaw.encode(samples, num_classes)), minlength=num_classes)
+    codes = mulaw.codes_of_int16(num_classes)[samples.astype(np.int32) + 32768]
+    return np.bincount(codes, minlength=num_classes)

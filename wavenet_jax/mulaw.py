@@ -38,7 +38,7 @@ def expand(y, num_classes: int = 256):
 
 
 @functools.cache
-def _codes_of_int16(num_classes: int) -> np.ndarray:
+def codes_of_int16(num_classes: int) -> np.ndarray:
     """Shape `[65536]`, uint8 or uint16: the code of each 16-bit sample.
 
     Made once in float64, so that every device gives every sample one code.
@@ -75,7 +75,7 @@ def encode(samples, num_classes: int = 256) -> jax.Array:
     """
     samples = jnp.asarray(samples)
     if samples.dtype == jnp.int16:
-        table = jnp.asarray(_codes_of_int16(num_classes))
+        table = jnp.asarray(codes_of_int16(num_classes))
         return table[samples.astype(jnp.int32) + 32768].astype(jnp.int32)
     if not jnp.issubdtype(samples.dtype, jnp.floating):
         raise TypeError(

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 from typing import Any
 
 import grid
@@ -250,3 +251,18 @@ def test_a_kill_during_a_save_leaves_the_one_before(tmp_path: pathlib.Path) -> N
         )
         saved.wait()
     assert restored(tmp_path).data_position == step + 1
+
+
+def test_a_full_disk_is_found_before_anything_is_written(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made(tmp_path, (1,))
+    full = SimpleNamespace(free=1000)
+    monkeypatch.setattr("wavenet_jax.checkpoints.shutil.disk_usage", lambda _: full)
+    with (
+        Checkpoints(tmp_path) as saved,
+        pytest.raises(InputError, match=r"0\.0 MiB are free.*newest whole checkpoint is .* step 1"),
+    ):
+        save(saved, 2)
+    assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["1"]
+    assert_equal(restored(tmp_path).state, make_state(1))
