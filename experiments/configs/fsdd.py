@@ -4,7 +4,12 @@
     python -m experiments.train --config=experiments/configs/fsdd.py \\
         --workdir=runs/fsdd --data_dir=corpora
 
-RESULT
+Two cores of an AMD EPYC (Zen 3), shared with tests for two thirds of the time, 2026-11-21:
+1,100 steps in 9 min 37 s from command to prompt, 4.119 bits per sample on the 300
+validation clips (indices 5 to 9), where the entropy of the codes is 7.161.
+
+A peer (PyTorch r9y9/wavenet_vocoder, 20 layers, 10 minutes on a machine of the same
+class, not measured again here) scored 4.72 on the official test clips, indices 0 to 4.
 """
 
 from ml_collections import ConfigDict
@@ -35,7 +40,7 @@ def get_config() -> ConfigDict:
     config.num_steps = 1100
     config.training = ConfigDict({"learning_rate": 6e-3, "warmup_steps": 50, "ema_decay": 0.99})
     config.log_every = 10
-    config.checkpoint_every = 550
+    config.checkpoint_every = 275
     config.keep_checkpoints = 3
     config.held_out_split = "validation"
     config.held_out_recordings = 100
