@@ -33,8 +33,6 @@ def run(main: Callable[[Sequence[str]], None]) -> None:
     def guarded(argv: Sequence[str]) -> None:
         if not flags.FLAGS["verbosity"].present:
             logging.set_verbosity(logging.WARNING)
-            # Of a failed write orbax raises one error and logs all the others with tracebacks.
-            logging.get_absl_logger().manager.getLogger("asyncio").setLevel("CRITICAL")
         try:
             if len(argv) > 1:
                 raise InputError(

@@ -7,7 +7,7 @@ the layer's past in a ring buffer.
 
 Time comes first in every shape here, `[T, B, R]`: the taps of a convolution are
 then whole blocks of memory, and side by side they are one matrix product. (On a
-CPU this trains nearly twice as fast as `lax.conv_general_dilated`.)
+CPU this takes 55 to 75% of the time of `lax.conv_general_dilated`.)
 """
 
 import flax.linen as nn
