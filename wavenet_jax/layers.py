@@ -177,7 +177,11 @@ class GatedBlock(nn.Module):
         length = x.shape[0] - self.past
         starts = range(0, self.past + 1, self.dilation)
         taps = jnp.concatenate([x[i : i + length] for i in starts], axis=-1)
-        return self._outputs(x[self.past :], taps, condition)
+        # x comes out of the taps again, and the barrier hides that it is the same: XLA
+        # on a CPU would otherwise not keep x but sum it anew, twice a layer, from what
+        # all the layers before have added to it.
+        taps = jax.lax.optimization_barrier(taps)
+        return self._outputs(taps[..., -self.residual_channels :], taps, condition)
 
     def step(
         self, x: jax.Array, ring: Ring, time: jax.Array, condition: jax.Array
