@@ -5,6 +5,7 @@ Letters in shapes: `B` windows a batch, `C` context samples, `S` scored samples,
 """
 
 from data.corpora import OPTIONS, Corpus, build, load
+from data.emphasis import DeEmphasis, pre_emphasize
 from data.errors import DataError
 from data.features import frame_labels, num_phone_features, phone_features
 from data.windows import WindowIterator, recordings, training_windows
@@ -13,12 +14,14 @@ __all__ = [
     "OPTIONS",
     "Corpus",
     "DataError",
+    "DeEmphasis",
     "WindowIterator",
     "build",
     "frame_labels",
     "load",
     "num_phone_features",
     "phone_features",
+    "pre_emphasize",
     "recordings",
     "training_windows",
 ]

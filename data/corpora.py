@@ -25,6 +25,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 from absl import logging
 
+from data.emphasis import check_coefficient, pre_emphasize
 from data.errors import DataError
 
 # What each corpus can be told, with the values that hold where it is not.
@@ -88,13 +89,21 @@ def build(name: str, *, data_dir: os.PathLike[str] | str, **options: Any) -> pat
     return target
 
 
-def load(name: str, data_dir: os.PathLike[str] | str, split: str) -> "Corpus":
+def load(
+    name: str, data_dir: os.PathLike[str] | str, split: str, *, pre_emphasis: float = 0.0
+) -> "Corpus":
     """Opens a split of a prepared corpus.
+
+    Args:
+      name: Of the corpus.
+      data_dir: Folder of corpora.
+      split: Such as train.
+      pre_emphasis: The coefficient of `data.emphasis`, in which `Corpus.samples` come.
 
     Raises:
       DataError: the name or the split is unknown, or nothing was prepared there.
     """
-    return Corpus(name, data_dir, split)
+    return Corpus(name, data_dir, split, pre_emphasis)
 
 
 class Corpus:
@@ -112,9 +121,17 @@ class Corpus:
       class_names: The classes of each label, by the label's name.
     """
 
-    def __init__(self, name: str, data_dir: os.PathLike[str] | str, split: str) -> None:
+    def __init__(
+        self,
+        name: str,
+        data_dir: os.PathLike[str] | str,
+        split: str,
+        pre_emphasis: float = 0.0,
+    ) -> None:
         _known(name)
-        self._arguments = (name, os.fspath(data_dir), split)
+        check_coefficient(pre_emphasis)
+        self._arguments = (name, os.fspath(data_dir), split, pre_emphasis)
+        self._pre_emphasis = pre_emphasis
         self.name, self.split = name, split
         folder = pathlib.Path(data_dir) / name
         versions = sorted(folder.glob("[0-9]*.[0-9]*.[0-9]*"))
@@ -165,7 +182,17 @@ class Corpus:
         return int(self._piece(self._first_piece[recording])[name])
 
     def samples(self, recording: int, start: int, stop: int) -> np.ndarray:
-        """Samples `start` to `stop` of one recording, int16, both within its length."""
+        """Samples `start` to `stop` of one recording, int16, both within its length, with
+        the corpus's pre-emphasis if it was opened with any."""
+        if not self._pre_emphasis:
+            return self._recorded(recording, start, stop)
+        if start:
+            with_past = self._recorded(recording, start - 1, stop)
+        else:
+            with_past = np.pad(self._recorded(recording, start, stop), (1, 0))
+        return pre_emphasize(with_past, self._pre_emphasis)
+
+    def _recorded(self, recording: int, start: int, stop: int) -> np.ndarray:
         offset = self._piece_starts[self._first_piece[recording]]
         first = np.searchsorted(self._piece_starts, offset + start, side="right") - 1
         parts, at = [np.zeros(0, np.int16)], offset + start

@@ -7,7 +7,7 @@ segment in the same recording, and silence where the recording begins.
 """
 
 import weakref
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import grain
@@ -22,11 +22,13 @@ LocalFeatures = Callable[[Mapping[str, Any]], np.ndarray]
 
 
 class Shape(NamedTuple):
-    """What a window is made of, in samples."""
+    """What a window is made of, in samples; `margin_frames` are the frames on either side
+    of those that cover it."""
 
     segment_samples: int
     context_samples: int
-    hop_samples: int
+    hop_samples: int = 1
+    margin_frames: int = 0
 
 
 class Windows(grain.MapDataset[Batch]):
@@ -40,12 +42,12 @@ class Windows(grain.MapDataset[Batch]):
         corpus: Corpus,
         shape: Shape,
         *,
-        global_label: str | None = None,
+        global_labels: Sequence[str] = (),
         local_features: LocalFeatures | None = None,
     ) -> None:
         super().__init__()
         self._corpus, self._shape = corpus, shape
-        self._global_label, self._local_features = global_label, local_features
+        self._global_labels, self._local_features = tuple(global_labels), local_features
         if corpus.lengths.max(initial=0) < shape.hop_samples:
             raise DataError(
                 f"every recording of {corpus.name} ({corpus.split}) is shorter than the "
@@ -63,7 +65,7 @@ class Windows(grain.MapDataset[Batch]):
         index %= len(self)
         recording = int(np.searchsorted(self._ends, index, side="right"))
         nth = index - (int(self._ends[recording - 1]) if recording else 0)
-        segment, context, hop = self._shape
+        segment, context, hop, margin = self._shape
         start, length = nth * segment, int(self._corpus.lengths[recording])
         stop = min(start + segment, length)
         samples = np.zeros(context + segment, np.int16)
@@ -71,14 +73,17 @@ class Windows(grain.MapDataset[Batch]):
         offset = context - start
         samples[begin + offset : stop + offset] = self._corpus.samples(recording, begin, stop)
         window: Batch = {"samples": samples, "mask": np.arange(segment) < stop - start}
-        if self._global_label:
-            window["global"] = np.array(self._corpus.label(recording, self._global_label), np.int32)
+        if self._global_labels:
+            window["global"] = _global(self._corpus, recording, self._global_labels)
         if self._local_features:
             whole = _local(self._corpus, recording, self._local_features, hop)
-            rows = whole[begin // hop : -(-stop // hop)]
-            filler = -1 if np.issubdtype(whole.dtype, np.integer) else 0
-            local = np.full(((context + segment) // hop, *whole.shape[1:]), filler, whole.dtype)
-            local[(begin + offset) // hop :][: len(rows)] = rows
+            # In frames, of which the recording may lack some at either end.
+            first = (start - context) // hop - margin
+            number = (context + segment) // hop + 2 * margin
+            rows = whole[max(first, 0) : max(first + number, 0)]
+            filler = -1 if whole.ndim == 1 else 0
+            local = np.full((number, *whole.shape[1:]), filler, whole.dtype)
+            local[max(-first, 0) :][: len(rows)] = rows
             window["local"] = local
         return window
 
@@ -155,9 +160,10 @@ def training_windows(
     segment_samples: int,
     context_samples: int,
     hop_samples: int = 1,
+    margin_frames: int = 0,
     batch_size: int,
     seed: int,
-    global_label: str | None = None,
+    global_labels: Sequence[str] = (),
     local_features: LocalFeatures | None = None,
     shard_index: int = 0,
     shard_count: int = 1,
@@ -174,9 +180,12 @@ def training_windows(
       segment_samples: S, scored samples a window; a multiple of `hop_samples`.
       context_samples: C, samples before them; a multiple of `hop_samples`, or 0.
       hop_samples: Samples a frame of `local_features`.
+      margin_frames: M, frames before and after those of a window to give as well,
+        where samples depend on neighbouring frames.
       batch_size: B, windows in each of this process's batches.
       seed: Of the shuffle, which differs in each epoch.
-      global_label: Name of the label to give as `global`.
+      global_labels: Names of the labels to give as `global`: one as its class, several
+        as a 1 for the class of each among all their classes, in this order.
       local_features: From a recording (`Corpus.recording`) to its frames,
         `[ceil(N / hop_samples), ...]`. Kept once computed. Must be picklable where
         there are workers.
@@ -186,9 +195,9 @@ def training_windows(
 
     Returns:
       An iterator over dicts of `samples` int16 `[B, C + S]`, `mask` bool `[B, S]`
-      (where the sample exists), and where asked for `global` int32 `[B]` and
-      `local` `[B, (C + S) / hop_samples, ...]`. Beyond a recording's ends samples
-      are 0 and local features 0.0, or -1 where they are integers.
+      (where the sample exists), and where asked for `global` int32 `[B]`, or `[B, D]`
+      of several labels, and `local` `[B, M + (C + S) / hop_samples + M, ...]`. Beyond a
+      recording's ends samples are 0 and local features 0, or -1 where they are labels.
 
     Raises:
       DataError: a count that is not positive, lengths that are no multiples of
@@ -198,6 +207,7 @@ def training_windows(
         ("segment_samples", segment_samples, 1),
         ("context_samples", context_samples, 0),
         ("hop_samples", hop_samples, 1),
+        ("margin_frames", margin_frames, 0),
         ("batch_size", batch_size, 1),
         ("shard_count", shard_count, 1),
         ("num_workers", num_workers, 0),
@@ -214,12 +224,12 @@ def training_windows(
         raise DataError(f"seed is {seed}: it must be below 2**32")
     if not 0 <= shard_index < shard_count:
         raise DataError(f"shard_index is {shard_index}: it must be below shard_count={shard_count}")
-    if global_label:
-        corpus.label(0, global_label)
+    if global_labels:
+        _global(corpus, 0, global_labels)
     windows = Windows(
         corpus,
-        Shape(segment_samples, context_samples, hop_samples),
-        global_label=global_label,
+        Shape(segment_samples, context_samples, hop_samples, margin_frames),
+        global_labels=global_labels,
         local_features=local_features,
     )
     stream = windows.shuffle(seed).repeat()[shard_index::shard_count]
@@ -237,7 +247,7 @@ def training_windows(
 def recordings(
     corpus: Corpus,
     *,
-    global_label: str | None = None,
+    global_labels: Sequence[str] = (),
     local_features: LocalFeatures | None = None,
     hop_samples: int = 1,
 ) -> Iterator[dict[str, Any]]:
@@ -245,18 +255,30 @@ def recordings(
 
     Yields:
       `recording` (its name), `samples` int16 `[N]`, and where asked for `global`
-      int32 and `local` `[ceil(N / hop_samples), ...]`.
+      and `local` `[ceil(N / hop_samples), ...]`, as in `training_windows`.
     """
     for i, name in enumerate(corpus.names):
         example: dict[str, Any] = {
             "recording": name,
             "samples": corpus.samples(i, 0, int(corpus.lengths[i])),
         }
-        if global_label:
-            example["global"] = np.int32(corpus.label(i, global_label))
+        if global_labels:
+            example["global"] = _global(corpus, i, global_labels)
         if local_features:
             example["local"] = _local(corpus, i, local_features, hop_samples)
         yield example
+
+
+def _global(corpus: Corpus, recording: int, labels: Sequence[str]) -> np.ndarray:
+    """The class of one label, int32; or of several the multi-hot vector, int32 `[D]`."""
+    classes = [corpus.label(recording, label) for label in labels]
+    if len(labels) == 1:
+        return np.array(classes[0], np.int32)
+    one_hot = [
+        np.arange(len(corpus.class_names[label])) == of_label
+        for label, of_label in zip(labels, classes, strict=True)
+    ]
+    return np.concatenate(one_hot).astype(np.int32)
 
 
 def _local(corpus: Corpus, recording: int, compute: LocalFeatures, hop_samples: int) -> np.ndarray:

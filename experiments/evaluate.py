@@ -40,11 +40,12 @@ def evaluate(trained: checkpointed.Trained, corpus: data.Corpus) -> dict[str, An
       InputError: a recording cannot be scored.
     """
     experiment, begun_s = trained.experiment, time.monotonic()
-    counts = np.zeros(experiment.model.num_classes, np.int64)
+    quantizer = experiment.model.quantizer
+    counts = np.zeros(quantizer.num_classes, np.int64)
 
     def counted(recordings: Iterable[Mapping]) -> Iterator[Mapping]:
         for recording in recordings:
-            counts[:] += metrics.code_counts(recording["samples"], len(counts))
+            counts[:] += metrics.code_counts(recording["samples"], quantizer)
             yield recording
 
     scores = []

@@ -9,7 +9,7 @@ import dataclasses
 import functools
 import os
 import types
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Self
 
 import ml_collections
@@ -17,7 +17,7 @@ import numpy as np
 
 import data
 from wavenet_jax import InputError
-from wavenet_jax.conditioning import ConditionConfig
+from wavenet_jax.conditioning import ConditionConfig, LocalConditionConfig
 from wavenet_jax.training import TrainingConfig
 from wavenet_jax.wavenet import WaveNetConfig, config_from_dict, receptive_field
 
@@ -46,6 +46,7 @@ class Experiment:
     model: of the network.
     training: of its parameters.
     sample_rate_hz: of all audio.
+    pre_emphasis: coefficient of `data.emphasis`, in which the model hears and speaks.
     classes: names of the classes of each label that conditions the model.
     """
 
@@ -53,6 +54,7 @@ class Experiment:
     model: WaveNetConfig
     training: TrainingConfig
     sample_rate_hz: int
+    pre_emphasis: float
     classes: dict[str, list[str]]
 
     @classmethod
@@ -63,11 +65,14 @@ class Experiment:
           InputError: the config does not fit the corpus, or itself.
         """
         _require_rate(corpus, config.sample_rate_hz)
-        fields, classes = config.model.to_dict(), {}
+        fields: dict[str, Any] = config.model.to_dict()
+        classes: dict[str, list[str]] = {}
         if condition := config.global_condition:
-            classes[condition.label] = list(_classes(corpus, condition.label))
+            classes |= {label: list(_classes(corpus, label)) for label in condition.labels}
+            kind: Any = "labels" if len(condition.labels) == 1 else "tags"
+            size = sum(len(names) for names in classes.values())
             fields["global_condition"] = dataclasses.asdict(
-                ConditionConfig("labels", len(classes[condition.label]), condition.channels)
+                ConditionConfig(kind, size, condition.channels)
             )
         if condition := config.local_condition:
             if condition.features not in LOCAL_FEATURES:
@@ -80,7 +85,14 @@ class Experiment:
                 classes, config.sample_rate_hz, condition.hop_samples
             )
             fields["local_condition"] = dataclasses.asdict(
-                ConditionConfig("vectors", width, condition.channels, condition.hop_samples)
+                LocalConditionConfig(
+                    "vectors",
+                    width,
+                    condition.channels,
+                    hop_samples=condition.hop_samples,
+                    upsampling=condition.get("upsampling", "repeat"),
+                    factors=tuple(condition.get("factors", ())),
+                )
             )
         for name in (
             "batch_size",
@@ -92,13 +104,27 @@ class Experiment:
         ):
             if config[name] < 1:
                 raise InputError(f"The config's {name} is {config[name]}: give at least 1.")
+        model = config_from_dict(fields)
+        if config.segment_samples % model.hop_samples:
+            raise InputError(
+                f"The config's segment_samples is {config.segment_samples}, and the model's "
+                f"frames begin anew every {model.hop_samples} samples: make it a multiple of them."
+            )
+        longest = int(corpus.lengths.max())
+        if model.context_stacks and receptive_field(model) > longest:
+            raise InputError(
+                f"The context stacks see {receptive_field(model)} samples, and the longest "
+                f"recording of {corpus.name} has {longest}: use fewer or smaller dilations, or "
+                "a shorter hop."
+            )
         return cls(
             config=config.to_dict(),
-            model=config_from_dict(fields),
+            model=model,
             training=TrainingConfig(
                 num_steps=config.num_steps, seed=config.seed, **config.training.to_dict()
             ),
             sample_rate_hz=config.sample_rate_hz,
+            pre_emphasis=config.get("pre_emphasis", 0.0),
             classes=classes,
         )
 
@@ -108,7 +134,11 @@ class Experiment:
             "experiment": self.config,
             "model": dataclasses.asdict(self.model),
             "training": dataclasses.asdict(self.training),
-            "audio": {"sample_rate_hz": self.sample_rate_hz, "classes": self.classes},
+            "audio": {
+                "sample_rate_hz": self.sample_rate_hz,
+                "pre_emphasis": self.pre_emphasis,
+                "classes": self.classes,
+            },
         }
 
     @classmethod
@@ -118,15 +148,35 @@ class Experiment:
             config=described["experiment"],
             model=config_from_dict(described["model"]),
             training=TrainingConfig(**described["training"]),
-            sample_rate_hz=described["audio"]["sample_rate_hz"],
-            classes=described["audio"]["classes"],
+            **described["audio"],
         )
 
     @property
-    def global_label(self) -> str | None:
-        """The label that conditions a whole recording, if one does."""
+    def global_labels(self) -> tuple[str, ...]:
+        """The labels that condition a whole recording."""
         condition = self.config["global_condition"]
-        return condition["label"] if condition else None
+        return tuple(condition["labels"]) if condition else ()
+
+    def global_condition(self, names: Sequence[str]) -> np.ndarray:
+        """What the model takes for a class of each global label, given by name.
+
+        Raises:
+          InputError: a class that a label does not have, or too few or too many.
+        """
+        if len(names) != len(self.global_labels):
+            raise InputError(
+                f"The label {'+'.join(names)!r} names {len(names)} classes: name one for each of "
+                f"{', '.join(self.global_labels)}, joined by +."
+            )
+        one_hot = []
+        for label, name in zip(self.global_labels, names, strict=True):
+            classes = self.classes[label]
+            if name not in classes:
+                raise InputError(f"There is no {label} {name!r}: use one of {', '.join(classes)}.")
+            one_hot.append([int(name == each) for each in classes])
+        if len(one_hot) == 1:
+            return np.array(one_hot[0].index(1), np.int32)
+        return np.concatenate(one_hot).astype(np.int32)
 
     @property
     def local_features(self) -> Callable[[Mapping[str, Any]], np.ndarray] | None:
@@ -152,7 +202,8 @@ class Experiment:
           data.DataError: there is no such corpus or split.
           InputError: its rate or its labels are others.
         """
-        corpus = data.load(self.config["dataset"], data_dir, split)
+        name = self.config["dataset"]
+        corpus = data.load(name, data_dir, split, pre_emphasis=self.pre_emphasis)
         _require_rate(corpus, self.sample_rate_hz)
         for label, names in self.classes.items():
             have = list(_classes(corpus, label))
@@ -168,9 +219,9 @@ class Experiment:
         """Whole recordings with the conditions that the model takes."""
         return data.recordings(
             corpus,
-            global_label=self.global_label,
+            global_labels=self.global_labels,
             local_features=self.local_features,
-            hop_samples=self.model.hop_samples,
+            hop_samples=self._local_hop_samples,
         )
 
     def windows(
@@ -191,15 +242,35 @@ class Experiment:
             corpus,
             segment_samples=self.config["segment_samples"],
             context_samples=self.context_samples,
-            hop_samples=self.model.hop_samples,
+            hop_samples=self._local_hop_samples,
+            margin_frames=self.model.local_condition.reach if self.model.local_condition else 0,
             batch_size=batch_size // shard_count,
             seed=self.training.seed,
-            global_label=self.global_label,
+            global_labels=self.global_labels,
             local_features=self.local_features,
             shard_index=shard_index,
             shard_count=shard_count,
             num_workers=self.config["num_workers"],
         )
+
+    @property
+    def _local_hop_samples(self) -> int:
+        return self.model.local_condition.hop_samples if self.model.local_condition else 1
+
+    def encode(self, samples: np.ndarray) -> np.ndarray:
+        """A recording from its beginning, int16 `[N]`, to the model's codes `[N]`."""
+        if self.pre_emphasis:
+            samples = data.pre_emphasize(np.pad(samples, (1, 0)), self.pre_emphasis)
+        return np.asarray(self.model.quantizer.encode(samples))
+
+    def decoder(self, last: int = 0) -> Callable[[np.ndarray], np.ndarray]:
+        """From codes, as they are generated chunk by chunk after a sample `last`, to sound.
+
+        Returns:
+          A function from codes `[N]` to int16 `[N]`, to be called in the chunks' order.
+        """
+        de_emphasis = data.DeEmphasis(self.pre_emphasis, last)
+        return lambda codes: de_emphasis(np.asarray(self.model.quantizer.decode_int16(codes)))
 
     def check_continues(self, stored: Mapping[str, Any]) -> None:
         """Refuses to resume a checkpoint of another model or other audio.

@@ -9,6 +9,7 @@ The waveform of sample i depends on the seed and i, not on how many are made.
 """
 
 import contextlib
+import itertools
 import os
 import pathlib
 import sys
@@ -24,7 +25,7 @@ import data
 from data import audio
 from experiments import checkpointed, cli
 from experiments.experiment import Experiment
-from wavenet_jax import InputError, mulaw, sampling
+from wavenet_jax import InputError, sampling
 
 FLAGS = flags.FLAGS
 flags.declare_key_flag("workdir")
@@ -41,7 +42,12 @@ _TEMPERATURE = flags.DEFINE_float(
     "temperature", 1.0, "Below 1 the likelier samples grow likelier; 0 takes the likeliest."
 )
 _PRIME = flags.DEFINE_string("prime", None, "Recording to continue; it begins each file.")
-_LABEL = flags.DEFINE_list("label", None, "Names of the classes to condition on, in turn.")
+_LABEL = flags.DEFINE_list(
+    "label",
+    None,
+    "Names of the classes to condition on, in turn; with several labels a class of each, joined "
+    "by +, as in jackson+7.",
+)
 flags.declare_key_flag("split")
 
 
@@ -94,8 +100,7 @@ def sample(
     spoken, codes = np.zeros(0, np.int16), None
     if prime:
         spoken, _ = audio.read(pathlib.Path(prime), sample_rate_hz=rate, mono=True)
-        code = np.asarray(mulaw.encode(spoken, experiment.model.num_classes))
-        codes = np.repeat(code[None], num_samples, axis=0)
+        codes = np.repeat(experiment.encode(spoken)[None], num_samples, axis=0)
     chunks = sampling.generate(
         experiment.model,
         trained.params,
@@ -105,6 +110,8 @@ def sample(
         temperature=temperature,
         **conditions,
     )
+    last = int(spoken[-1]) if len(spoken) else 0
+    decoders = [experiment.decoder(last) for _ in range(num_samples)]
     folder = cli.require_writable(out)
     paths = [folder / f"sample_{i:03}.wav" for i in range(num_samples)]
     with contextlib.ExitStack() as stack:
@@ -116,10 +123,9 @@ def sample(
             file.write(spoken)
         done = 0
         for chunk in chunks:
-            pcm = np.asarray(mulaw.decode_int16(chunk, experiment.model.num_classes))
-            for file, row, length in zip(files, pcm, lengths, strict=True):
+            for file, decode, row, length in zip(files, decoders, chunk, lengths, strict=True):
                 part = row[: max(0, length - done)]
-                file.write(part)
+                file.write(decode(part))
                 bar.update(len(part))
             done += chunk.shape[1]
     return paths
@@ -146,24 +152,24 @@ def _conditions(
     corpus: data.Corpus | None,
 ) -> tuple[dict[str, Any], np.ndarray | None]:
     """What `generate` takes, and the recordings' lengths where they come from a corpus."""
-    label = experiment.global_label
+    given = experiment.global_labels
     if corpus is None:
         if experiment.model.local_condition is not None:
             raise InputError(
                 f"The model speaks {experiment.config['local_condition']['features']}: "
                 "give recordings that have them, with --data_dir=DIR --split=SPLIT."
             )
-        if labels and not label:
+        if labels and not given:
             raise InputError(f"--label is {','.join(labels)}, but the model has no labels.")
-        if not label:
+        if not given:
             return {}, None
-        names = experiment.classes[label]
-        for name in labels or ():
-            if name not in names:
-                raise InputError(f"There is no {label} {name!r}: use one of {', '.join(names)}.")
-        chosen = labels or names
-        ids = [names.index(chosen[i % len(chosen)]) for i in range(number)]
-        return {"global_condition": np.array(ids, np.int32)}, None
+        if labels:
+            chosen = [experiment.global_condition(name.split("+")) for name in labels]
+        else:
+            combinations = itertools.product(*(experiment.classes[label] for label in given))
+            chosen = [experiment.global_condition(names) for names in combinations]
+        in_turn = [chosen[i % len(chosen)] for i in range(number)]
+        return {"global_condition": np.stack(in_turn)}, None
     if number > len(corpus):
         raise InputError(
             f"--num_samples is {number}, but the split {corpus.split} of {corpus.name} has "
@@ -171,7 +177,7 @@ def _conditions(
         )
     recordings = [r for _, r in zip(range(number), experiment.recordings(corpus), strict=False)]
     conditions: dict[str, Any] = {}
-    if label:
+    if given:
         conditions["global_condition"] = np.stack([r["global"] for r in recordings])
     if experiment.model.local_condition is not None:
         longest = max(len(r["local"]) for r in recordings)

@@ -24,7 +24,7 @@ import data
 from experiments import cli, plots
 from experiments.experiment import Experiment
 from experiments.reporting import Reporter
-from wavenet_jax import checkpoints, mulaw, sampling, scoring, training
+from wavenet_jax import checkpoints, sampling, scoring, training
 
 FLAGS = flags.FLAGS
 flags.declare_key_flag("workdir")
@@ -56,8 +56,8 @@ def train(
       InputError, data.DataError: bad input; nothing that was there is lost.
       training.NonFiniteLossError: the loss is no number; earlier checkpoints stay.
     """
-    corpus = data.load(config.dataset, data_dir, "train")
-    experiment = Experiment.create(config, corpus)
+    experiment = Experiment.create(config, data.load(config.dataset, data_dir, "train"))
+    corpus = experiment.load(data_dir, "train")
     held_out = experiment.load(data_dir, config.held_out_split)
     batches = experiment.windows(
         corpus, shard_index=jax.process_index(), shard_count=jax.process_count()
@@ -160,10 +160,13 @@ def _preview(
         **conditions,
     )
     codes = np.concatenate(list(chunks), axis=1)[0]
-    pcm = np.asarray(mulaw.decode_int16(codes, experiment.model.num_classes))
+    pcm = experiment.decoder()(codes)
+    spoken = experiment.decoder()(
+        np.asarray(experiment.model.quantizer.encode(real["samples"][:length]))
+    )
     reporter.audio(step, "generated", pcm, rate)
-    reporter.audio(step, "real", real["samples"][:length], rate)
-    pair = [("real", real["samples"][:length]), (f"generated, step {step}", pcm)]
+    reporter.audio(step, "real", spoken, rate)
+    pair = [("real", spoken), (f"generated, step {step}", pcm)]
     reporter.figure(step, "spectrograms", plots.spectrograms(pair, rate))
 
 

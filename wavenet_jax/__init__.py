@@ -10,7 +10,8 @@ Letters in shapes, here and in every docstring of the package:
     P  samples of a prime         N  slots of a ring buffer, or samples of a recording
 """
 
-from wavenet_jax.conditioning import ConditionConfig
+from wavenet_jax.conditioning import ConditionConfig, LocalConditionConfig
+from wavenet_jax.context import ContextStackConfig
 from wavenet_jax.errors import InputError
 from wavenet_jax.sampling import generate, utterance_keys
 from wavenet_jax.wavenet import (
@@ -22,7 +23,9 @@ from wavenet_jax.wavenet import (
 
 __all__ = [
     "ConditionConfig",
+    "ContextStackConfig",
     "InputError",
+    "LocalConditionConfig",
     "WaveNet",
     "WaveNetConfig",
     "generate",

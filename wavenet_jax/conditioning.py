@@ -1,55 +1,120 @@
 """Conditioning: what else, besides its past, a sample depends on (section 2.5).
 
-A *global* condition holds for a whole recording (the speaker); a *local* one
-changes along it (phones, F0). Either comes as labels or as vectors, is mapped
-to `channels` numbers by a map that all layers share, and from there enters
-every layer's gates through a projection of the layer's own:
+A *global* condition holds for a whole recording (the speaker); a *local* one is a
+series of frames along it (phones, F0, mel). Either is mapped to `channels` numbers
+by a map that all layers share, and from there enters every layer's gates through a
+projection of the layer's own:
 
-    z = W * x + V_g h + V_l y,     y(t) = h_local(frame of t).
+    z = W * x + V_g h + V_l y,     y = upsampled h_local.
 
-No map has a bias, so a condition of zeros adds nothing: that is what stands
-before a recording begins, where there is only silence (label -1 for labels).
+Frame k covers the samples [k * hop, (k + 1) * hop). How frames become samples:
+
+* "repeat": a sample has its frame's value. Frame k touches the samples it covers.
+* "linear": between the values at the middles of frames, kH + (H - 1) / 2. Frame k
+  touches its own samples and those up to the middles of its neighbours.
+* "transposed": transposed convolutions, one a factor (their product is the hop), of
+  stride f and kernel 3 f: an output within input k sees inputs k - 1, k and k + 1.
+  A leaky ReLU between them. They begin as a repetition.
+
+The *reach* is how many frames beyond its own, on either side, a sample may see.
+Beyond a recording's ends frames are none: zeros, or label -1. No map has a bias, so
+such a frame adds nothing, and the samples that it covers have no local condition,
+whatever their neighbours say: before a recording begins there is only silence.
 """
 
 import dataclasses
+import math
 from typing import Literal
 
 import flax.linen as nn
+import flax.struct
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from wavenet_jax.errors import InputError
 
 NO_LABEL = -1
 """The label of a place that has none; its embedding is zero."""
 
+KINDS = ("labels", "tags", "vectors")
+UPSAMPLINGS = ("repeat", "linear", "transposed")
+
 
 @dataclasses.dataclass(frozen=True)
 class ConditionConfig:
-    """One condition, global or local.
+    """A condition, global as it stands.
 
     Attributes:
-      kind: "labels" (integers in [0, size), or -1 for none) or "vectors".
-      size: the number of classes, or the vectors' width.
+      kind: "labels" (integers in [0, size), or -1 for none), "tags" (integers 0 and
+        1, `size` of them, any number being 1) or "vectors".
+      size: the number of classes or tags, or the vectors' width.
       channels: width of the map that all layers share.
-      hop_samples: samples a frame of a local condition stands for: frame k
-        covers samples [k * hop, (k + 1) * hop). A global condition has none.
     """
 
-    kind: Literal["labels", "vectors"]
+    kind: Literal["labels", "tags", "vectors"]
     size: int
     channels: int = 32
-    hop_samples: int = 1
 
     def __post_init__(self):
-        if self.kind not in ("labels", "vectors"):
-            raise InputError(f"A condition's kind is {self.kind!r}: use 'labels' or 'vectors'.")
-        for name in ("size", "channels", "hop_samples"):
+        if self.kind not in KINDS:
+            raise InputError(f"A condition's kind is {self.kind!r}: use one of {', '.join(KINDS)}.")
+        self._require_counts("size", "channels")
+
+    def _require_counts(self, *names: str):
+        for name in names:
             if getattr(self, name) < 1:
                 raise InputError(
                     f"A condition's {name} is {getattr(self, name)}: "
                     "give a whole number of at least 1."
                 )
+
+
+@dataclasses.dataclass(frozen=True)
+class LocalConditionConfig(ConditionConfig):
+    """A condition along a recording.
+
+    Attributes:
+      hop_samples: samples a frame covers.
+      upsampling: "repeat", "linear" or "transposed".
+      factors: of the transposed convolutions, first to last; their product is
+        the hop. Empty for the other ways.
+    """
+
+    hop_samples: int = 1
+    upsampling: Literal["repeat", "linear", "transposed"] = "repeat"
+    factors: tuple[int, ...] = ()
+
+    def __post_init__(self):
+        super().__post_init__()
+        object.__setattr__(self, "factors", tuple(self.factors))
+        self._require_counts("hop_samples")
+        if self.upsampling not in UPSAMPLINGS:
+            raise InputError(
+                f"The local condition's upsampling is {self.upsampling!r}: "
+                f"use one of {', '.join(UPSAMPLINGS)}."
+            )
+        if self.upsampling == "transposed":
+            if min(self.factors, default=0) < 1 or math.prod(self.factors) != self.hop_samples:
+                raise InputError(
+                    f"The local condition's factors are {self.factors} and its hop is "
+                    f"{self.hop_samples} samples: give factors whose product is the hop."
+                )
+        elif self.factors:
+            raise InputError(
+                f"The local condition's factors are {self.factors}, but its upsampling is "
+                f"{self.upsampling!r}: leave them out, or use 'transposed'."
+            )
+
+    @property
+    def reach(self) -> int:
+        """Frames beyond its own, on either side, that a sample may depend on."""
+        if self.upsampling == "linear":
+            return 1
+        rows = 0
+        for factor in reversed(self.factors):
+            rows = -(-rows // factor) + 1
+        return rows
 
 
 class ConditionEmbedding(nn.Module):
@@ -65,26 +130,152 @@ class ConditionEmbedding(nn.Module):
             dense = nn.Dense(channels, use_bias=False, dtype=self.dtype, name="map")
             return dense(condition)
         table = self.param("table", nn.initializers.normal(1.0), (size, channels))
+        table = table.astype(self.dtype)
+        if self.config.kind == "tags":
+            return condition.astype(self.dtype) @ table
         known = (condition >= 0)[..., None]
-        rows = jnp.take(table, jnp.maximum(condition, 0), axis=0)
-        return jnp.where(known, rows, 0).astype(self.dtype)
+        return jnp.where(known, jnp.take(table, jnp.maximum(condition, 0), axis=0), 0)
 
 
-def upsample(frames: jax.Array, hop: int, offset: int, num_samples: int) -> jax.Array:
-    """Repeats frames up to the sample rate.
+@flax.struct.dataclass
+class Series:
+    """A local condition at some rate, on the clock of the samples given to the model.
+
+    Attributes:
+      rows: shape `[N, B, C]`.
+      hop: samples a row holds for.
+      start: the sample at which row 0 begins; before it there is nothing.
+    """
+
+    rows: jax.Array
+    hop: int = flax.struct.field(pytree_node=False)
+    start: int = flax.struct.field(pytree_node=False)
+
+    def project(self, projection, begin: int, length: int) -> jax.Array:
+        """`projection` (without bias) of the samples [begin, begin + length).
+
+        Made at the rate of the rows, then repeated: shape `[length, B, C']`.
+        """
+        first = (begin - self.start) // self.hop
+        last = (begin + length - 1 - self.start) // self.hop
+        rows = projection(self.rows[max(first, 0) : last + 1])
+        rows = jnp.pad(rows, ((max(-first, 0), 0), (0, 0), (0, 0)))
+        if self.hop > 1:
+            rows = jnp.repeat(rows, self.hop, axis=0)
+        offset = begin - self.start - first * self.hop
+        return jax.lax.slice_in_dim(rows, offset, offset + length, axis=0)
+
+
+@flax.struct.dataclass
+class Conditions:
+    """All that enters the gates of a stack beside its own past.
+
+    Attributes:
+      global_: embedded, shape `[B, C]`, or None.
+      series: the local ones, in the order of the stack's projections.
+    """
+
+    global_: jax.Array | None = None
+    series: tuple[Series, ...] = ()
+
+
+class LocalConditioning(nn.Module):
+    """Frames to the series that the layers' projections take."""
+
+    config: LocalConditionConfig
+    dtype: jnp.dtype
+
+    def setup(self):
+        self.embedding = ConditionEmbedding(self.config, self.dtype)
+        channels = self.config.channels
+        self.kernels = [
+            self.param(f"upsampling_{i}", _repetition, (3, channels, factor, channels))
+            for i, factor in enumerate(self.config.factors)
+        ]
+
+    def __call__(self, frames: jax.Array, phase: int = 0) -> Series:
+        """Frames, `reach` of them before and after those that cover the samples.
+
+        Args:
+          frames: labels `[B, F]` or `[B, F, size]`.
+          phase: samples of the first covered frame that came before these.
+
+        Returns:
+          One row a frame for "repeat", one a sample for the others.
+        """
+        cfg = self.config
+        rows = self.embedding(jnp.swapaxes(frames, 0, 1))
+        if cfg.upsampling == "repeat":
+            return Series(rows, cfg.hop_samples, -phase)
+        is_there = frames >= 0 if cfg.kind == "labels" else jnp.any(frames != 0, axis=-1)
+        is_there = jnp.repeat(jnp.swapaxes(is_there, 0, 1), cfg.hop_samples, axis=0)
+        if cfg.upsampling == "linear":
+            rows = _interpolate(rows, cfg.hop_samples)
+        for i, kernel in enumerate(self.kernels):
+            if i:
+                rows = nn.leaky_relu(rows, 0.4)
+            rows = _transposed_convolution(rows, kernel.astype(self.dtype))
+        rows = jnp.where(is_there[..., None], rows, 0)
+        margin = cfg.reach * cfg.hop_samples
+        return Series(rows[margin : rows.shape[0] - margin], 1, -phase)
+
+
+def _neighbours(rows: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """The rows before, at and after each row `[N, B, C]`, zero beyond the ends."""
+    padded = jnp.pad(rows, ((1, 1), (0, 0), (0, 0)))
+    return padded[:-2], rows, padded[2:]
+
+
+def _transposed_convolution(rows: jax.Array, kernel: jax.Array) -> jax.Array:
+    """Stride f, kernel 3 f: `[N, B, C]` by `[3, C, f, C']` to `[N f, B, C']`."""
+    sides = jnp.concatenate(_neighbours(rows), axis=-1)
+    taps, channels, factor, outputs = kernel.shape
+    product = sides @ kernel.reshape(taps * channels, factor * outputs)
+    product = product.reshape(*rows.shape[:2], factor, outputs)
+    return jnp.swapaxes(product, 1, 2).reshape(-1, rows.shape[1], outputs)
+
+
+def _repetition(key: jax.Array, shape: tuple[int, ...], dtype=jnp.float32) -> jax.Array:
+    """First values of a transposed convolution: it repeats its input, nearly."""
+    taps, channels, _, outputs = shape
+    noise = jax.random.normal(key, shape) * (0.1 / (taps * channels) ** 0.5)
+    return (noise.at[1].add(jnp.eye(channels, outputs)[:, None])).astype(dtype)
+
+
+def _interpolate(rows: jax.Array, hop: int) -> jax.Array:
+    """Linearly between the middles of frames: `[N, B, C]` to `[N hop, B, C]`."""
+    before, here, after = (side[:, None] for side in _neighbours(rows))
+    # How far after its frame's middle a sample is, in frames.
+    place = (np.arange(hop) - (hop - 1) / 2) / hop
+    place = place.astype(rows.dtype)[None, :, None, None]
+    mixed = here + jnp.maximum(place, 0) * (after - here) + jnp.maximum(-place, 0) * (before - here)
+    return mixed.reshape(-1, *rows.shape[1:])
+
+
+def frames_covering(
+    config: LocalConditionConfig, frames: np.ndarray, start: int, length: int
+) -> np.ndarray:
+    """The frames that the samples [start, start + length) of a recording depend on.
 
     Args:
-      frames: shape `[F, B, C]`.
-      hop: samples a frame.
-      offset: how many samples of the first frame are already past.
-      num_samples: T.
+      config: the condition's.
+      frames: of the whole recording from its sample 0 on, `[B, F]` or `[B, F, size]`.
+      start: may be negative; what lies beyond the frames' ends is none.
+      length: of the samples.
 
     Returns:
-      Shape `[T, B, C]`: sample i holds frame `(offset + i) // hop`.
+      `[B, F', ...]`: `config.reach` frames, those that cover the samples, and
+      `config.reach` frames. As many for every start at one place in its frame.
     """
-    if hop > 1:
-        frames = jnp.repeat(frames, hop, axis=0)
-    return jax.lax.slice_in_dim(frames, offset, offset + num_samples, axis=0)
+    hop, reach = config.hop_samples, config.reach
+    first = start // hop - reach
+    last = (start + length - 1) // hop + reach
+    inside = frames[:, max(first, 0) : max(last + 1, 0)]
+    before = min(max(-first, 0), last + 1 - first)
+    after = last + 1 - first - before - inside.shape[1]
+    pad = [(0, 0), (before, after)] + [(0, 0)] * (frames.ndim - 2)
+    none = NO_LABEL if config.kind == "labels" else 0
+    return np.pad(inside, pad, constant_values=none)
 
 
 def check(
@@ -113,17 +304,18 @@ def check(
             f"and it was given {'none' if condition is None else 'one'}: "
             "pass what the checkpoint's config asks for."
         )
-    want = leading + ((config.size,) if config.kind == "vectors" else ())
+    want = leading + (() if config.kind == "labels" else (config.size,))
     have = condition.shape
     fits = len(have) == len(want) and have[0] == want[0]
     if fits and len(leading) == 2:
         fits = have[1] >= want[1]
-    if fits and config.kind == "vectors":
+    if fits and config.kind != "labels":
         fits = have[-1] == config.size
     is_integer = jnp.issubdtype(condition.dtype, jnp.integer)
-    if not fits or is_integer != (config.kind == "labels"):
+    if not fits or is_integer != (config.kind != "vectors"):
+        hop = getattr(config, "hop_samples", None)
         raise InputError(
             f"The {name} condition has shape {have} and type {condition.dtype}, where "
-            f"the model needs {config.kind} of shape {want}: check its width and "
-            f"length (hop {config.hop_samples} samples)."
+            f"the model needs {config.kind} of shape {want}: check its width"
+            + (f" and length (hop {hop} samples)." if hop else ".")
         )

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from wavenet_jax import mulaw
+from wavenet_jax.quantization import Quantizer
 
 
 def unigram_entropy_bits(counts: np.ndarray) -> float:
@@ -15,7 +15,7 @@ def unigram_entropy_bits(counts: np.ndarray) -> float:
     return float(-np.sum(p * np.log2(p)))
 
 
-def code_counts(samples: np.ndarray, num_classes: int = 256) -> np.ndarray:
+def code_counts(samples: np.ndarray, quantizer: Quantizer) -> np.ndarray:
     """How often each code occurs in int16 samples; shape `[K]`."""
-    codes = mulaw.codes_of_int16(num_classes)[samples.astype(np.int32) + 32768]
-    return np.bincount(codes, minlength=num_classes)
+    codes = quantizer.code_of_int16[samples.astype(np.int32) + 32768]
+    return np.bincount(codes, minlength=quantizer.num_classes)

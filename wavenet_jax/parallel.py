@@ -10,7 +10,7 @@ import jax
 import numpy as np
 from jax.sharding import Mesh, PartitionSpec
 
-from wavenet_jax.wavenet import State, WaveNetConfig
+from wavenet_jax.wavenet import ContextState, State, WaveNetConfig
 
 WHOLE = PartitionSpec()
 """The specification of what every device holds."""
@@ -21,8 +21,18 @@ ROWS = PartitionSpec("rows")
 
 def state_spec(config: WaveNetConfig) -> Any:
     """The specification of a `State`: rings have their rows second."""
-    rings: Any = (PartitionSpec(None, "rows"),) * len(config.dilations)
-    specification: dict[str, Any] = {"time": WHOLE, "samples": ROWS, "rings": rings}
+    ring: Any = PartitionSpec(None, "rows")
+    contexts: Any = tuple(
+        ContextState(rings=(ring,) * len(stack.dilations), output=ROWS)  # type: ignore[arg-type]
+        for stack in config.context_stacks
+    )
+    specification: dict[str, Any] = {
+        "time": WHOLE,
+        "samples": ROWS,
+        "rings": (ring,) * len(config.dilations),
+        "recent": ring,
+        "contexts": contexts,
+    }
     return State(**specification)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 import jax
 import numpy as np
 
-from wavenet_jax import distributions, mulaw, parallel
+from wavenet_jax import conditioning, parallel
 from wavenet_jax.errors import InputError
 from wavenet_jax.parallel import ROWS, WHOLE
 from wavenet_jax.wavenet import WaveNet, WaveNetConfig
@@ -84,14 +84,17 @@ def _score_batch(config, params, batch, batch_size, chunk, begin, advance):
     globals_ = None
     if config.global_condition is not None:
         globals_ = np.stack([r["global"] for r in rows])
-    hop = config.hop_samples
+
+    def frames(series: np.ndarray) -> np.ndarray:
+        return conditioning.frames_covering(config.local_condition, series[None], start, chunk)
+
     bits = np.zeros(len(rows))
     state = begin(params, globals_)
     for start in range(0, int(lengths.max()), chunk):
         samples = np.stack([_slice(r["samples"], start, chunk) for r in rows])
         local = None
         if config.local_condition is not None:
-            local = np.stack([_slice(r["local"], start // hop, chunk // hop) for r in rows])
+            local = np.concatenate([frames(r["local"]) for r in rows])
         chunk_bits, state = advance(params, state, samples, globals_, local)
         exists = start + np.arange(chunk) < lengths[:, None]
         bits += np.sum(np.asarray(chunk_bits), axis=1, where=exists, dtype=np.float64)
@@ -128,8 +131,8 @@ def _programs(config: WaveNetConfig, devices: tuple[jax.Device, ...], batch_size
         return model.apply(params, rows, global_condition=globals_, method="initial_state")
 
     def advance(params, state, samples, globals_, local):
-        codes = mulaw.encode(samples, config.num_classes)
-        logits, state = model.apply(
+        codes = config.quantizer.encode(samples)
+        outputs, state = model.apply(
             params,
             state,
             codes,
@@ -137,7 +140,7 @@ def _programs(config: WaveNetConfig, devices: tuple[jax.Device, ...], batch_size
             local_condition=local,
             method="prefill",
         )
-        return -distributions.categorical_log_prob_bits(logits, codes), state
+        return -config.distribution.log_prob_bits(outputs, codes), state
 
     return (
         jax.jit(parallel.over_rows(begin, devices, (WHOLE, ROWS), spec)),

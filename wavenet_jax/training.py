@@ -10,9 +10,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from flax import traverse_util
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from wavenet_jax import distributions, mulaw
 from wavenet_jax.errors import InputError
 from wavenet_jax.wavenet import WaveNet, WaveNetConfig
 
@@ -23,6 +23,9 @@ Batch = Mapping[str, Any]
 """What a step trains on: `samples` int16 `[B, C + S]`, of which the first C are
 context; `mask` bool `[B, S]`, true where a sample is scored; and where the model
 takes conditions, `global` and `local`, of context and segment both."""
+
+
+_LAST_KERNEL = "params/output/kernel"
 
 
 class NonFiniteLossError(ArithmeticError):
@@ -41,6 +44,12 @@ class TrainingConfig:
       clip_norm: longest gradient allowed; a longer one is scaled down to it.
       beta2: Adam's decay of the squared gradients.
       ema_decay: of the moving average of the parameters, which samples best.
+      weight_normalization: whether each kernel is trained as a length and a direction
+        for each output channel (Salimans and Kingma, 2016), all but the last layer's,
+        which begins at zero. The average is that of the kernels themselves.
+      input_noise: standard deviation of normal noise on the past that the model sees
+        (not on what it scores), where codes span [-1, 1): practice for the errors
+        of its own samples.
       seed: of the first parameters and the order of the data.
     """
 
@@ -51,6 +60,8 @@ class TrainingConfig:
     clip_norm: float = 1.0
     beta2: float = 0.999
     ema_decay: float = 0.999
+    weight_normalization: bool = False
+    input_noise: float = 0.0
     seed: int = 0
 
     def __post_init__(self):
@@ -59,6 +70,10 @@ class TrainingConfig:
                 raise InputError(
                     f"The training's {name} is {getattr(self, name)}: give at least {least}."
                 )
+        if not self.input_noise >= 0:
+            raise InputError(
+                f"The training's input_noise is {self.input_noise}: give 0 for none, or more."
+            )
         for name in ("learning_rate", "clip_norm"):
             if not getattr(self, name) > 0:
                 raise InputError(
@@ -78,10 +93,12 @@ class TrainState:
 
     Attributes:
       step: int32 scalar, updates made.
-      params: the model's variables.
-      ema_params: their moving average, used for scoring and sampling.
+      params: what is optimised: the model's variables, or with weight normalisation
+        what `model_params` makes them of.
+      ema_params: moving average of the model's variables, for scoring and sampling.
       opt_state: the optimiser's.
-      key: data of the PRNG key for what is drawn at random on the way.
+      key: data of the PRNG key for what is drawn at random on the way, together
+        with the step.
     """
 
     step: jax.Array
@@ -118,45 +135,88 @@ def init_state(model_config: WaveNetConfig, config: TrainingConfig) -> TrainStat
     for name in ("global", "local"):
         condition = getattr(model_config, f"{name}_condition")
         if condition is not None:
-            shape = (1,) if name == "global" else (1, 1)
+            shape = (1,) if name == "global" else (1, 1 + 2 * condition.reach)
             is_labels = condition.kind == "labels"
             conditions[f"{name}_condition"] = jnp.zeros(
                 shape if is_labels else (*shape, condition.size),
-                jnp.int32 if is_labels else jnp.float32,
+                jnp.float32 if condition.kind == "vectors" else jnp.int32,
             )
     init = jax.jit(WaveNet(model_config).init)
-    params = init(init_key, jnp.zeros((1, 1), jnp.int32), **conditions)
+    variables = init(init_key, jnp.zeros((1, 1), jnp.int32), **conditions)
+    params = _split_kernels(variables) if config.weight_normalization else variables
     return TrainState(
         step=jnp.int32(0),
         params=params,
-        ema_params=jax.tree.map(jnp.copy, params),
+        ema_params=jax.tree.map(jnp.copy, variables),
         opt_state=make_optimizer(config).init(params),
         key=jax.random.key_data(key),
     )
 
 
-def loss_bits(model_config: WaveNetConfig, params, batch: Batch) -> tuple[jax.Array, jax.Array]:
+def model_params(config: TrainingConfig, params):
+    """The model's variables, of what is optimised."""
+    if not config.weight_normalization:
+        return params
+    kernels = traverse_util.flatten_dict(params["directions"], sep="/")
+    for name, lengths in params["lengths"].items():
+        scale = lengths / _column_lengths(kernels[name])
+        kernels[name] = kernels[name] * scale[(None,) * (kernels[name].ndim - 1)]
+    return traverse_util.unflatten_dict(kernels, sep="/")
+
+
+def _split_kernels(variables) -> dict[str, Any]:
+    """Each kernel as its direction and the lengths of its columns."""
+    flat = traverse_util.flatten_dict(variables, sep="/")
+    kernels = [name for name in flat if name.endswith("/kernel") and name != _LAST_KERNEL]
+    lengths = {name: _column_lengths(flat[name]) for name in kernels}
+    return {"directions": jax.tree.map(jnp.copy, variables), "lengths": lengths}
+
+
+def _column_lengths(kernel: jax.Array) -> jax.Array:
+    return jnp.sqrt(jnp.sum(kernel**2, axis=tuple(range(kernel.ndim - 1))))
+
+
+def loss_bits(
+    model_config: WaveNetConfig,
+    params,
+    batch: Batch,
+    *,
+    input_noise: float = 0.0,
+    key: jax.Array | None = None,
+) -> tuple[jax.Array, jax.Array]:
     """Negative log-likelihood in bits, over the scored positions (equation 1).
 
     Args:
       model_config: the model's.
       params: its variables.
       batch: of one replica.
+      input_noise: as in `TrainingConfig`.
+      key: for the noise and the dropout; None for neither.
 
     Returns:
       The sum over scored samples and their number, float32 scalars.
     """
-    codes = mulaw.encode(batch["samples"], model_config.num_classes)
+    codes = model_config.quantizer.encode(batch["samples"])
     mask = batch["mask"]
     context = codes.shape[1] - mask.shape[1]
-    logits: Any = WaveNet(model_config).apply(
+    past, rngs = codes, {}
+    if key is not None:
+        noise_key, dropout_key = jax.random.split(key)
+        if input_noise:
+            half = model_config.num_classes / 2
+            noise = jnp.round(input_noise * half * jax.random.normal(noise_key, codes.shape))
+            past = jnp.clip(codes + noise.astype(jnp.int32), 0, model_config.num_classes - 1)
+        if model_config.dropout:
+            rngs["dropout"] = dropout_key
+    outputs: Any = WaveNet(model_config).apply(
         params,
-        codes,
+        past,
         global_condition=batch.get("global"),
         local_condition=batch.get("local"),
         context=context,
+        rngs=rngs,
     )
-    bits = -distributions.categorical_log_prob_bits(logits, codes[:, context:])
+    bits = -model_config.distribution.log_prob_bits(outputs, codes[:, context:])
     return jnp.sum(bits, where=mask), jnp.sum(mask, dtype=jnp.float32)
 
 
@@ -178,8 +238,16 @@ def train_step(
     """
     pmean = functools.partial(jax.lax.pmean, axis_name=axis) if axis else lambda x: x
 
+    # Each replica draws its own noise; a resumed run draws what it would have drawn.
+    key = jax.random.fold_in(jax.random.wrap_key_data(state.key), state.step)
+    if axis:
+        key = jax.random.fold_in(key, jax.lax.axis_index(axis))
+
     def loss(params):
-        bits, count = loss_bits(model_config, params, batch)
+        variables = model_params(config, params)
+        bits, count = loss_bits(
+            model_config, variables, batch, input_noise=config.input_noise, key=key
+        )
         return bits / jnp.maximum(pmean(count), 1)
 
     value, gradients = jax.value_and_grad(loss)(state.params)
@@ -189,7 +257,9 @@ def train_step(
     # The average forgets the first parameters quickly, then grows its memory.
     decay = jnp.minimum(config.ema_decay, (1 + state.step) / (10 + state.step))
     ema_params = jax.tree.map(
-        lambda mean, new: decay * mean + (1 - decay) * new, state.ema_params, params
+        lambda mean, new: decay * mean + (1 - decay) * new,
+        state.ema_params,
+        model_params(config, params),
     )
     metrics = {
         "bits_per_sample": value,

@@ -7,12 +7,15 @@
 * `prefill`: many samples in parallel, leaving the ring buffers as stepping
   through the same samples would. For priming, and for scoring in chunks.
 
+Context stacks have a clock of their own: `step_context` is due before the `step` of
+a sample at which one of their frames begins.
+
 The output at t scores sample t given those before it, and before the first
 sample there was silence: in all three, and nowhere is there another past.
 """
 
 import dataclasses
-import functools
+import math
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -21,9 +24,14 @@ import flax.struct
 import jax
 import jax.numpy as jnp
 
-from wavenet_jax import conditioning, layers, mulaw
-from wavenet_jax.conditioning import ConditionConfig
+from wavenet_jax import conditioning, distributions, layers
+from wavenet_jax.conditioning import ConditionConfig, Conditions, LocalConditionConfig, Series
+from wavenet_jax.context import ContextStack, ContextStackConfig
 from wavenet_jax.errors import InputError
+from wavenet_jax.quantization import Quantizer
+
+MOST_ONE_HOT_CLASSES = 4096
+"""12 bits: beyond, a one-hot input or a categorical output is mostly table."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,12 +47,23 @@ class WaveNetConfig:
       gate_channels: G, width of a gate's output; the layer computes 2G.
       skip_channels: S, width of the summed skip connections.
       head_channels: width between the two 1x1 convolutions at the end.
-      num_classes: mu-law codes, 256 in the paper.
+      num_classes: codes a sample may have, 256 in the paper; 65,536 are 16 bits.
+      companding: how codes are spaced, "mu_law" (the paper) or "linear".
       input: how a past sample enters: "one_hot" of its code (the paper), or
-        "scalar", its companded value in [-1, 1).
+        "scalar", its value in [-1, 1).
+      output: the distribution of a sample: "categorical" (the paper),
+        "logistic_mixture", "gaussian_mixture" or "gaussian".
+      num_components: of a mixture.
       dtype: in which the layers compute; parameters and outputs are float32.
+      dropout: share of the gated activations that training drops, so that a small
+        corpus is not learned by heart.
+      rematerialize: whether the gradient computes each layer's activations anew
+        instead of keeping them: less memory for longer windows, a third more work.
+        (On a CPU it does nothing: XLA finds the second computation to be the first.)
       global_condition: of a whole recording, or None.
       local_condition: along a recording, or None.
+      context_stacks: that see further at a lower rate (section 2.6). Each hop is a
+        multiple of the shortest.
     """
 
     dilations: tuple[int, ...]
@@ -55,18 +74,28 @@ class WaveNetConfig:
     skip_channels: int = 256
     head_channels: int = 256
     num_classes: int = 256
+    companding: Literal["mu_law", "linear"] = "mu_law"
     input: Literal["one_hot", "scalar"] = "one_hot"
+    output: Literal["categorical", "logistic_mixture", "gaussian_mixture", "gaussian"] = (
+        "categorical"
+    )
+    num_components: int = 10
     dtype: Literal["float32", "bfloat16"] = "float32"
+    dropout: float = 0.0
+    rematerialize: bool = False
     global_condition: ConditionConfig | None = None
-    local_condition: ConditionConfig | None = None
+    local_condition: LocalConditionConfig | None = None
+    context_stacks: tuple[ContextStackConfig, ...] = ()
 
     def __post_init__(self):
         object.__setattr__(self, "dilations", tuple(self.dilations))
+        object.__setattr__(self, "context_stacks", tuple(self.context_stacks))
         widths = ("residual_channels", "gate_channels", "skip_channels", "head_channels")
-        counts = {name: getattr(self, name) for name in ("input_kernel_size", *widths)}
+        names = ("input_kernel_size", "num_components", *widths)
+        counts = {name: getattr(self, name) for name in names}
         counts |= {f"dilations[{i}]": d for i, d in enumerate(self.dilations)}
-        minima = dict.fromkeys(counts, 1) | {"kernel_size": 2, "num_classes": 2}
-        counts |= {"kernel_size": self.kernel_size, "num_classes": self.num_classes}
+        minima = dict.fromkeys(counts, 1) | {"kernel_size": 2}
+        counts |= {"kernel_size": self.kernel_size}
         for name, value in counts.items():
             if value < minima[name]:
                 raise InputError(f"The model's {name} is {value}: give at least {minima[name]}.")
@@ -74,6 +103,7 @@ class WaveNetConfig:
             raise InputError("The model has no layers: give at least one dilation.")
         for name, allowed in (
             ("input", ("one_hot", "scalar")),
+            ("output", distributions.OUTPUTS),
             ("dtype", ("float32", "bfloat16")),
         ):
             if getattr(self, name) not in allowed:
@@ -81,11 +111,50 @@ class WaveNetConfig:
                     f"The model's {name} is {getattr(self, name)!r}: "
                     f"use one of {', '.join(allowed)}."
                 )
+        if not 0 <= self.dropout < 1:
+            raise InputError(
+                f"The model's dropout is {self.dropout}: give a number from 0 up to, "
+                "not including, 1."
+            )
+        Quantizer(self.num_classes, self.companding)
+        if self.num_classes > MOST_ONE_HOT_CLASSES:
+            for name, value, instead in (
+                ("input", "one_hot", "scalar"),
+                ("output", "categorical", "logistic_mixture"),
+            ):
+                if getattr(self, name) == value:
+                    raise InputError(
+                        f"The model's {name} is {value!r} over {self.num_classes} classes: "
+                        f"use {instead!r}, or at most {MOST_ONE_HOT_CLASSES} classes."
+                    )
+        for stack in self.context_stacks:
+            if stack.hop_samples % self.frame_samples:
+                raise InputError(
+                    f"The context stacks' hops are {stack.hop_samples} and "
+                    f"{self.frame_samples} samples: make each a multiple of the shortest."
+                )
+
+    @property
+    def quantizer(self) -> Quantizer:
+        """From samples to codes and back."""
+        return Quantizer(self.num_classes, self.companding)
+
+    @property
+    def distribution(self) -> distributions.Distribution:
+        """Of a sample's code, from the model's outputs."""
+        return distributions.make(self.output, self.num_classes, self.num_components)
+
+    @property
+    def frame_samples(self) -> int:
+        """The shortest hop of the context stacks, 1 where there is none."""
+        return min((stack.hop_samples for stack in self.context_stacks), default=1)
 
     @property
     def hop_samples(self) -> int:
-        """Samples a frame of the local condition, 1 where there is none."""
-        return self.local_condition.hop_samples if self.local_condition else 1
+        """The samples after which all frames begin anew, local and of context stacks:
+        where a recording may be cut."""
+        local = self.local_condition.hop_samples if self.local_condition else 1
+        return math.lcm(local, *(stack.hop_samples for stack in self.context_stacks))
 
 
 def config_from_dict(fields: Mapping[str, Any]) -> WaveNetConfig:
@@ -95,23 +164,57 @@ def config_from_dict(fields: Mapping[str, Any]) -> WaveNetConfig:
       InputError: a field that the model does not have.
     """
     fields = dict(fields)
-    known = {field.name for field in dataclasses.fields(WaveNetConfig)}
-    if unknown := sorted(set(fields) - known):
-        raise InputError(f"The model has no field {unknown[0]!r}: use {', '.join(sorted(known))}.")
-    for name in ("global_condition", "local_condition"):
+    for name, cls in (
+        ("global_condition", ConditionConfig),
+        ("local_condition", LocalConditionConfig),
+    ):
         if fields.get(name) is not None:
-            fields[name] = ConditionConfig(**fields[name])
-    return WaveNetConfig(**fields)
+            fields[name] = _from_dict(cls, f"{name} of the model", fields[name])
+    stacks = fields.get("context_stacks", ())
+    fields["context_stacks"] = tuple(
+        _from_dict(ContextStackConfig, "context stack", stack) for stack in stacks
+    )
+    return _from_dict(WaveNetConfig, "model", fields)
+
+
+def _from_dict(cls: Any, name: str, fields: Mapping[str, Any]) -> Any:
+    known = {field.name for field in dataclasses.fields(cls)}
+    if unknown := sorted(set(fields) - known):
+        raise InputError(f"The {name} has no field {unknown[0]!r}: use {', '.join(sorted(known))}.")
+    return cls(**fields)
+
+
+def main_field(config: WaveNetConfig) -> int:
+    """How many samples before t the main stack itself sees."""
+    return config.input_kernel_size + (config.kernel_size - 1) * sum(config.dilations)
 
 
 def receptive_field(config: WaveNetConfig) -> int:
-    """How many samples before t the distribution at t depends on."""
-    return config.input_kernel_size + (config.kernel_size - 1) * sum(config.dilations)
+    """How many samples before t the distribution at t depends on, context stacks included.
+
+    Where these stand in their frames decides on up to a hop: this is the most.
+    """
+    later_layers = (config.kernel_size - 1) * sum(config.dilations[1:])
+    fields = [later_layers + (c.past + 2) * c.hop_samples - 1 for c in config.context_stacks]
+    return max(main_field(config), *fields) if fields else main_field(config)
 
 
 def receptive_field_ms(config: WaveNetConfig, sample_rate_hz: int) -> float:
     """The receptive field in milliseconds."""
     return 1000 * receptive_field(config) / sample_rate_hz
+
+
+@flax.struct.dataclass
+class ContextState:
+    """What generation carries of a context stack.
+
+    Attributes:
+      rings: one ring `[past + 1, B, R]` a layer, in frames.
+      output: `[B, C]`, what conditions the samples of this frame.
+    """
+
+    rings: tuple[layers.Ring, ...]
+    output: jax.Array
 
 
 @flax.struct.dataclass
@@ -122,54 +225,72 @@ class State:
       time: int32 scalar, the index of the sample to come.
       samples: int32 `[B, input_kernel_size]`, the newest samples, oldest first.
       rings: one ring `[past + 1, B, R]` a layer.
+      recent: ring `[N, B]` of the newest samples, as many as the longest frame.
+      contexts: one a context stack.
     """
 
     time: jax.Array
     samples: jax.Array
     rings: tuple[layers.Ring, ...]
+    recent: layers.Ring
+    contexts: tuple[ContextState, ...]
 
     def append(self, sample: jax.Array) -> "State":
         """The state after `sample`, int32 `[B]`, was said at `time`."""
         newest = jnp.concatenate([self.samples[:, 1:], sample[:, None]], axis=1)
-        return dataclasses.replace(self, samples=newest, time=self.time + 1)
+        recent = self.recent
+        if recent.shape[0]:
+            recent = layers.ring_write(recent, self.time, sample)
+        return dataclasses.replace(self, samples=newest, recent=recent, time=self.time + 1)
 
 
 class WaveNet(nn.Module):
-    """The model of figure 4. Samples are int32 codes; outputs are logits."""
+    """The model. It holds no state and no parameters: `init` and `apply` it.
+
+    Shapes: B recordings, T samples, F frames, P numbers of the output distribution
+    (the logits of the codes, for a categorical one).
+    """
 
     config: WaveNetConfig
 
     def setup(self):
-        cfg = self.config
-        dtype = jnp.dtype(cfg.dtype)
+        cfg, dtype = self.config, jnp.dtype(self.config.dtype)
+        one_hot, has_global = cfg.input == "one_hot", cfg.global_condition is not None
         self.input = layers.InputConvolution(
-            inputs=cfg.num_classes if cfg.input == "one_hot" else 1,
+            inputs=cfg.num_classes if one_hot else 1,
             channels=cfg.residual_channels,
             kernel_size=cfg.input_kernel_size,
             dtype=dtype,
         )
-        self.blocks = [
-            layers.GatedBlock(
-                dilation=dilation,
-                kernel_size=cfg.kernel_size,
-                residual_channels=cfg.residual_channels,
-                gate_channels=cfg.gate_channels,
-                is_last=i == len(cfg.dilations) - 1,
-                has_global=cfg.global_condition is not None,
-                has_local=cfg.local_condition is not None,
-                dtype=dtype,
-            )
-            for i, dilation in enumerate(cfg.dilations)
-        ]
-        embed = functools.partial(conditioning.ConditionEmbedding, dtype=dtype)
+        self.stack = layers.Stack(
+            dilations=cfg.dilations,
+            kernel_size=cfg.kernel_size,
+            residual_channels=cfg.residual_channels,
+            gate_channels=cfg.gate_channels,
+            has_global=has_global,
+            num_series=(cfg.local_condition is not None) + len(cfg.context_stacks),
+            dropout=cfg.dropout,
+            rematerialize=cfg.rematerialize,
+            dtype=dtype,
+        )
         if cfg.global_condition is not None:
-            self.global_embedding = embed(cfg.global_condition)
+            self.global_embedding = conditioning.ConditionEmbedding(cfg.global_condition, dtype)
         if cfg.local_condition is not None:
-            self.local_embedding = embed(cfg.local_condition)
+            self.local_conditioning = conditioning.LocalConditioning(cfg.local_condition, dtype)
+        self.context_stacks = [
+            ContextStack(stack, cfg.quantizer, has_global, one_hot, dtype)
+            for stack in cfg.context_stacks
+        ]
         self.skip = nn.Dense(cfg.skip_channels, dtype=dtype)
         self.head = nn.Dense(cfg.head_channels, dtype=dtype)
-        # Zeros make the first guess uniform: training starts at log2 of the classes.
-        self.output = nn.Dense(cfg.num_classes, dtype=dtype, kernel_init=nn.initializers.zeros)
+        # Zeros make the first guess that of the bias: uniform, for a categorical output.
+        # In float32 for the means of 16-bit samples, which bfloat16 cannot tell apart.
+        first_bias = jnp.asarray(cfg.distribution.initial_bias())
+        self.output = nn.Dense(
+            cfg.distribution.num_parameters,
+            kernel_init=nn.initializers.zeros,
+            bias_init=lambda key, shape, dtype: first_bias.astype(dtype),
+        )
 
     def __call__(
         self,
@@ -181,47 +302,32 @@ class WaveNet(nn.Module):
     ) -> jax.Array:
         """Scores a recording, or a window of one, in parallel.
 
+        The main stack runs over the scored samples and its own field before them; a
+        context stack over all that it sees.
+
         Args:
-          samples: codes, shape `[B, context + T]`, or vectors `[B, .., A]`.
-          global_condition: labels `[B]` or vectors `[B, D]`.
-          local_condition: labels `[B, F]` or vectors `[B, F, D]`; frame 0
-            begins with the first sample, context included.
+          samples: codes, shape `[B, context + T]`, or vectors `[B, .., A]`. The first
+            stands where frames begin, if there are any.
+          global_condition: labels `[B]`, or tags or vectors `[B, D]`.
+          local_condition: labels `[B, F]`, or tags or vectors `[B, F, D]`: the frames
+            that cover the samples, context included, and the condition's `reach` more
+            on either side (`conditioning.frames_covering`).
           context: how many leading samples are only past, not scored. Where it
             is less than the receptive field, silence precedes them.
 
         Returns:
-          float32 logits `[B, T, num_classes]`; row t scores sample context + t.
+          float32 `[B, T, P]`; row t has the distribution of sample context + t.
         """
-        cfg = self.config
-        batch, length = samples.shape[:2]
-        lead = receptive_field(cfg) - context
-        num_scored = length - context
-        self._check(global_condition, local_condition, batch, length)
-        embedded = self._embed_local(local_condition)
-        offset = -lead
-        if lead > 0:
-            silence = self._silence(batch, lead)
-            if samples.ndim > 2:  # vectors: the one-hot ones, or the scalar
-                silence = self._as_vectors(silence, samples)
-            samples = jnp.concatenate([silence, samples], axis=1)
-            hop = cfg.hop_samples
-            pad_frames = -(-lead // hop)
-            offset += pad_frames * hop
-            if embedded is not None:
-                embedded = jnp.pad(embedded, ((pad_frames, 0), (0, 0), (0, 0)))
-        else:
-            samples = samples[:, -lead:]
-
-        x = self._input_of_past(samples)
-        embedded_global = self._embed_global(global_condition)
-        end = offset + samples.shape[1]
-        gated = []
-        for block in self.blocks:
-            num_out = x.shape[0] - block.past
-            condition = block.project(embedded_global, embedded)
-            condition = self._upsample(condition, end - num_out, num_out)
-            x, a = block(x, condition)
-            gated.append(a[-num_scored:])
+        length = samples.shape[1]
+        self._check(global_condition, local_condition, samples.shape[0], length)
+        embedded = self._embed_global(global_condition)
+        series = self._local_series(local_condition, phase=0)
+        first = context - (self.config.kernel_size - 1) * sum(self.config.dilations[1:])
+        for stack in self.context_stacks:
+            series += (self._context_series(stack, samples, first, embedded),)
+        begin = context - main_field(self.config)
+        x = self.input(self._inputs(self._between(samples, begin, length - 1)))
+        gated = self.stack(x, Conditions(embedded, series), length)
         return jnp.swapaxes(self._head(gated), 0, 1)
 
     def prefill(
@@ -231,41 +337,46 @@ class WaveNet(nn.Module):
         *,
         global_condition: jax.Array | None = None,
         local_condition: jax.Array | None = None,
-        local_offset: int = 0,
+        phase: int = 0,
     ) -> tuple[jax.Array, State]:
         """Continues a recording by many known samples in parallel.
 
         Args:
           state: after the samples before.
           samples: codes, shape `[B, T]`.
-          global_condition: labels `[B]` or vectors `[B, D]`.
-          local_condition: labels `[B, F]` or vectors `[B, F, D]`.
-          local_offset: samples of frame 0 that came before these.
+          global_condition: labels `[B]`, or tags or vectors `[B, D]`.
+          local_condition: labels `[B, F]`, or tags or vectors `[B, F, D]`, as for
+            `__call__`.
+          phase: `state.time` modulo `config.hop_samples`.
 
         Returns:
-          float32 logits `[B, T, num_classes]`; row t scores sample t. And the
-          state that `step` would leave.
+          float32 `[B, T, P]`; row t has the distribution of sample t. And the state
+          that stepping would leave.
         """
-        batch, length = samples.shape
-        self._check(global_condition, local_condition, batch, local_offset + length)
-        embedded_global = self._embed_global(global_condition)
-        embedded = self._embed_local(local_condition)
+        cfg, (batch, length) = self.config, samples.shape
+        self._check(global_condition, local_condition, batch, length, phase)
+        embedded = self._embed_global(global_condition)
+        series = self._local_series(local_condition, phase)
         past_and_samples = jnp.concatenate([state.samples, samples], axis=1)
-        x = self._input_of_past(past_and_samples)
-        gated, rings = [], []
-        for block, ring in zip(self.blocks, state.rings, strict=True):
-            history = layers.ring_to_history(ring, state.time)
-            x = jnp.concatenate([history, x])
-            newest = x[x.shape[0] - ring.shape[0] :]
-            rings.append(layers.history_to_ring(newest, state.time + length))
-            condition = block.project(embedded_global, embedded)
-            condition = self._upsample(condition, local_offset, length)
-            x, a = block(x[1:], condition)
-            gated.append(a)
+        recent = state.recent
+        if self.context_stacks:
+            recent = jnp.concatenate([layers.ring_to_history(recent, state.time), samples.T])
+        contexts = []
+        for stack, before in zip(self.context_stacks, state.contexts, strict=True):
+            rows, after = self._prefill_context(stack, before, recent, state.time, phase, embedded)
+            series += (rows,)
+            contexts.append(after)
+        x = self.input(self._inputs(past_and_samples[:, :-1].T))
+        gated, rings = self.stack.prefill(x, state.rings, state.time, Conditions(embedded, series))
+        time = state.time + length
+        if self.context_stacks:
+            recent = layers.history_to_ring(recent[length:], time)
         state = State(
-            time=state.time + length,
-            samples=past_and_samples[:, -self.config.input_kernel_size :],
-            rings=tuple(rings),
+            time=time,
+            samples=past_and_samples[:, -cfg.input_kernel_size :],
+            rings=rings,
+            recent=recent,
+            contexts=tuple(contexts),
         )
         return jnp.swapaxes(self._head(gated), 0, 1), state
 
@@ -275,62 +386,113 @@ class WaveNet(nn.Module):
         The global condition counts: silence sounds different to the layers of
         a model that knows who is silent. Local conditions begin with sample 0.
         """
-        embedded_global = self._embed_global(global_condition)
-        samples = self._silence(batch, self.config.input_kernel_size)
-        x = self.input(self._inputs(samples.T))
-        rings = []
-        for block in self.blocks:
-            rings.append(jnp.repeat(x, block.past + 1, axis=0))
-            x, _ = block(rings[-1], block.project(embedded_global, None))
-        return State(time=jnp.int32(0), samples=samples, rings=tuple(rings))
+        cfg = self.config
+        embedded = self._embed_global(global_condition)
+        longest = max((stack.hop_samples for stack in cfg.context_stacks), default=0)
+        recent = self._silence(batch, longest).T
+        contexts = []
+        for stack in self.context_stacks:
+            frame = stack.frames(self._inputs(recent[: stack.config.hop_samples]))
+            output, rings = stack.at_rest(frame[0], embedded)
+            contexts.append(ContextState(rings, jnp.broadcast_to(output, (batch, output.shape[1]))))
+        samples = self._silence(batch, cfg.input_kernel_size)
+        series = tuple(Series(context.output[None], 1, 0) for context in contexts)
+        if cfg.local_condition is not None:
+            none = jnp.zeros((1, batch, cfg.local_condition.channels), jnp.dtype(cfg.dtype))
+            series = (Series(none, 1, 0), *series)
+        x = self.input(self._inputs(samples.T))[0]
+        _, rings = self.stack.at_rest(x, Conditions(embedded, series))
+        return State(
+            time=jnp.int32(0),
+            samples=samples,
+            rings=rings,
+            recent=recent,
+            contexts=tuple(contexts),
+        )
 
     def project_conditions(
         self,
         global_condition: jax.Array | None = None,
         local_condition: jax.Array | None = None,
-    ) -> jax.Array:
-        """What `step` needs of the conditions, made once for many steps.
+        phase: int = 0,
+    ) -> tuple[jax.Array, int]:
+        """What `step` needs of the given conditions, made once for many steps.
+
+        Args:
+          global_condition: labels `[B]`, or tags or vectors `[B, D]`.
+          local_condition: labels `[B, F]`, or tags or vectors `[B, F, D]`, as for
+            `prefill`.
+          phase: as for `prefill`.
 
         Returns:
-          Shape `[F, L, B, 2G]`, L the layers; F is 1 without a local condition
-          and B is 1 without any.
+          Shape `[N, L, B, 2G]`, L the layers; N is 1 without a local condition and B
+          is 1 without any. And how many samples a row holds for, 0 for always: step i
+          takes row `(i + phase) // hold`, phase counted within the row.
         """
-        embedded_global = self._embed_global(global_condition)
-        embedded = self._embed_local(local_condition)
-        each = [block.project(embedded_global, embedded) for block in self.blocks]
-        return jnp.stack(each, axis=1)
+        steady = self.stack.project_global(self._embed_global(global_condition))[None]
+        if local_condition is None:
+            return steady, 0
+        (series,) = self._local_series(local_condition, phase)
+        return steady + self.stack.project_series(0, series.rows), series.hop
+
+    def project_contexts(self, state: State) -> jax.Array:
+        """What the outputs of the context stacks add to `step`'s conditions, until the
+        next `step_context`: shape `[L, B, 2G]`, or a 0 without context stacks."""
+        first = int(self.config.local_condition is not None)
+        shares = [
+            self.stack.project_series(first + i, context.output)
+            for i, context in enumerate(state.contexts)
+        ]
+        return sum(shares, start=jnp.float32(0)).astype(jnp.dtype(self.config.dtype))
+
+    def step_context(
+        self, state: State, index: int, global_condition: jax.Array | None = None
+    ) -> State:
+        """The step of a context stack, due where `state.time` is a multiple of its hop,
+        before the sample of that time."""
+        stack, before = self.context_stacks[index], state.contexts[index]
+        hop = stack.config.hop_samples
+        recent = layers.ring_to_history(state.recent, state.time)
+        frame = stack.frames(self._inputs(recent[recent.shape[0] - hop :]))[0]
+        embedded = self._embed_global(global_condition)
+        output, rings = stack.step(frame, before.rings, state.time // hop, embedded)
+        contexts = list(state.contexts)
+        contexts[index] = ContextState(rings, output)
+        return dataclasses.replace(state, contexts=tuple(contexts))
 
     def step(self, state: State, conditions: jax.Array) -> tuple[jax.Array, State]:
         """One sample's distribution.
 
         Args:
           state: after the samples before.
-          conditions: this frame of `project_conditions`, shape `[L, B, 2G]`.
+          conditions: this sample's row of `project_conditions`, and the sum of
+            `project_contexts`, shape `[L, B, 2G]`.
 
         Returns:
-          float32 logits `[B, num_classes]`, and the state, which awaits the
-          sample that is drawn from them: `state.append(sample)`.
+          float32 `[B, P]`, and the state, which awaits the sample that is drawn from
+          them: `state.append(sample)`.
         """
         x = self.input.step(self._inputs(state.samples.T))
-        gated, rings = [], []
-        for block, ring, condition in zip(self.blocks, state.rings, conditions, strict=True):
-            x, a, ring = block.step(x, ring, state.time, condition)
-            gated.append(a)
-            rings.append(ring)
-        return self._head(gated), dataclasses.replace(state, rings=tuple(rings))
+        gated, rings = self.stack.step(x, state.rings, state.time, conditions)
+        return self._head(gated), dataclasses.replace(state, rings=rings)
 
     # -- the pieces that the three ways share ---------------------------------
 
-    def _input_of_past(self, samples: jax.Array) -> jax.Array:
-        """The shift by one: output t sees the samples before t, the last none."""
-        return self.input(self._inputs(jnp.swapaxes(samples[:, :-1], 0, 1)))
+    def _between(self, samples: jax.Array, begin: int, end: int) -> jax.Array:
+        """Samples [begin, end) with silence for those before 0, time first."""
+        inside = jnp.swapaxes(samples[:, max(begin, 0) : end], 0, 1)
+        if begin >= 0:
+            return inside
+        silence = self._silence(samples.shape[0], min(end, 0) - begin).T
+        if samples.ndim > 2:  # vectors: the one-hot ones, or the scalar
+            silence = self._as_vectors(silence, samples)
+        return jnp.concatenate([silence, inside])
 
     def _inputs(self, samples: jax.Array) -> jax.Array:
         """Codes as the input layer takes them; vectors pass."""
         if self.config.input == "one_hot" or samples.ndim > 2:
             return samples
-        half = self.config.num_classes // 2
-        return ((samples - half) / half).astype(jnp.float32)[..., None]
+        return self.config.quantizer.values(samples)[..., None]
 
     def _as_vectors(self, codes: jax.Array, like: jax.Array) -> jax.Array:
         if self.config.input == "one_hot":
@@ -338,35 +500,68 @@ class WaveNet(nn.Module):
         return self._inputs(codes).astype(like.dtype)
 
     def _silence(self, batch: int, length: int) -> jax.Array:
-        code = mulaw.silence_code(self.config.num_classes)
-        return jnp.full((batch, length), code, jnp.int32)
+        return jnp.full((batch, length), self.config.quantizer.silence_code, jnp.int32)
 
     def _embed_global(self, condition: jax.Array | None) -> jax.Array | None:
         return None if condition is None else self.global_embedding(condition)
 
-    def _embed_local(self, condition: jax.Array | None) -> jax.Array | None:
-        """Time first, as the layers take it: `[F, B, C]`."""
-        if condition is None:
-            return None
-        return self.local_embedding(jnp.swapaxes(condition, 0, 1))
+    def _local_series(self, frames: jax.Array | None, phase: int) -> tuple[Series, ...]:
+        local = self.config.local_condition
+        if local is None or frames is None:
+            return ()
+        return (self.local_conditioning(frames, phase % local.hop_samples),)
 
-    def _upsample(self, condition: jax.Array, offset: int, length: int) -> jax.Array:
-        if self.config.local_condition is None:
-            return condition
-        hop = self.config.hop_samples
-        return conditioning.upsample(condition, hop, offset, length)
+    def _context_series(
+        self, stack: ContextStack, samples: jax.Array, first: int, embedded: jax.Array | None
+    ) -> Series:
+        """What a context stack tells the samples from `first` on."""
+        hop, past = stack.config.hop_samples, stack.config.past
+        first_row = first // hop
+        last_row = (samples.shape[1] - 1) // hop
+        begin = (first_row - 1 - past) * hop
+        frames = stack.frames(self._inputs(self._between(samples, begin, last_row * hop)))
+        return Series(stack(frames, embedded), hop, first_row * hop)
 
-    def _head(self, gated: list[jax.Array]) -> jax.Array:
+    def _prefill_context(
+        self,
+        stack: ContextStack,
+        before: ContextState,
+        recent: jax.Array,
+        time: jax.Array,
+        phase: int,
+        embedded: jax.Array | None,
+    ) -> tuple[Series, ContextState]:
+        """What a context stack tells the samples from `time` on, and its state after.
+
+        `recent` are the samples of the state's ring and the new ones, `[N + T, B]`.
+        """
+        hop = stack.config.hop_samples
+        num_old = max(c.hop_samples for c in self.config.context_stacks)
+        length = recent.shape[0] - num_old
+        wait = -phase % hop  # until the next frame is complete
+        num_frames = max(0, -(-(length - wait) // hop))
+        if not num_frames:
+            return Series(before.output[None], hop, wait - hop), before
+        begin = num_old + wait - hop
+        frames = stack.frames(self._inputs(recent[begin : begin + num_frames * hop]))
+        outputs, rings = stack.prefill(frames, before.rings, -(-time // hop), embedded)
+        rows = jnp.concatenate([before.output[None], outputs])
+        return Series(rows, hop, wait - hop), ContextState(rings, outputs[-1])
+
+    def _head(self, gated: jax.Array) -> jax.Array:
         """Skip connections summed over layers, then ReLU, 1x1, ReLU, 1x1.
 
-        From a gated activation a layer, `[..., G]`, to logits `[..., K]`.
+        From the gated activations side by side, `[..., L G]`, to `[..., P]`.
         """
-        h = self.skip(jnp.concatenate(gated, axis=-1))
+        h = self.skip(gated)
         h = self.head(nn.relu(h))
-        return self.output(nn.relu(h)).astype(jnp.float32)
+        return self.output(nn.relu(h).astype(jnp.float32))
 
-    def _check(self, global_condition, local_condition, batch: int, length: int):
+    def _check(self, global_condition, local_condition, batch: int, length: int, phase: int = 0):
         cfg = self.config
         conditioning.check(cfg.global_condition, global_condition, "global", (batch,))
-        frames = -(-length // cfg.hop_samples)
+        frames = 0
+        if (local := cfg.local_condition) is not None:
+            frames = -(-(phase % local.hop_samples + length) // local.hop_samples)
+            frames += 2 * local.reach
         conditioning.check(cfg.local_condition, local_condition, "local", (batch, frames))

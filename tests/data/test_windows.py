@@ -52,7 +52,7 @@ def test_an_epoch_scores_every_sample_once_with_its_own_past(
 ) -> None:
     """The corpus counts 1, 2, 3, ... through all recordings, so a window can be read off."""
     features = functools.partial(frames_of, hop_samples=shape.hop_samples)
-    windows = Windows(counted, shape, global_label="label", local_features=features)
+    windows = Windows(counted, shape, global_labels=["label"], local_features=features)
     recording_ends = np.cumsum(counted.lengths)
     scored = []
     for i in range(len(windows)):
@@ -105,7 +105,7 @@ def arguments() -> dict[str, Any]:
         "context_samples": 40,
         "hop_samples": 20,
         "batch_size": 4,
-        "global_label": "label",
+        "global_labels": ["label"],
         "local_features": functools.partial(frame_numbers, hop_samples=20),
     }
 
@@ -200,7 +200,7 @@ def test_a_position_over_other_windows_is_refused(counted: data.Corpus) -> None:
         ({"num_workers": -1}, "num_workers is -1"),
         ({"shard_count": 0}, "shard_count is 0"),
         ({"shard_index": 2, "shard_count": 2}, "shard_index is 2: it must be below shard_count=2"),
-        ({"global_label": "speaker"}, "no label 'speaker': it has label"),
+        ({"global_labels": ["speaker"]}, "no label 'speaker': it has label"),
     ],
 )
 def test_refusals(
@@ -232,7 +232,7 @@ def test_features_of_another_hop_are_refused(counted: data.Corpus) -> None:
 def test_whole_recordings(counted: data.Corpus) -> None:
     features = functools.partial(frames_of, hop_samples=20)
     whole = list(
-        data.recordings(counted, global_label="label", local_features=features, hop_samples=20)
+        data.recordings(counted, global_labels=["label"], local_features=features, hop_samples=20)
     )
     assert [example["recording"] for example in whole] == list(counted.names)
     joined = np.concatenate([example["samples"] for example in whole])

@@ -321,7 +321,7 @@ def test_a_damaged_checkpoint_is_named(
         ({"model.layers": 3}, "The model has no field 'layers'"),
         ({"training.learning_rate": 0.0}, "learning_rate is 0.0"),
         ({"sample_rate_hz": 16000}, "corpus has 8000 Hz, and the config is made for 16000 Hz"),
-        ({"global_condition.label": "singer"}, "fsdd corpus has no label 'singer'"),
+        ({"global_condition.labels": ("singer",)}, "fsdd corpus has no label 'singer'"),
         ({"local_condition": ml_collections.ConfigDict({"features": "moods"})}, "'moods'"),
         ({"held_out_split": "dev"}, "has no split 'dev'"),
         ({"dataset": "nothing"}, "no dataset is called 'nothing'"),

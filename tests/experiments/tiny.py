@@ -17,7 +17,7 @@ def get_config() -> ml_collections.ConfigDict:
     config.held_out_split = "validation"
     config.held_out_recordings = 2
     config.preview_s = 0.0
-    config.global_condition = ml_collections.ConfigDict({"label": "speaker", "channels": 4})
+    config.global_condition = ml_collections.ConfigDict({"labels": ("speaker",), "channels": 4})
     config.local_condition = None
     config.model = ml_collections.ConfigDict(
         {

@@ -10,7 +10,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from wavenet_jax import ConditionConfig, WaveNet, WaveNetConfig
+from wavenet_jax import (
+    ConditionConfig,
+    ContextStackConfig,
+    LocalConditionConfig,
+    WaveNet,
+    WaveNetConfig,
+    conditioning,
+)
 from wavenet_jax.conditioning import NO_LABEL
 
 SMALL: dict[str, Any] = {
@@ -33,7 +40,7 @@ CONFIGS = {
     ),
     "phones": WaveNetConfig(
         dilations=(3, 1, 2),
-        local_condition=ConditionConfig("labels", size=5, channels=4),
+        local_condition=LocalConditionConfig("labels", size=5, channels=4),
         **SMALL,
     ),
     "scalar": WaveNetConfig(
@@ -41,24 +48,81 @@ CONFIGS = {
         input_kernel_size=2,
         input="scalar",
         global_condition=ConditionConfig("vectors", size=5, channels=4),
-        local_condition=ConditionConfig("vectors", size=2, channels=3, hop_samples=3),
+        local_condition=LocalConditionConfig("vectors", size=2, channels=3, hop_samples=3),
         **SMALL,
     ),
     "all": WaveNetConfig(
         dilations=(1, 2, 5),
         kernel_size=3,
         global_condition=ConditionConfig("labels", size=3, channels=4),
-        local_condition=ConditionConfig("vectors", size=3, channels=4, hop_samples=4),
+        local_condition=LocalConditionConfig("vectors", size=3, channels=4, hop_samples=4),
         **(SMALL | {"num_classes": 256}),
+    ),
+    "tags, linear": WaveNetConfig(
+        dilations=(1, 2, 4),
+        input="scalar",
+        output="gaussian",
+        companding="linear",
+        global_condition=ConditionConfig("tags", size=6, channels=3),
+        local_condition=LocalConditionConfig(
+            "vectors", size=3, channels=4, hop_samples=5, upsampling="linear"
+        ),
+        **(SMALL | {"num_classes": 4096}),
+    ),
+    "transposed": WaveNetConfig(
+        dilations=(1, 2, 4),
+        kernel_size=3,
+        local_condition=LocalConditionConfig(
+            "vectors", 3, 4, hop_samples=6, upsampling="transposed", factors=(2, 3)
+        ),
+        **SMALL,
+    ),
+    "labels, transposed, 16 bits": WaveNetConfig(
+        dilations=(1, 3),
+        input="scalar",
+        output="logistic_mixture",
+        num_components=3,
+        companding="linear",
+        local_condition=LocalConditionConfig(
+            "labels", 5, 4, hop_samples=3, upsampling="transposed", factors=(3,)
+        ),
+        **(SMALL | {"num_classes": 65536}),
+    ),
+    "context": WaveNetConfig(
+        dilations=(1, 2),
+        context_stacks=(ContextStackConfig(4, (1, 2), residual_channels=5, gate_channels=6),),
+        **SMALL,
+    ),
+    "contexts, speaker, transposed": WaveNetConfig(
+        dilations=(2, 1),
+        input_kernel_size=2,
+        output="gaussian_mixture",
+        num_components=2,
+        global_condition=ConditionConfig("labels", size=3, channels=4),
+        local_condition=LocalConditionConfig(
+            "vectors", 2, 3, hop_samples=2, upsampling="transposed", factors=(2,)
+        ),
+        context_stacks=(
+            ContextStackConfig(6, (1,), kernel_size=3, input="pooled"),
+            ContextStackConfig(3, (1, 1), residual_channels=4, gate_channels=5, channels=6),
+        ),
+        **SMALL,
+    ),
+    "pooled scalar": WaveNetConfig(
+        dilations=(1, 2),
+        input="scalar",
+        context_stacks=(ContextStackConfig(5, (2, 1), input="pooled"),),
+        **SMALL,
     ),
 }
 
 
 def random_params(config: WaveNetConfig, seed: int = 0) -> Any:
     """Parameters of which none is zero, of such sizes that every layer matters."""
+    conditions = conditions_for(config, batch=1, length=1)
     conditions = {
-        f"{name}_condition": values[:, :1] if name == "local" else values
-        for name, values in conditions_for(config, batch=1, length=config.hop_samples).items()
+        "global_condition": conditions.get("global"),
+        "local_condition": frames_of(config, conditions, 0, 1),
     }
     shapes = jax.eval_shape(
         WaveNet(config).init, jax.random.key(0), jnp.zeros((1, 1), jnp.int32), **conditions
@@ -87,17 +151,32 @@ def conditions_for(
     conditions = {}
     for name, leading in (
         ("global", (batch,)),
-        ("local", (batch, -(-length // config.hop_samples))),
+        ("local", (batch, num_frames(config, length))),
     ):
         condition = getattr(config, f"{name}_condition")
         if condition is None:
             continue
-        if condition.kind == "labels":
+        if condition.kind == "tags":
+            conditions[name] = random.integers(0, 2, (*leading, condition.size)).astype(np.int32)
+        elif condition.kind == "labels":
             conditions[name] = random.integers(0, condition.size, leading).astype(np.int32)
         else:
             values = random.normal(0, 1, (*leading, condition.size))
             conditions[name] = values.astype(np.float32)
     return conditions
+
+
+def num_frames(config: WaveNetConfig, length: int) -> int:
+    """Frames of the local condition that cover so many samples."""
+    local = config.local_condition
+    return -(-length // local.hop_samples) if local else 0
+
+
+def frames_of(config: WaveNetConfig, conditions: dict, start: int, length: int) -> Any:
+    """What the model takes of the local condition for the samples from `start` on."""
+    if "local" not in conditions:
+        return None
+    return conditioning.frames_covering(config.local_condition, conditions["local"], start, length)
 
 
 def no_condition(frames: np.ndarray) -> np.ndarray:
@@ -106,11 +185,11 @@ def no_condition(frames: np.ndarray) -> np.ndarray:
     return np.full_like(frames, filler)
 
 
-def reached_lags(config: WaveNetConfig, first_layer: int = 0) -> set[int]:
-    """How far back the outputs of the layers from `first_layer` on reach, tap by tap."""
+def reached_lags(dilations: tuple[int, ...], kernel_size: int) -> set[int]:
+    """How far back the outputs of such layers reach, tap by tap."""
     lags = {0}
-    for dilation in config.dilations[first_layer:]:
-        lags = {lag + tap * dilation for lag in lags for tap in range(config.kernel_size)}
+    for dilation in dilations:
+        lags = {lag + tap * dilation for lag in lags for tap in range(kernel_size)}
     return lags
 
 
@@ -129,12 +208,16 @@ def _call(config: WaveNetConfig) -> Any:
 
 
 def sequence_logits(
-    config: WaveNetConfig, params: Any, samples: Any, conditions: dict, context: int = 0
+    config: WaveNetConfig,
+    params: Any,
+    samples: Any,
+    conditions: dict,
+    context: int = 0,
+    start: int = 0,
 ) -> np.ndarray:
-    """The whole sequence at once."""
-    return np.asarray(
-        _call(config)(params, samples, conditions.get("global"), conditions.get("local"), context)
-    )
+    """The whole sequence at once; the conditions are those from sample `start` on."""
+    local = frames_of(config, conditions, start, samples.shape[1])
+    return np.asarray(_call(config)(params, samples, conditions.get("global"), local, context))
 
 
 @functools.cache
@@ -142,17 +225,24 @@ def _stepping(config: WaveNetConfig) -> Any:
     model = WaveNet(config)
 
     def run(params, codes, global_condition, local_condition):
+        stacks = config.context_stacks
         state = model.apply(
             params, codes.shape[0], global_condition=global_condition, method="initial_state"
         )
-        projected = model.apply(
+        projected, hold = model.apply(
             params, global_condition, local_condition, method="project_conditions"
         )
 
         def step(state, inputs):
             time, codes_now = inputs
-            frame = 0 if local_condition is None else time // config.hop_samples
-            logits, state = model.apply(params, state, projected[frame], method="step")
+            for index, stack in enumerate(stacks):
+                stepped = model.apply(params, state, index, global_condition, method="step_context")
+                is_due = time % stack.hop_samples == 0
+                choose = functools.partial(jnp.where, is_due)
+                state = jax.tree.map(choose, stepped, state)
+            row = projected[time // hold if hold else 0]
+            row = row + model.apply(params, state, method="project_contexts")
+            logits, state = model.apply(params, state, row, method="step")
             return state.append(codes_now), logits
 
         times = jnp.arange(codes.shape[1])
@@ -164,19 +254,20 @@ def _stepping(config: WaveNetConfig) -> Any:
 
 def step_logits(config: WaveNetConfig, params: Any, codes: Any, conditions: dict) -> tuple:
     """One sample after the other, through the ring buffers; logits and the last state."""
-    return _stepping(config)(params, codes, conditions.get("global"), conditions.get("local"))
+    local = frames_of(config, conditions, 0, codes.shape[1])
+    return _stepping(config)(params, codes, conditions.get("global"), local)
 
 
 @functools.cache
 def _prefill(config: WaveNetConfig) -> Any:
-    def prefill(params, state, codes, global_condition, local_condition, offset):
+    def prefill(params, state, codes, global_condition, local_condition, phase):
         return WaveNet(config).apply(
             params,
             state,
             codes,
             global_condition=global_condition,
             local_condition=local_condition,
-            local_offset=offset,
+            phase=phase,
             method="prefill",
         )
 
@@ -195,15 +286,12 @@ def prefill_logits(
     )(params, conditions.get("global"))
     hop, start, logits = config.hop_samples, 0, []
     for chunk in chunks:
-        local = conditions.get("local")
-        if local is not None:
-            local = local[:, start // hop : -(-(start + chunk) // hop)]
         part, state = _prefill(config)(
             params,
             state,
             codes[:, start : start + chunk],
             conditions.get("global"),
-            local,
+            frames_of(config, conditions, start, chunk),
             start % hop,
         )
         logits.append(np.asarray(part))

@@ -30,7 +30,7 @@ def make_batch(rows: int = 8, seed: int = 0, context: int = CONTEXT) -> dict[str
     return {
         "samples": random.normal(0, 5000, (rows, context + SEGMENT)).astype(np.int16),
         "mask": np.arange(SEGMENT) < scored[:, None],
-        **grid.conditions_for(CONFIG, rows, context + SEGMENT, seed),
+        **grid.conditions_for(CONFIG, rows, context + SEGMENT, seed),  # without reach
     }
 
 
@@ -295,8 +295,8 @@ def test_no_number_stops_the_run_and_saves_nothing() -> None:
     """With the step's number, before anything of it is reported or kept."""
     events = []
     state = make_state()
-    poisoned = state.params["params"]["blocks_1"]["kernel"].at[0, 0, 0].set(jnp.nan)
-    state.params["params"]["blocks_1"]["kernel"] = poisoned
+    poisoned = state.params["params"]["stack"]["blocks_1"]["kernel"].at[0, 0, 0].set(jnp.nan)
+    state.params["params"]["stack"]["blocks_1"]["kernel"] = poisoned
     state = state.replace(step=jnp.int32(4))
     with pytest.raises(NonFiniteLossError, match=r"^At step 5 the bits per sample is nan: "):
         fit(
@@ -340,3 +340,148 @@ def test_a_batch_that_does_not_divide() -> None:
 def test_bad_training_configs(fields: dict, message: str) -> None:
     with pytest.raises(InputError, match=f"^{message}"):
         TrainingConfig(**({"num_steps": 10} | fields))
+
+
+# -- aids -------------------------------------------------------------------------
+
+
+WITH_LENGTHS = dataclasses.replace(TRAINING, weight_normalization=True)
+
+
+def test_weight_normalization_changes_how_kernels_move_not_where_they_begin() -> None:
+    plain, split = (training.init_state(CONFIG, config) for config in (TRAINING, WITH_LENGTHS))
+    kernels = training.model_params(WITH_LENGTHS, split.params)
+    assert_trees_equal(kernels, plain.params, rtol=1e-6)
+    assert_trees_equal(split.ema_params, plain.params, rtol=0)
+    assert "params/stack/blocks_0/kernel" in split.params["lengths"]
+    assert "params/output/kernel" not in split.params["lengths"]
+    # A kernel's columns are as long as told, whatever its direction's length is.
+    name = "params/stack/blocks_0/kernel"
+    lengths = split.params["lengths"][name]
+    moved = {
+        "directions": jax.tree.map(lambda x: 3 * x, split.params["directions"]),
+        "lengths": split.params["lengths"] | {name: 2 * lengths},
+    }
+    block = training.model_params(WITH_LENGTHS, moved)["params"]["stack"]["blocks_0"]
+    columns = np.sqrt(np.sum(np.square(block["kernel"]), axis=(0, 1)))
+    np.testing.assert_allclose(columns, 2 * lengths, rtol=1e-5)
+
+
+def test_a_step_with_weight_normalization() -> None:
+    """The direction's gradient has no part along it; the average is that of the kernels."""
+    step = jax.jit(functools.partial(training.train_step, CONFIG, WITH_LENGTHS, axis=None))
+    state = training.init_state(CONFIG, WITH_LENGTHS)
+    batch = make_batch()
+
+    def loss(params):
+        variables = training.model_params(WITH_LENGTHS, params)
+        return training.loss_bits(CONFIG, variables, batch)[0]
+
+    for _ in range(4):
+        state, metrics = step(state, batch)
+    gradients = jax.jit(jax.grad(loss))(state.params)["directions"]["params"]["stack"]
+    direction = state.params["directions"]["params"]["stack"]["blocks_1"]["kernel"]
+    gradient = gradients["blocks_1"]["kernel"]
+    along = np.sum(gradient * direction, axis=(0, 1))
+    sizes = np.sqrt(np.sum(gradient**2, axis=(0, 1)) * np.sum(direction**2, axis=(0, 1)))
+    assert sizes.max() > 1e-3
+    np.testing.assert_allclose(along, 0, atol=1e-4 * sizes.max())
+    assert jax.tree.structure(state.ema_params) == jax.tree.structure(grid.random_params(CONFIG))
+    assert float(metrics["bits_per_sample"]) < 8.0
+
+
+def losses(config: WaveNetConfig, state: training.TrainState, **fields: Any) -> float:
+    settings = dataclasses.replace(TRAINING, **fields)
+    step = jax.jit(functools.partial(training.train_step, config, settings, axis=None))
+    return float(step(state, make_batch())[1]["bits_per_sample"])
+
+
+def test_dropout_is_of_training_alone_and_new_at_each_step() -> None:
+    config = dataclasses.replace(CONFIG, dropout=0.5)
+    state = make_state()
+    without = losses(CONFIG, state)
+    first = losses(config, state)
+    assert first == losses(config, state) != without
+    assert losses(config, dataclasses.replace(state, step=jnp.int32(1))) != first
+    codes = grid.random_codes(config, 2, 30)
+    conditions = grid.conditions_for(config, 2, 30)
+    np.testing.assert_array_equal(
+        grid.sequence_logits(config, state.params, codes, conditions),
+        grid.sequence_logits(CONFIG, state.params, codes, conditions),
+    )
+
+
+def test_input_noise_is_on_what_is_seen_not_on_what_is_scored() -> None:
+    """A model that does not listen scores the same; one that does, does not."""
+    state = make_state()
+    assert losses(CONFIG, state, input_noise=0.1) != losses(CONFIG, state)
+    deaf = jax.tree.map(jnp.copy, state.params)
+    deaf["params"]["input"]["kernel"] = 0 * deaf["params"]["input"]["kernel"]
+    state = dataclasses.replace(state, params=deaf)
+    assert losses(CONFIG, state, input_noise=0.1) == losses(CONFIG, state)
+
+
+def test_input_noise_is_as_strong_as_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In shares of the half range, on codes that stay codes."""
+    config = WaveNetConfig(dilations=(1,), **(grid.SMALL | {"num_classes": 256}))
+    seen = []
+
+    class Listener:
+        def __init__(self, config):
+            self.config = config
+
+        def apply(self, params, codes, *, context, **kwargs):
+            seen.append(np.asarray(codes))
+            return jnp.zeros((*codes[:, context:].shape, 256))
+
+    monkeypatch.setattr(training, "WaveNet", Listener)
+    batch = {"samples": np.zeros((8, 4000), np.int16), "mask": np.ones((8, 4000), bool)}
+    training.loss_bits(config, {}, batch, input_noise=0.05, key=jax.random.key(0))
+    assert np.std(seen[0]) == pytest.approx(0.05 * 128, rel=0.03)
+    assert abs(np.mean(seen[0]) - 128) < 0.2
+    training.loss_bits(config, {}, batch, input_noise=5.0, key=jax.random.key(0))
+    assert (seen[1].min(), seen[1].max()) == (0, 255)
+
+
+def test_rematerialization_computes_layers_twice_and_gradients_alike() -> None:
+    config = WaveNetConfig(dilations=(1, 2, 4, 8) * 4, **grid.SMALL)
+    params = grid.random_params(config)
+    batch = {
+        "samples": np.random.default_rng(0).normal(0, 5000, (2, 600)).astype(np.int16),
+        "mask": np.ones((2, 500), bool),
+    }
+
+    def lowered(config):
+        def loss(params):
+            return training.loss_bits(config, params, batch)[0]
+
+        return jax.jit(jax.grad(loss)).lower(params)
+
+    plain = lowered(config)
+    anew = lowered(dataclasses.replace(config, rematerialize=True))
+    assert_trees_equal(anew.compile()(params), plain.compile()(params), rtol=1e-5)
+    # XLA on a CPU merges what is computed twice, so that only the program asks for it.
+    computed = [program.as_text().count("stablehlo.tanh") for program in (plain, anew)]
+    assert computed == [16, 32]
+
+
+@pytest.mark.parametrize("name", ["contexts, speaker, transposed", "tags, linear", "transposed"])
+def test_any_model_learns(name: str) -> None:
+    """Ten steps on one batch score less than none; windows carry the frames' margins."""
+    config = grid.CONFIGS[name]
+    local = config.local_condition
+    context = -(-receptive_field(config) // config.hop_samples) * config.hop_samples
+    segment = 2 * config.hop_samples
+    batch = {
+        "samples": np.random.default_rng(0).normal(0, 500, (4, context + segment)).astype(np.int16),
+        "mask": np.ones((4, segment), bool),
+        **grid.conditions_for(config, 4, context + segment),
+    }
+    batch["local"] = np.pad(batch["local"], ((0, 0), (local.reach,) * 2, (0, 0)))
+    step = jax.jit(functools.partial(training.train_step, config, TRAINING, axis=None))
+    state = training.init_state(config, TRAINING)
+    scores = []
+    for _ in range(10):
+        state, metrics = step(state, batch)
+        scores.append(float(metrics["bits_per_sample"]))
+    assert scores[-1] < scores[0] - 0.1

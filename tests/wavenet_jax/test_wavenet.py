@@ -14,7 +14,9 @@ from grid import CONFIGS
 
 from wavenet_jax import (
     ConditionConfig,
+    ContextStackConfig,
     InputError,
+    LocalConditionConfig,
     WaveNet,
     WaveNetConfig,
     receptive_field,
@@ -22,7 +24,7 @@ from wavenet_jax import (
 )
 from wavenet_jax.wavenet import config_from_dict
 
-BATCH, LENGTH = 3, 30
+BATCH, LENGTH = 3, 60
 every_config = pytest.mark.parametrize("name", CONFIGS)
 
 
@@ -46,15 +48,95 @@ def logits_of(name: str) -> np.ndarray:
 # -- against the paper's equations ------------------------------------------------
 
 
+def in_float64(tree: Any) -> Any:
+    return jax.tree.map(lambda x: np.asarray(x, np.float64), tree)
+
+
+def at(x: np.ndarray, index: int) -> np.ndarray:
+    return x[max(index, 0)]  # before the lead: more silence
+
+
+def gated_by_the_equations(
+    p: Any, x: np.ndarray, dilations: tuple, kernel_size: int, steady: Any, series: list
+) -> np.ndarray:
+    """A stack, one row and one tap at a time: `[T, R]` to `[T, L G]`."""
+    gated = []
+    for i, dilation in enumerate(dilations):
+        block = p[f"blocks_{i}"]
+        z = np.tile(block["bias"], (len(x), 1))
+        for t in range(len(x)):
+            for k in range(kernel_size):
+                z[t] += at(x, t - (kernel_size - 1 - k) * dilation) @ block["kernel"][k]
+        if steady is not None:
+            z += steady @ block["global_projection"]["kernel"]
+        for j, rows in enumerate(series):
+            z += rows @ block[f"local_projections_{j}"]["kernel"]
+        filter_, gate = np.split(z, 2, axis=1)
+        a = np.tanh(filter_) / (1 + np.exp(-gate))
+        gated.append(a)
+        if "residual" in block:
+            x = x + a @ block["residual"]["kernel"] + block["residual"]["bias"]
+    return np.concatenate(gated, axis=1)
+
+
+def embedded_by_the_equations(p: Any, condition: np.ndarray, is_labels: bool) -> np.ndarray:
+    if not is_labels:
+        return condition @ (p["table"] if "table" in p else p["map"]["kernel"])
+    return np.where(condition[..., None] < 0, 0, p["table"][condition])
+
+
+def upsampled_by_the_equations(config: Any, p: Any, frames: np.ndarray) -> np.ndarray:
+    """A row's frames from its first to its last: `[F, ...]` to `[F hop, C]`."""
+    hop, count = config.hop_samples, len(frames)
+    rows = embedded_by_the_equations(p["embedding"], frames, config.kind == "labels")
+    if config.upsampling == "linear":
+        middles = hop * np.arange(-1, count + 1) + (hop - 1) / 2
+        padded = np.pad(rows, ((1, 1), (0, 0)))
+        times = np.arange(count * hop)
+        return np.stack([np.interp(times, middles, column) for column in padded.T], axis=1)
+    if config.upsampling == "repeat":
+        return rows.repeat(hop, axis=0)
+    for i, factor in enumerate(config.factors):
+        if i:
+            rows = np.where(rows > 0, rows, 0.4 * rows)
+        kernel = p[f"upsampling_{i}"]
+        out = np.zeros((len(rows) * factor, kernel.shape[-1]))
+        for n in range(len(out)):
+            for side in (-1, 0, 1):
+                if 0 <= n // factor + side < len(rows):
+                    out[n] += rows[n // factor + side] @ kernel[side + 1, :, n % factor]
+        rows = out
+    return rows
+
+
+def context_by_the_equations(
+    config: WaveNetConfig, stack: Any, p: Any, said: np.ndarray, inputs: np.ndarray, steady: Any
+) -> np.ndarray:
+    """What a context stack tells each of `said`'s samples."""
+    hop, count = stack.hop_samples, len(said) // stack.hop_samples
+    if stack.input == "strided":
+        half = config.num_classes / 2
+        values = ((said - half) / half)[: count * hop].reshape(count, hop)
+        x = values @ p["strided"]["kernel"] + p["strided"]["bias"]
+    else:
+        rows = inputs @ p["embedding"]["kernel"][0] + p["embedding"]["bias"]
+        rows = np.maximum(rows, 0)[: count * hop]
+        x = np.stack([rows[j * hop : (j + 1) * hop].mean(axis=0) for j in range(count)])
+    gated = gated_by_the_equations(p["stack"], x, stack.dilations, stack.kernel_size, steady, [])
+    outputs = np.maximum(gated @ p["output"]["kernel"] + p["output"]["bias"], 0)
+    return np.stack([at(outputs, t // hop - 1) for t in range(len(said))])
+
+
 def from_the_equations(
     config: WaveNetConfig, params: Any, codes: np.ndarray, conditions: dict, row: int
 ) -> np.ndarray:
-    """Logits `[T, K]` in float64, one sample and one tap at a time.
+    """Outputs `[T, P]` in float64.
 
     Before sample 0 stands twice the field of silence, without local condition.
     """
-    p = jax.tree.map(lambda x: np.asarray(x, np.float64), params["params"])
-    lead = 2 * receptive_field(config)
+    p = in_float64(params["params"])
+    hop = config.hop_samples
+    lead = -(-2 * receptive_field(config) // hop) * hop
     silent = np.full(lead, config.num_classes // 2)
     said = np.concatenate([silent, codes[row]])
     total = len(said)
@@ -63,45 +145,35 @@ def from_the_equations(
     else:
         half = config.num_classes // 2
         inputs = (said[:, None] - half) / half
-
-    def tap(x: np.ndarray, at: int) -> np.ndarray:
-        return x[max(at, 0)]  # before the lead: more silence
-
     x = np.stack(
         [
             p["input"]["bias"]
             + sum(
-                tap(inputs, t - config.input_kernel_size + k) @ p["input"]["kernel"][k]
+                at(inputs, t - config.input_kernel_size + k) @ p["input"]["kernel"][k]
                 for k in range(config.input_kernel_size)
             )
             for t in range(total)
         ]
     )
-    embedded = {}
-    for name in conditions:
-        value = conditions[name][row]
-        weights = p[f"{name}_embedding"]
-        embedded[name] = (
-            weights["table"][value] if "table" in weights else value @ weights["map"]["kernel"]
-        )
-    skips = []
-    for i, dilation in enumerate(config.dilations):
-        block = p[f"blocks_{i}"]
-        z = np.tile(block["bias"], (total, 1))
-        for t in range(total):
-            for k in range(config.kernel_size):
-                z[t] += tap(x, t - (config.kernel_size - 1 - k) * dilation) @ block["kernel"][k]
-            if "global" in embedded:
-                z[t] += embedded["global"] @ block["global_projection"]["kernel"]
-            if "local" in embedded and t >= lead:
-                frame = (t - lead) // config.hop_samples
-                z[t] += embedded["local"][frame] @ block["local_projection"]["kernel"]
-        filter_, gate = np.split(z, 2, axis=1)
-        a = np.tanh(filter_) / (1 + np.exp(-gate))
-        skips.append(a)
-        if "residual" in block:
-            x = x + a @ block["residual"]["kernel"] + block["residual"]["bias"]
-    h = np.concatenate(skips, axis=1) @ p["skip"]["kernel"] + p["skip"]["bias"]
+    steady, series = None, []
+    if config.global_condition is not None:
+        is_labels = config.global_condition.kind == "labels"
+        value = conditions["global"][row]
+        steady = embedded_by_the_equations(p["global_embedding"], value, is_labels)
+    if config.local_condition is not None:
+        local = config.local_condition
+        none = grid.no_condition(conditions["local"][row][:1]).repeat(3, axis=0)
+        frames = np.concatenate([none, conditions["local"][row], none])
+        rows = upsampled_by_the_equations(local, p["local_conditioning"], frames)
+        rows = rows[3 * local.hop_samples :]
+        series.append(np.concatenate([np.zeros((lead, rows.shape[1])), rows])[:total])
+    for i, stack in enumerate(config.context_stacks):
+        q = p[f"context_stacks_{i}"]
+        series.append(context_by_the_equations(config, stack, q, said, inputs, steady))
+    gated = gated_by_the_equations(
+        p["stack"], x, config.dilations, config.kernel_size, steady, series
+    )
+    h = gated @ p["skip"]["kernel"] + p["skip"]["bias"]
     h = np.maximum(h, 0) @ p["head"]["kernel"] + p["head"]["bias"]
     return (np.maximum(h, 0) @ p["output"]["kernel"] + p["output"]["bias"])[lead:]
 
@@ -125,7 +197,7 @@ def test_causality_and_receptive_field_by_gradients(name: str) -> None:
     """
     config, params, _, _ = case(name)
     field = receptive_field(config)
-    length = field + 5
+    length = field + 5 + config.hop_samples
     codes = grid.random_codes(config, 1, length)
     conditions = grid.conditions_for(config, 1, length)
     if config.input == "one_hot":
@@ -133,48 +205,91 @@ def test_causality_and_receptive_field_by_gradients(name: str) -> None:
     else:
         half = config.num_classes // 2
         vectors = jnp.asarray((codes[..., None] - half) / half, jnp.float32)
-    mix = np.random.default_rng(5).normal(0, 1, config.num_classes).astype(np.float32)
+    parameters = config.distribution.num_parameters
+    mix = np.random.default_rng(5).normal(0, 1, parameters).astype(np.float32)
 
     def mixed(vectors):
-        logits = WaveNet(config).apply(
+        outputs = WaveNet(config).apply(
             params,
             vectors,
             global_condition=conditions.get("global"),
-            local_condition=conditions.get("local"),
+            local_condition=grid.frames_of(config, conditions, 0, length),
         )
-        return logits[0] @ mix, logits
+        return outputs[0] @ mix, outputs
 
-    jacobian, logits = jax.jit(jax.jacrev(mixed, has_aux=True))(vectors)
+    jacobian, outputs = jax.jit(jax.jacrev(mixed, has_aux=True))(vectors)
     np.testing.assert_allclose(  # the vectors stand for the codes
-        logits, grid.sequence_logits(config, params, codes, conditions), atol=1e-5
+        outputs, grid.sequence_logits(config, params, codes, conditions), atol=1e-5
     )
     seen = np.linalg.norm(jacobian[:, 0], axis=-1) > 0
     lags = {
         1 + tap + lag
         for tap in range(config.input_kernel_size)
-        for lag in grid.reached_lags(config)
+        for lag in grid.reached_lags(config.dilations, config.kernel_size)
     }
-    assert (min(lags), max(lags)) == (1, field)
-    wanted = [[t - s in lags for s in range(length)] for t in range(length)]
+    wanted = np.array([[t - s in lags for s in range(length)] for t in range(length)])
+    for stack in config.context_stacks:
+        hop = stack.hop_samples
+        frames_back = grid.reached_lags(stack.dilations, stack.kernel_size)
+        for t in range(length):
+            for lag in grid.reached_lags(config.dilations[1:], config.kernel_size):
+                for back in frames_back:
+                    begin = ((t - lag) // hop - 1 - back) * hop
+                    wanted[t, max(begin, 0) : max(begin + hop, 0)] = True
     np.testing.assert_array_equal(seen, wanted)
+    reached = [t - s for t in range(length) for s in range(length) if wanted[t, s]]
+    assert (min(reached), max(reached)) == (1, field)
+
+
+def touched_by_frame(config: Any, frame: int) -> set[int]:
+    """The samples whose local condition a frame has a part in, as the module says."""
+    hop = config.hop_samples
+    if config.upsampling == "linear":
+        middle = frame * hop + (hop - 1) / 2
+        near = range((frame - 1) * hop, (frame + 2) * hop)
+        return {n for n in near if abs(n - middle) < hop}
+    if config.upsampling == "repeat":
+        return set(range(frame * hop, (frame + 1) * hop))
+    rows = {frame}
+    for factor in config.factors:
+        sides = {row + side for row in rows for side in (-1, 0, 1)}
+        rows = {row * factor + n for row in sides for n in range(factor)}
+    return rows
 
 
 @pytest.mark.parametrize("name", [name for name in CONFIGS if CONFIGS[name].local_condition])
-def test_a_frame_changes_the_samples_it_should(name: str) -> None:
-    """Those it covers and those which later layers carry it to, and none else."""
+@pytest.mark.parametrize("place", ["first", "middle", "last"])
+def test_a_frame_changes_the_samples_it_should(name: str, place: str) -> None:
+    """Those it touches and those which later layers carry it to, and none else."""
     config, params, codes, conditions = case(name)
-    hop, frame = config.hop_samples, 2
+    local = config.local_condition
+    frame = {"first": 0, "middle": 2, "last": grid.num_frames(config, LENGTH) - 1}[place]
     other = dict(conditions, local=conditions["local"].copy())
-    if config.local_condition.kind == "labels":
-        other["local"][:, frame] = (other["local"][:, frame] + 1) % config.local_condition.size
+    if local.kind == "labels":
+        other["local"][:, frame] = (other["local"][:, frame] + 1) % local.size
     else:
         other["local"][:, frame] += 1
     changed = np.abs(logits_of(name) - grid.sequence_logits(config, params, codes, other)) > 1e-7
-    covered = range(frame * hop, (frame + 1) * hop)
-    lags = grid.reached_lags(config, first_layer=1)
-    wanted = [any(t - s in lags for s in covered) for t in range(LENGTH)]
+    lags = grid.reached_lags(config.dilations[1:], config.kernel_size)
+    touched = {n for n in touched_by_frame(local, frame) if n >= 0}
+    wanted = [any(t - s in lags for s in touched) for t in range(LENGTH)]
     for row in changed.any(axis=-1):
         np.testing.assert_array_equal(row, wanted)
+
+
+@pytest.mark.parametrize("name", [name for name in CONFIGS if CONFIGS[name].local_condition])
+def test_a_frame_of_none_leaves_its_samples_without_a_condition(name: str) -> None:
+    """As if all were none, until later layers bring the neighbours'."""
+    config, params, codes, conditions = case(name)
+    frames = grid.num_frames(config, LENGTH)
+    none = grid.no_condition(conditions["local"])
+    late = dict(conditions, local=np.concatenate([none[:, :2], conditions["local"][:, 2:]], axis=1))
+    nowhere = grid.sequence_logits(config, params, codes, dict(conditions, local=none))
+    begun = 2 * config.local_condition.hop_samples
+    assert frames > 2
+    outputs = grid.sequence_logits(config, params, codes, late)
+    np.testing.assert_allclose(outputs[:, :begun], nowhere[:, :begun], atol=1e-6)
+    assert np.abs(outputs[:, begun] - nowhere[:, begun]).max() > 1e-4
 
 
 @every_config
@@ -186,7 +301,8 @@ def test_before_the_beginning_there_was_silence(name: str) -> None:
         silence = np.full((BATCH, frames * hop), config.num_classes // 2, np.int32)
         longer = dict(conditions)
         if "local" in conditions:
-            nothing = grid.no_condition(conditions["local"][:, :1]).repeat(frames, axis=1)
+            number = grid.num_frames(config, frames * hop)
+            nothing = grid.no_condition(conditions["local"][:, :1]).repeat(number, axis=1)
             longer["local"] = np.concatenate([nothing, conditions["local"]], axis=1)
         logits = grid.sequence_logits(
             config, params, np.concatenate([silence, codes], axis=1), longer
@@ -200,6 +316,7 @@ def test_before_the_beginning_there_was_silence(name: str) -> None:
         ({"dilations": tuple(2**i for i in range(10)) * 3}, 3070),
         ({"dilations": tuple(2**i for i in range(10))}, 1024),
         ({"dilations": (1, 2, 4), "kernel_size": 3, "input_kernel_size": 2}, 16),
+        ({"dilations": (1, 2, 4), "context_stacks": (ContextStackConfig(10, (1, 2)),)}, 6 + 49),
     ],
 )
 def test_known_receptive_fields(fields: dict, samples: int) -> None:
@@ -217,8 +334,9 @@ def test_the_receptive_field_in_milliseconds() -> None:
 def assert_same_states(first: Any, second: Any) -> None:
     assert int(first.time) == int(second.time)
     np.testing.assert_array_equal(first.samples, second.samples)
-    for ring, other in zip(first.rings, second.rings, strict=True):
-        np.testing.assert_allclose(ring, other, atol=1e-5)
+    np.testing.assert_array_equal(first.recent, second.recent)
+    for one, other in zip(jax.tree.leaves(first), jax.tree.leaves(second), strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-5)
 
 
 @every_config
@@ -231,7 +349,7 @@ def test_stepping_is_the_sequence(name: str) -> None:
 @every_config
 def test_prefill_is_the_sequence_and_leaves_what_stepping_leaves(name: str) -> None:
     """Chunks of one sample, longer and shorter than the field, cut anywhere in a frame."""
-    logits, state = grid.prefill_logits(*case(name), (1, 22, 7))
+    logits, state = grid.prefill_logits(*case(name), (1, 31, 7, 21))
     np.testing.assert_allclose(logits, logits_of(name), atol=1e-4)
     assert_same_states(state, grid.step_logits(*case(name))[1])
 
@@ -275,10 +393,7 @@ def test_a_window_scores_as_the_whole_recording_does(name: str, place: str) -> N
         context = (field_frames + (place == "more than the field")) * hop
         first = (LENGTH - 2 - context) // hop * hop
         assert first > 0
-    window = dict(conditions)
-    if "local" in conditions:
-        window["local"] = conditions["local"][:, first // hop :]
-    logits = grid.sequence_logits(config, params, codes[:, first:], window, context)
+    logits = grid.sequence_logits(config, params, codes[:, first:], conditions, context, first)
     np.testing.assert_allclose(logits, logits_of(name)[:, first + context :], atol=1e-5)
 
 
@@ -320,8 +435,37 @@ def test_bfloat16_is_near(name: str) -> None:
         ({"gate_channels": -1}, "The model's gate_channels is -1: give at least 1."),
         ({"skip_channels": 0}, "The model's skip_channels is 0: give at least 1."),
         ({"head_channels": 0}, "The model's head_channels is 0: give at least 1."),
-        ({"num_classes": 1}, "The model's num_classes is 1: give at least 2."),
+        ({"num_classes": 1}, "The model's num_classes is 1: give an even number from 2 to 65536."),
         ({"input": "raw"}, "The model's input is 'raw': use one of one_hot, scalar."),
+        (
+            {"output": "student"},
+            "The model's output is 'student': use one of categorical, "
+            "logistic_mixture, gaussian_mixture, gaussian.",
+        ),
+        ({"companding": "a_law"}, "The model's companding is 'a_law': use one of mu_law, linear."),
+        (
+            {"num_classes": 255},
+            "The model's num_classes is 255: give an even number from 2 to 65536.",
+        ),
+        (
+            {"num_classes": 65536},
+            "The model's input is 'one_hot' over 65536 classes: "
+            "use 'scalar', or at most 4096 classes.",
+        ),
+        (
+            {"num_classes": 65536, "input": "scalar"},
+            "The model's output is 'categorical' over "
+            "65536 classes: use 'logistic_mixture', or at most 4096 classes.",
+        ),
+        ({"num_components": 0}, "The model's num_components is 0: give at least 1."),
+        (
+            {"dropout": 1.0},
+            "The model's dropout is 1.0: give a number from 0 up to, not including, 1.",
+        ),
+        (
+            {"context_stacks": (ContextStackConfig(4, (1,)), ContextStackConfig(6, (1,)))},
+            "The context stacks' hops are 6 and 4 samples: make each a multiple of the shortest.",
+        ),
         ({"dtype": "float16"}, "The model's dtype is 'float16': use one of float32, bfloat16."),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
@@ -334,15 +478,62 @@ def test_bad_model_configs(fields: dict, message: str) -> None:
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"kind": "words"}, "A condition's kind is 'words': use 'labels' or 'vectors'."),
+        ({"kind": "words"}, "A condition's kind is 'words': use one of labels, tags, vectors."),
         ({"size": 0}, "A condition's size is 0: give a whole number of at least 1."),
         ({"channels": 0}, "A condition's channels is 0: give a whole number of at least 1."),
-        ({"hop_samples": 0}, "A condition's hop_samples is 0: give a whole number of at least 1."),
     ],
 )
 def test_bad_condition_configs(fields: dict, message: str) -> None:
     with pytest.raises(InputError, match=f"^{message}$"):
         ConditionConfig(**({"kind": "labels", "size": 3} | fields))
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"hop_samples": 0}, "A condition's hop_samples is 0: give a whole number of at least 1."),
+        (
+            {"upsampling": "cubic"},
+            "The local condition's upsampling is 'cubic': use one of repeat, linear, transposed.",
+        ),
+        (
+            {"hop_samples": 12, "upsampling": "transposed", "factors": (3, 3)},
+            r"The local condition's factors are \(3, 3\) and its hop is 12 samples: "
+            "give factors whose product is the hop.",
+        ),
+        (
+            {"hop_samples": 12, "upsampling": "transposed"},
+            r"The local condition's factors are \(\) and its hop is 12 samples: "
+            "give factors whose product is the hop.",
+        ),
+        (
+            {"hop_samples": 12, "factors": (3, 4)},
+            r"The local condition's factors are \(3, 4\), but its upsampling is 'repeat': "
+            "leave them out, or use 'transposed'.",
+        ),
+    ],
+)
+def test_bad_local_condition_configs(fields: dict, message: str) -> None:
+    with pytest.raises(InputError, match=f"^{message}$"):
+        LocalConditionConfig(**({"kind": "labels", "size": 3} | fields))
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"hop_samples": 1}, "A context stack's hop_samples is 1: give at least 2."),
+        ({"kernel_size": 1}, "A context stack's kernel_size is 1: give at least 2."),
+        ({"channels": 0}, "A context stack's channels is 0: give at least 1."),
+        (
+            {"dilations": ()},
+            r"A context stack's dilations are \(\): give at least one, each at least 1.",
+        ),
+        ({"input": "mean"}, "A context stack's input is 'mean': use one of strided, pooled."),
+    ],
+)
+def test_bad_context_stacks(fields: dict, message: str) -> None:
+    with pytest.raises(InputError, match=f"^{message}$"):
+        ContextStackConfig(**({"hop_samples": 8, "dilations": (1, 2)} | fields))
 
 
 @every_config
@@ -352,14 +543,19 @@ def test_a_config_survives_json(name: str) -> None:
 
 
 def test_an_unknown_field_is_named() -> None:
-    with pytest.raises(InputError, match="The model has no field 'layers': use dilations, "):
+    with pytest.raises(InputError, match="The model has no field 'layers': use companding, "):
         config_from_dict({"dilations": (1,), "layers": 3})
 
 
 def refused(name: str, conditions: dict) -> str:
     config, params, codes, _ = case(name)
     with pytest.raises(InputError) as caught:
-        grid.sequence_logits(config, params, codes, conditions)
+        WaveNet(config).apply(
+            params,
+            codes,
+            global_condition=conditions.get("global"),
+            local_condition=conditions.get("local"),
+        )
     return str(caught.value)
 
 

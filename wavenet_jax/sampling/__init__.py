@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from wavenet_jax import conditioning, parallel
+from wavenet_jax.conditioning import ConditionConfig, LocalConditionConfig
 from wavenet_jax.errors import InputError
 from wavenet_jax.parallel import ROWS, WHOLE
 from wavenet_jax.sampling import scan
@@ -34,7 +35,7 @@ def generate(
     params,
     *,
     keys: jax.Array,
-    num_samples: int,
+    num_samples: int | None = None,
     global_condition=None,
     local_condition=None,
     prime=None,
@@ -52,13 +53,15 @@ def generate(
       config: the model's.
       params: the model's variables, such as a checkpoint's EMA parameters.
       keys: one PRNG key an utterance, shape `[B]` (see `utterance_keys`).
-      num_samples: how many to generate, T.
-      global_condition: labels `[B]` or vectors `[B, D]`.
-      local_condition: labels `[B, F]` or vectors `[B, F, D]`, frame 0 beginning
-        with the first sample, of the prime where there is one.
+      num_samples: how many to generate, T; None for as long as the local condition.
+      global_condition: labels `[B]`, or tags or vectors `[B, D]`.
+      local_condition: labels `[B, F]`, or tags or vectors `[B, F, D]`, frame 0
+        beginning with the first sample, of the prime where there is one. Or an
+        iterator of such arrays, the frames as they arrive: a chunk is made as soon as
+        the frames that it depends on are there, and how they come changes nothing.
       prime: codes `[B, P]` to continue, or None to begin after silence.
-      temperature: divides the logits; 0 takes the likeliest code each time.
-      chunk_samples: at most so many samples at a time.
+      temperature: of the distribution; 0 takes the likeliest (see `distributions`).
+      chunk_samples: at most so many samples at a time (made whole frames).
       devices: over which the batch is spread; all of this process by default.
 
     Yields:
@@ -72,11 +75,20 @@ def generate(
     _check(batch, num_samples, temperature, chunk_samples)
     _check_prime(config, prime, batch)
     num_primed = 0 if prime is None else np.shape(prime)[1]
+    frames = None
+    if local_condition is not None and config.local_condition is not None:
+        frames = _Frames(config.local_condition, local_condition, batch)
+    if num_samples is None and frames is not None and frames.has_ended:
+        num_samples = frames.end * frames.hop_samples - num_primed
+    if num_samples is None and frames is None:
+        raise InputError("There is no number of samples to generate: give one.")
     if global_condition is not None:
         global_condition = np.asarray(global_condition)
-    if local_condition is not None:
-        local_condition = np.asarray(local_condition)
-    _check_conditions(config, global_condition, local_condition, batch, num_primed + num_samples)
+    _check_condition(config.global_condition, global_condition, "global", (batch,))
+    if frames is None:
+        conditioning.check(config.local_condition, local_condition, "local", (batch, 0))
+    elif frames.has_ended and num_samples is not None:
+        frames.require(num_primed + num_samples)
     devices = (devices or jax.local_devices())[:batch]
     run = _programs(config, tuple(devices))
 
@@ -84,46 +96,108 @@ def generate(
     keys = keys[rows]
     if global_condition is not None:
         global_condition = global_condition[rows]
-    if local_condition is not None:
-        local_condition = local_condition[rows]
+
+    def local(start: int, length: int):
+        return None if frames is None else frames.covering(start, length)[rows]
 
     hop = config.hop_samples
-    if local_condition is not None:
-        chunk_samples = min(chunk_samples, _frames_that_fit(config, len(rows)) * hop)
-
-    def frames(start: int, length: int):
-        if local_condition is None:
-            return None
-        return local_condition[:, start // hop : -(-(start + length) // hop)]
+    chunk = min(chunk_samples, _samples_that_fit(config, len(rows)))
+    if num_samples is not None:  # chunks of equal length: one program, and little to spare
+        chunk = -(-num_samples // -(-num_samples // chunk))
+    chunk = -(-chunk // hop) * hop
 
     state = run.begin(params, len(rows), global_condition)
-    for start in range(0, num_primed, chunk_samples):
-        codes = np.asarray(prime)[rows, start : start + chunk_samples]
-        local = frames(start, codes.shape[1])
-        state = run.prefill(params, state, codes, global_condition, local, offset=start % hop)
+    for start in range(0, num_primed, chunk):
+        codes = np.asarray(prime)[rows, start : start + chunk]
+        conditions = (global_condition, local(start, codes.shape[1]))
+        state = run.prefill(params, state, codes, *conditions, phase=start % hop)
 
-    # Chunks of equal length, in whole frames: one program, and little to spare.
-    num_chunks = -(-num_samples // chunk_samples)
-    chunk = -(-num_samples // (num_chunks * hop)) * hop
-    for done in range(0, num_samples, chunk):
+    done = 0
+    while num_samples is None or done < num_samples:
         start = num_primed + done
-        local = frames(start, chunk)
-        if local is not None:  # the last chunk's spare samples need some frame
-            missing = -(-(start % hop + chunk) // hop) - local.shape[1]
-            pad = [(0, 0), (0, missing)] + [(0, 0)] * (local.ndim - 2)
-            local = np.pad(local, pad, mode="edge")
+        conditions = (global_condition, local(start, chunk))
+        wanted = chunk
+        if num_samples is not None:
+            wanted = min(chunk, num_samples - done)
+        if frames is not None and frames.has_ended:
+            if num_samples is not None:
+                frames.require(num_primed + num_samples)
+            wanted = min(wanted, frames.end * frames.hop_samples - start)
+            if wanted <= 0:
+                break
         codes, state = run.chunk(
             params,
             state,
             keys,
             jnp.float32(temperature),
-            global_condition,
-            local,
-            offset=start % hop,
+            *conditions,
+            phase=start % hop,
             length=chunk,
         )
-        codes = np.asarray(codes)[:batch, : num_samples - done]
-        yield codes
+        done += wanted
+        yield np.asarray(codes)[:batch, :wanted]
+
+
+class _Frames:
+    """A local condition, whole or arriving, of which the part in use is kept."""
+
+    def __init__(self, config: LocalConditionConfig, condition, batch: int):
+        self._config, self._batch = config, batch
+        self.hop_samples = config.hop_samples
+        self.has_ended = not isinstance(condition, Iterator)
+        self._arriving = condition if isinstance(condition, Iterator) else iter(())
+        self._begin = 0  # index of the first frame that is kept
+        self._kept = None if isinstance(condition, Iterator) else self._checked(condition)
+
+    @property
+    def end(self) -> int:
+        """Index after the last frame that has arrived."""
+        return self._begin + (0 if self._kept is None else self._kept.shape[1])
+
+    def require(self, num_samples: int) -> None:
+        """Refuses to run out of frames before so many samples."""
+        needed = -(-num_samples // self.hop_samples)
+        if self.end < needed:
+            raise InputError(
+                f"The local condition has {self.end} frames of {self.hop_samples} samples, "
+                f"too few for {num_samples} samples: give {needed} or ask for less."
+            )
+
+    def covering(self, start: int, length: int) -> np.ndarray:
+        """As `conditioning.frames_covering`, once they are there."""
+        hop, reach = self.hop_samples, self._config.reach
+        needed = (start + length - 1) // hop + reach + 1
+        while self.end < needed and not self.has_ended:
+            self._take_more()
+        if self._kept is None:
+            return conditioning.frames_covering(self._config, self._none(), start, length)
+        unused = max(0, start // hop - reach - self._begin)
+        self._kept = self._kept[:, unused:]
+        self._begin += unused
+        return conditioning.frames_covering(
+            self._config, self._kept, start - self._begin * hop, length
+        )
+
+    def _take_more(self):
+        try:
+            arrived = self._checked(next(self._arriving))
+        except StopIteration:
+            self.has_ended = True
+            return
+        before = [] if self._kept is None else [self._kept]
+        self._kept = np.concatenate([*before, arrived], axis=1)
+
+    def _checked(self, condition) -> np.ndarray:
+        condition = np.asarray(condition)
+        _check_condition(self._config, condition, "local", (self._batch, 0))
+        return condition
+
+    def _none(self) -> np.ndarray:
+        config = self._config
+        if config.kind == "labels":
+            return np.zeros((self._batch, 0), np.int32)
+        dtype = np.int32 if config.kind == "tags" else np.float32
+        return np.zeros((self._batch, 0, config.size), dtype)
 
 
 class _Programs:
@@ -134,8 +208,8 @@ class _Programs:
         self._state_spec = parallel.state_spec(config)
         self._devices = devices
         self.begin = jax.jit(self._begin, static_argnums=1)
-        self.prefill = jax.jit(self._prefill, static_argnames="offset", donate_argnums=1)
-        self.chunk = jax.jit(self._chunk, static_argnames=("offset", "length"), donate_argnums=1)
+        self.prefill = jax.jit(self._prefill, static_argnames="phase", donate_argnums=1)
+        self.chunk = jax.jit(self._chunk, static_argnames=("phase", "length"), donate_argnums=1)
 
     def _begin(self, params, batch, global_condition):
         def begin(params, global_condition):
@@ -150,7 +224,7 @@ class _Programs:
             params, global_condition
         )
 
-    def _prefill(self, params, state, codes, global_condition, local, *, offset):
+    def _prefill(self, params, state, codes, global_condition, local, *, phase):
         def prefill(params, state, codes, global_condition, local):
             _, state = self._model.apply(
                 params,
@@ -158,7 +232,7 @@ class _Programs:
                 codes,
                 global_condition=global_condition,
                 local_condition=local,
-                local_offset=offset,
+                phase=phase,
                 method="prefill",
             )
             return state
@@ -170,7 +244,7 @@ class _Programs:
             self._state_spec,
         )(params, state, codes, global_condition, local)
 
-    def _chunk(self, params, state, keys, temperature, global_condition, local, *, offset, length):
+    def _chunk(self, params, state, keys, temperature, global_condition, local, *, phase, length):
         def chunk(params, state, keys, temperature, global_condition, local):
             codes, state = scan.generate_chunk(
                 self._model,
@@ -180,7 +254,7 @@ class _Programs:
                 temperature,
                 global_condition=global_condition,
                 local_condition=local,
-                local_offset=offset,
+                phase=phase,
             )
             return codes.T, state
 
@@ -211,16 +285,20 @@ def uniforms(keys: jax.Array, time: jax.Array, length: int) -> jax.Array:
     return jax.vmap(over_keys, in_axes=(0, None))(time + jnp.arange(length), keys)
 
 
-def _frames_that_fit(config: WaveNetConfig, rows: int) -> int:
-    """How many frames of projected conditions stay within the limit."""
+def _samples_that_fit(config: WaveNetConfig, rows: int) -> int:
+    """For how many samples the projected conditions stay within the limit."""
+    local = config.local_condition
+    if local is None:
+        return 2**31 - 1
+    hold = local.hop_samples if local.upsampling == "repeat" else 1
     numbers = len(config.dilations) * rows * 2 * config.gate_channels
-    return max(1, _PROJECTED_BYTES // (4 * numbers))
+    return max(1, _PROJECTED_BYTES // (4 * numbers)) * hold
 
 
-def _check(batch: int, num_samples: int, temperature: float, chunk_samples: int):
+def _check(batch: int, num_samples: int | None, temperature: float, chunk_samples: int):
     for name, value in (
         ("batch", batch),
-        ("number of samples", num_samples),
+        ("number of samples", 1 if num_samples is None else num_samples),
         ("chunk length", chunk_samples),
     ):
         if value < 1:
@@ -232,29 +310,20 @@ def _check(batch: int, num_samples: int, temperature: float, chunk_samples: int)
         )
 
 
-def _check_conditions(
-    config: WaveNetConfig, global_condition, local_condition, batch: int, num_samples: int
-):
-    hop = config.hop_samples
-    frames = -(-num_samples // hop)
-    if config.local_condition is not None and local_condition is not None:
-        have = local_condition.shape[1] if local_condition.ndim > 1 else 0
-        if have < frames:
-            raise InputError(
-                f"The local condition has {have} frames of {hop} samples, too few for "
-                f"{num_samples} samples: give {frames} or ask for less."
-            )
-    for name, condition, leading in (
-        ("global", global_condition, (batch,)),
-        ("local", local_condition, (batch, frames)),
-    ):
-        wanted = getattr(config, f"{name}_condition")
-        conditioning.check(wanted, condition, name, leading)
-        if wanted is not None and wanted.kind == "labels" and condition.max() >= wanted.size:
-            raise InputError(
-                f"The {name} condition has the label {condition.max()}: "
-                f"the model knows 0 to {wanted.size - 1}."
-            )
+def _check_condition(config: ConditionConfig | None, condition, name: str, leading):
+    conditioning.check(config, condition, name, leading)
+    if config is None or not condition.size:
+        return
+    if config.kind == "labels" and condition.max() >= config.size:
+        raise InputError(
+            f"The {name} condition has the label {condition.max()}: "
+            f"the model knows 0 to {config.size - 1}."
+        )
+    if config.kind == "tags" and not np.isin(condition, (0, 1)).all():
+        raise InputError(
+            f"The {name} condition has the tag value {condition.max()}: "
+            "a tag is 1 where it holds and 0 where not."
+        )
 
 
 def _check_prime(config: WaveNetConfig, prime, batch: int):

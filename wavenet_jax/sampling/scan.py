@@ -1,11 +1,13 @@
-"""The plain backend: `jax.lax.scan` over samples, ring buffers in its carry."""
+"""The plain backend: `jax.lax.scan` over samples, ring buffers in its carry.
+
+With context stacks it is a scan over frames around a scan over samples.
+"""
 
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
-from wavenet_jax import distributions
 from wavenet_jax.wavenet import State, WaveNet
 
 
@@ -18,7 +20,7 @@ def generate_chunk(
     *,
     global_condition: jax.Array | None = None,
     local_condition: jax.Array | None = None,
-    local_offset: int = 0,
+    phase: int = 0,
 ) -> tuple[jax.Array, State]:
     """Draws a sample for each uniform number, one after the other.
 
@@ -28,24 +30,69 @@ def generate_chunk(
       state: after the samples before.
       uniforms: in [0, 1), shape `[T, B]`.
       temperature: scalar.
-      global_condition: labels `[B]` or vectors `[B, D]`.
-      local_condition: labels `[B, F]` or vectors `[B, F, D]`.
-      local_offset: samples of frame 0 that came before these.
+      global_condition: as for `WaveNet.prefill`.
+      local_condition: likewise.
+      phase: `state.time` modulo the config's `hop_samples`.
 
     Returns:
       int32 codes, shape `[T, B]`, and the state after them.
     """
-    conditions = model.apply(params, global_condition, local_condition, method="project_conditions")
-    hop = model.config.hop_samples
+    config, distribution = model.config, model.config.distribution
+    conditions: jax.Array
+    hold: int
+    conditions, hold = model.apply(  # type: ignore[assignment]
+        params, global_condition, local_condition, phase, method="project_conditions"
+    )
 
-    def draw(state: Any, inputs: tuple[jax.Array, jax.Array]) -> tuple[Any, jax.Array]:
-        index, uniform = inputs
-        frame = 0 if local_condition is None else (local_offset + index) // hop
-        condition = jax.lax.dynamic_index_in_dim(conditions, frame, 0, False)
-        logits, state = model.apply(params, state, condition, method="step")
-        sample = distributions.categorical_sample(logits, uniform, temperature)
-        return state.append(sample), sample
+    def draw_all(state: State, first: Any, uniforms: jax.Array) -> tuple[State, jax.Array]:
+        """Samples between which no context stack steps; `first` is their index."""
+        contexts = model.apply(params, state, method="project_contexts")
 
-    steps = jnp.arange(uniforms.shape[0])
-    state, samples = jax.lax.scan(draw, state, (steps, uniforms))
-    return samples, state
+        def draw(state: Any, inputs: tuple[jax.Array, jax.Array]) -> tuple[Any, jax.Array]:
+            index, uniform = inputs
+            row = (index + phase % hold) // hold if hold else 0
+            condition = jax.lax.dynamic_index_in_dim(conditions, row, 0, False) + contexts
+            parameters, state = model.apply(params, state, condition, method="step")
+            sample = distribution.sample(parameters, uniform, temperature)
+            return state.append(sample), sample
+
+        return jax.lax.scan(draw, state, (first + jnp.arange(uniforms.shape[0]), uniforms))
+
+    if not config.context_stacks:
+        state, samples = draw_all(state, 0, uniforms)
+        return samples, state
+
+    def step_contexts(state: State) -> State:
+        for index, stack in enumerate(config.context_stacks):
+
+            def step(state: State, index: int = index) -> State:
+                arguments = (params, state, index, global_condition)
+                stepped: Any = model.apply(*arguments, method="step_context")
+                return stepped
+
+            if stack.hop_samples == config.frame_samples:
+                state = step(state)
+            else:
+                is_due = state.time % stack.hop_samples == 0
+                state = jax.lax.cond(is_due, step, lambda state: state, state)
+        return state
+
+    def frame(state: Any, inputs: tuple[jax.Array, jax.Array]) -> tuple[Any, jax.Array]:
+        return draw_all(step_contexts(state), *inputs)
+
+    # The rest of a frame that was begun, whole frames, and the beginning of another.
+    length, hop = uniforms.shape[0], config.frame_samples
+    begun = min(-phase % hop, length)
+    end = length - (length - begun) % hop
+    parts = []
+    if begun:
+        state, samples = draw_all(state, 0, uniforms[:begun])
+        parts.append(samples)
+    if end > begun:
+        whole = uniforms[begun:end].reshape(-1, hop, uniforms.shape[1])
+        state, samples = jax.lax.scan(frame, state, (jnp.arange(begun, end, hop), whole))
+        parts.append(samples.reshape(-1, uniforms.shape[1]))
+    if length > end:
+        state, samples = draw_all(step_contexts(state), end, uniforms[end:])
+        parts.append(samples)
+    return jnp.concatenate(parts), state
