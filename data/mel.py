@@ -71,17 +71,17 @@ class MelConfig:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of the empty bands that are refused here
             bands = librosa.filters.mel(
-                sr=self.sample_rate_hz, n_fft=self.n_fft, n_mels=self.num_mels, **self._range
+                sr=self.sample_rate_hz,
+                n_fft=self.n_fft,
+                n_mels=self.num_mels,
+                fmin=self.fmin_hz,
+                fmax=self.fmax_hz,
             )
         if empty := int(np.count_nonzero(bands.max(axis=1) == 0)):
             raise DataError(
                 f"num_mels is {self.num_mels}: {empty} of these bands lie between two bins of "
                 f"n_fft={self.n_fft}; choose fewer bands or a longer n_fft"
             )
-
-    @property
-    def _range(self) -> dict[str, float]:
-        return {"fmin": self.fmin_hz, "fmax": self.fmax_hz}
 
     @property
     def _lead_samples(self) -> int:
@@ -120,7 +120,8 @@ def mel_spectrogram(samples: np.ndarray, config: MelConfig) -> np.ndarray:
         center=False,
         power=1.0,
         n_mels=config.num_mels,
-        **config._range,
+        fmin=config.fmin_hz,
+        fmax=config.fmax_hz,
     )
     share = (np.log(np.maximum(mel.T, FLOOR)) - LN_LOWEST) / (LN_HIGHEST - LN_LOWEST)
     return (2 * share - 1).astype(np.float32)
@@ -148,7 +149,12 @@ def mel_to_magnitudes(mel: np.ndarray, config: MelConfig) -> np.ndarray:
         raise DataError(f"mel has shape {mel.shape}: give frames of num_mels={config.num_mels}")
     ln_mel = LN_LOWEST + (mel.T.astype(np.float32) + 1) / 2 * (LN_HIGHEST - LN_LOWEST)
     magnitudes: np.ndarray = librosa.feature.inverse.mel_to_stft(
-        np.exp(ln_mel), sr=config.sample_rate_hz, n_fft=config.n_fft, power=1.0, **config._range
+        np.exp(ln_mel),
+        sr=config.sample_rate_hz,
+        n_fft=config.n_fft,
+        power=1.0,
+        fmin=config.fmin_hz,
+        fmax=config.fmax_hz,
     )
     return magnitudes
 
