@@ -14,7 +14,7 @@ def make(root: pathlib.Path, count: int) -> pathlib.Path:
     """Clips of 300 samples at 8 kHz, listed backwards."""
     for i in range(count):
         write(root / "wavs" / f"LJ-{i:03}.wav", noise(300, i))
-    lines = [f'LJ-{i:03}|the "{i}|number {i}' for i in reversed(range(count))]
+    lines = [f'LJ-{i:03}|"the {i}|number {i}' for i in reversed(range(count))]
     (root / "metadata.csv").write_text("\n".join(lines) + "\n")
     return root
 
@@ -51,8 +51,8 @@ def test_a_text_without_its_normalised_form(tmp_path: pathlib.Path) -> None:
     data.build("ljspeech", data_dir=tmp_path / "out", source=source)
     held_out = data.load("ljspeech", tmp_path / "out", "validation")
     train = data.load("ljspeech", tmp_path / "out", "train")
-    assert train.recording(0)["text"] == 'the "0'
-    assert held_out.recording(0)["text"] == 'the "1'
+    assert train.recording(0)["text"] == '"the 0'
+    assert held_out.recording(0)["text"] == '"the 1'
     assert held_out.recording(1)["text"] == "number 2"
 
 

@@ -58,6 +58,7 @@ def test_a_config_builds_what_it_is_pinned_to(name: str) -> None:
     assert config.checkpoint_every > 0
     assert config.segment_samples % experiment.model.hop_samples == 0
     assert not config.local_condition or config.local_condition.features in LOCAL_FEATURES
+    assert (experiment.mel is not None) == (name == "vocoder")
 
 
 @pytest.mark.parametrize("name", PINNED)
