@@ -1,13 +1,14 @@
 """Corpora of recorded and synthesised sound, and the batches that train on them.
 
 Letters in shapes: `B` windows a batch, `C` context samples, `S` scored samples,
-`N` samples of a recording, `F` frames, `D` features a frame.
+`N` samples of a recording, `F` frames, `D` features a frame, `M` mel bands.
 """
 
 from data.corpora import OPTIONS, Corpus, build, load
 from data.emphasis import DeEmphasis, pre_emphasize
 from data.errors import DataError
 from data.features import frame_labels, num_phone_features, phone_features
+from data.mel import MelConfig, griffin_lim, mel_features, mel_spectrogram, mel_to_magnitudes
 from data.windows import WindowIterator, recordings, training_windows
 
 __all__ = [
@@ -15,10 +16,15 @@ __all__ = [
     "Corpus",
     "DataError",
     "DeEmphasis",
+    "MelConfig",
     "WindowIterator",
     "build",
     "frame_labels",
+    "griffin_lim",
     "load",
+    "mel_features",
+    "mel_spectrogram",
+    "mel_to_magnitudes",
     "num_phone_features",
     "phone_features",
     "pre_emphasize",

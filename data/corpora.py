@@ -38,6 +38,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
         "skip_bad": False,
     },
     "fsdd": {"source": None},
+    "ljspeech": {"source": None, "sample_rate_hz": None},
     "espeak": {
         "sample_rate_hz": 8000,
         "voices": ("en-us",),

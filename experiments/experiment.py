@@ -7,10 +7,11 @@ sampling and scoring read it from the checkpoint, and refuse data of another kin
 
 import dataclasses
 import functools
+import json
 import os
 import types
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import ml_collections
 import numpy as np
@@ -22,21 +23,40 @@ from wavenet_jax.training import TrainingConfig
 from wavenet_jax.wavenet import WaveNetConfig, config_from_dict, receptive_field
 
 
-def _phones(corpus_classes: Mapping[str, Any], sample_rate_hz: int, hop_samples: int):
+class LocalFeatures(NamedTuple):
+    """What `config.local_condition.features` may name.
+
+    Attributes:
+      labels: names of the labels whose classes they need.
+      make: from `config.local_condition`, the classes of those labels and the sample
+        rate to (a function from recording to frames, their width).
+    """
+
+    labels: tuple[str, ...]
+    make: Callable[[Mapping[str, Any], Mapping[str, Any], int], tuple[Callable, int]]
+
+
+def _phones(condition: Mapping[str, Any], classes: Mapping[str, Any], sample_rate_hz: int):
     """Phone, neighbours, position, pitch (`data.phone_features`)."""
-    num_phones = len(corpus_classes["phones"])
+    num_phones = len(classes["phones"])
     compute = functools.partial(
         data.phone_features,
-        hop_samples=hop_samples,
+        hop_samples=condition["hop_samples"],
         num_phones=num_phones,
         sample_rate_hz=sample_rate_hz,
     )
     return compute, data.num_phone_features(num_phones)
 
 
-LOCAL_FEATURES = types.MappingProxyType({"phones": _phones})
-"""What `config.local_condition.features` may be: from the corpus's classes, its
-rate and the hop to (a function from recording to frames, their width)."""
+def _mel(condition: Mapping[str, Any], classes: Mapping[str, Any], sample_rate_hz: int):
+    """Mel spectrogram (`data.mel_spectrogram`)."""
+    config = _mel_config(condition, sample_rate_hz)
+    return functools.partial(data.mel_features, config=config), config.num_mels
+
+
+LOCAL_FEATURES = types.MappingProxyType(
+    {"phones": LocalFeatures(("phones",), _phones), "mel": LocalFeatures((), _mel)}
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,7 +82,7 @@ class Experiment:
         """An experiment on a corpus.
 
         Raises:
-          InputError: the config does not fit the corpus, or itself.
+          InputError, data.DataError: the config does not fit the corpus, or itself.
         """
         _require_rate(corpus, config.sample_rate_hz)
         fields: dict[str, Any] = config.model.to_dict()
@@ -80,10 +100,10 @@ class Experiment:
                     f"There are no local features {condition.features!r}: "
                     f"use {', '.join(LOCAL_FEATURES)}."
                 )
-            classes["phones"] = list(_classes(corpus, "phones"))
-            _, width = LOCAL_FEATURES[condition.features](
-                classes, config.sample_rate_hz, condition.hop_samples
-            )
+            features = LOCAL_FEATURES[condition.features]
+            for label in features.labels:
+                classes[label] = list(_classes(corpus, label))
+            _, width = features.make(condition, classes, config.sample_rate_hz)
             fields["local_condition"] = dataclasses.asdict(
                 LocalConditionConfig(
                     "vectors",
@@ -138,6 +158,7 @@ class Experiment:
                 "sample_rate_hz": self.sample_rate_hz,
                 "pre_emphasis": self.pre_emphasis,
                 "classes": self.classes,
+                "local_condition": self.config["local_condition"],
             },
         }
 
@@ -148,7 +169,9 @@ class Experiment:
             config=described["experiment"],
             model=config_from_dict(described["model"]),
             training=TrainingConfig(**described["training"]),
-            **described["audio"],
+            sample_rate_hz=described["audio"]["sample_rate_hz"],
+            pre_emphasis=described["audio"]["pre_emphasis"],
+            classes=described["audio"]["classes"],
         )
 
     @property
@@ -184,10 +207,17 @@ class Experiment:
         condition = self.config["local_condition"]
         if not condition:
             return None
-        compute, _ = LOCAL_FEATURES[condition["features"]](
-            self.classes, self.sample_rate_hz, condition["hop_samples"]
-        )
+        features = LOCAL_FEATURES[condition["features"]]
+        compute, _ = features.make(condition, self.classes, self.sample_rate_hz)
         return compute
+
+    @property
+    def mel(self) -> data.MelConfig | None:
+        """Of the mel spectrogram that conditions the model, if one does."""
+        condition = self.config["local_condition"]
+        if not condition or condition["features"] != "mel":
+            return None
+        return _mel_config(condition, self.sample_rate_hz)
 
     @property
     def context_samples(self) -> int:
@@ -299,6 +329,19 @@ def _require_rate(corpus: data.Corpus, sample_rate_hz: int) -> None:
         )
 
 
+def _mel_config(condition: Mapping[str, Any], sample_rate_hz: int) -> data.MelConfig:
+    fields = [field.name for field in dataclasses.fields(data.MelConfig)]
+    values = {name: condition[name] for name in fields if name in condition}
+    values["sample_rate_hz"] = sample_rate_hz
+    for name in fields:
+        if name not in values:
+            raise InputError(
+                f"The config's local_condition has no {name}: the features 'mel' need "
+                f"{', '.join(fields[1:])}."
+            )
+    return data.MelConfig(**values)
+
+
 def _classes(corpus: data.Corpus, label: str) -> tuple[str, ...]:
     if label not in corpus.class_names:
         raise InputError(
@@ -309,5 +352,5 @@ def _classes(corpus: data.Corpus, label: str) -> tuple[str, ...]:
 
 
 def _as_json(value: Any) -> Any:
-    """Tuples as the lists that JSON makes of them."""
-    return list(value) if isinstance(value, tuple) else value
+    """Tuples, at any depth, as the lists that JSON makes of them."""
+    return json.loads(json.dumps(value))

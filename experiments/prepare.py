@@ -2,6 +2,7 @@
 
     python -m experiments.prepare --dataset=folder --source=DIR --data_dir=DIR
     python -m experiments.prepare --dataset=fsdd --source=DIR --data_dir=DIR
+    python -m experiments.prepare --dataset=ljspeech --source=DIR --data_dir=DIR
     python -m experiments.prepare --dataset=espeak --data_dir=DIR
 
 Nothing half-written stays behind, whatever stops it. Preparing again with the
@@ -25,12 +26,12 @@ flags.declare_key_flag("data_dir")
 flags.declare_key_flag("seed")
 
 flags.DEFINE_enum("dataset", None, sorted(data.OPTIONS), "What to build.")
-flags.DEFINE_string("source", None, "Folder of recordings (folder, fsdd).")
+flags.DEFINE_string("source", None, "Folder of recordings (folder, fsdd, ljspeech).")
 flags.DEFINE_integer(
     "sample_rate_hz",
     None,
-    "Rate to resample to where recordings have another (folder; their own by default), or to "
-    "synthesise at (espeak; 8000 by default).",
+    "Rate to resample to where recordings have another (folder, ljspeech; their own by default), "
+    "or to synthesise at (espeak; 8000 by default).",
     lower_bound=1,
 )
 flags.DEFINE_bool("mono", None, "Average several channels into one (folder).")

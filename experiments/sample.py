@@ -4,7 +4,8 @@
         --num_samples=4 --seconds=1 --seed=0 --label=jackson
 
 Conditions come by name (`--label=jackson,theo` in turn), or from the recordings of a
-corpus (`--data_dir=DIR --split=test`: recording i's label and phones for sample i).
+corpus (`--data_dir=DIR --split=test`: recording i's label and phones for sample i); a
+vocoder's mel spectrogram from any recording (`--mel_from=FILE`).
 The waveform of sample i depends on the seed and i, not on how many are made.
 """
 
@@ -42,6 +43,9 @@ _TEMPERATURE = flags.DEFINE_float(
     "temperature", 1.0, "Below 1 the likelier samples grow likelier; 0 takes the likeliest."
 )
 _PRIME = flags.DEFINE_string("prime", None, "Recording to continue; it begins each file.")
+_MEL_FROM = flags.DEFINE_string(
+    "mel_from", None, "Recording whose mel spectrogram a vocoder is given, for each sample."
+)
 _LABEL = flags.DEFINE_list(
     "label",
     None,
@@ -62,6 +66,7 @@ def sample(
     prime: str | None = None,
     labels: Sequence[str] | None = None,
     corpus: data.Corpus | None = None,
+    mel_from: str | None = None,
 ) -> list[pathlib.Path]:
     """Writes recordings, each file appearing once it is complete.
 
@@ -76,6 +81,7 @@ def sample(
       prime: a recording to continue.
       labels: names of classes, in turn.
       corpus: whose recordings give the conditions instead.
+      mel_from: a recording that gives the mel spectrogram, and the length.
 
     Returns:
       The files.
@@ -89,9 +95,13 @@ def sample(
         raise InputError(f"--num_samples is {num_samples}: give at least 1.")
     if seconds is not None and not seconds * rate >= 1:
         raise InputError(f"--seconds is {seconds}: give a length above 0.")
-    if corpus is not None and (prime or labels):
-        raise InputError("--split gives all conditions: use it without --prime and --label.")
-    conditions, lengths = _conditions(experiment, num_samples, labels, corpus)
+    if corpus is not None and (prime or labels or mel_from):
+        raise InputError(
+            "--split gives all conditions: use it without --prime, --label and --mel_from."
+        )
+    if prime and mel_from:
+        raise InputError("--mel_from begins where the sound does: use it without --prime.")
+    conditions, lengths = _conditions(experiment, num_samples, labels, corpus, mel_from)
     if seconds is not None:
         wanted = np.full(num_samples, round(seconds * rate))
         lengths = wanted if lengths is None else np.minimum(lengths, wanted)
@@ -150,33 +160,49 @@ def _conditions(
     number: int,
     labels: Sequence[str] | None,
     corpus: data.Corpus | None,
+    mel_from: str | None,
 ) -> tuple[dict[str, Any], np.ndarray | None]:
     """What `generate` takes, and the recordings' lengths where they come from a corpus."""
     given = experiment.global_labels
+    conditions: dict[str, Any] = {}
+    lengths: np.ndarray | None = None
     if corpus is None:
-        if experiment.model.local_condition is not None:
+        if mel_from:
+            if experiment.mel is None:
+                raise InputError(
+                    f"--mel_from is {mel_from}, but the model takes no mel spectrogram: leave it out."
+                )
+            rate = experiment.sample_rate_hz
+            sound, _ = audio.read(pathlib.Path(mel_from), sample_rate_hz=rate, mono=True)
+            frames = data.mel_spectrogram(sound, experiment.mel)
+            conditions["local_condition"] = np.repeat(frames[None], number, axis=0)
+            lengths = np.full(number, len(sound))
+        elif experiment.model.local_condition is not None:
+            give = (
+                "a recording with --mel_from=FILE, or" if experiment.mel else "some that have them,"
+            )
             raise InputError(
-                f"The model speaks {experiment.config['local_condition']['features']}: "
-                "give recordings that have them, with --data_dir=DIR --split=SPLIT."
+                f"The model speaks {experiment.config['local_condition']['features']} of recordings: "
+                f"give {give} a corpus with --data_dir=DIR --split=SPLIT."
             )
         if labels and not given:
             raise InputError(f"--label is {','.join(labels)}, but the model has no labels.")
         if not given:
-            return {}, None
+            return conditions, lengths
         if labels:
             chosen = [experiment.global_condition(name.split("+")) for name in labels]
         else:
             combinations = itertools.product(*(experiment.classes[label] for label in given))
             chosen = [experiment.global_condition(names) for names in combinations]
         in_turn = [chosen[i % len(chosen)] for i in range(number)]
-        return {"global_condition": np.stack(in_turn)}, None
+        conditions["global_condition"] = np.stack(in_turn)
+        return conditions, lengths
     if number > len(corpus):
         raise InputError(
             f"--num_samples is {number}, but the split {corpus.split} of {corpus.name} has "
             f"{len(corpus)} recordings: ask for no more."
         )
     recordings = [r for _, r in zip(range(number), experiment.recordings(corpus), strict=False)]
-    conditions: dict[str, Any] = {}
     if given:
         conditions["global_condition"] = np.stack([r["global"] for r in recordings])
     if experiment.model.local_condition is not None:
@@ -205,6 +231,7 @@ def main(argv: Sequence[str]) -> None:
         prime=_PRIME.value,
         labels=_LABEL.value,
         corpus=corpus,
+        mel_from=_MEL_FROM.value,
     )
     print(f"{len(paths)} recordings of step {trained.step} in {FLAGS.out}")
 

@@ -33,6 +33,7 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
         (["experiments.sample", "runs/mine"], "'runs/mine' is no flag"),
         (["experiments.sample", "--workdir=none", "--out=o"], "no work directory none"),
         (["experiments.evaluate", "--workdir=w", "--data_dir=d"], "--split is missing"),
+        (["experiments.copy_synthesis", "--workdir=w", "--data_dir=d"], "--split is missing"),
         (["experiments.benchmark", "--batches=0"], "--batches is '0'"),
         (["experiments.benchmark", "--repeats=many"], "many"),
     ],
@@ -45,7 +46,10 @@ def test_bad_input_ends_in_one_line(arguments, message):
     assert message in ended.stderr
 
 
-@pytest.mark.parametrize("program", ["prepare", "train", "sample", "evaluate", "benchmark", "demo"])
+@pytest.mark.parametrize(
+    "program",
+    ["prepare", "train", "sample", "evaluate", "copy_synthesis", "benchmark", "demo"],
+)
 def test_help_says_what_the_program_is_for(program):
     ended = run(f"experiments.{program}", "--help")
     assert "--" in ended.stdout

@@ -18,6 +18,7 @@ PINNED = {
     "demo": ({"phones": 23}, 8000, 276160, 511),
     "fsdd": ({"speaker": 6}, 8000, 222304, 511),
     "reference": ({}, 16000, 1255808, 3070),
+    "vocoder": ({}, 22050, 303296, 1023),
 }
 
 
@@ -57,6 +58,7 @@ def test_a_config_builds_what_it_is_pinned_to(name: str) -> None:
     assert config.checkpoint_every > 0
     assert config.segment_samples % experiment.model.hop_samples == 0
     assert not config.local_condition or config.local_condition.features in LOCAL_FEATURES
+    assert (experiment.mel is not None) == (name == "vocoder")
 
 
 @pytest.mark.parametrize("name", PINNED)

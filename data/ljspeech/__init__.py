@@ -1,0 +1,1 @@
+"""The LJ Speech Dataset."""
