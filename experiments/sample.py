@@ -170,7 +170,8 @@ def _conditions(
         if mel_from:
             if experiment.mel is None:
                 raise InputError(
-                    f"--mel_from is {mel_from}, but the model takes no mel spectrogram: leave it out."
+                    f"--mel_from is {mel_from}, but the model takes no mel spectrogram: "
+                    "leave it out."
                 )
             rate = experiment.sample_rate_hz
             sound, _ = audio.read(pathlib.Path(mel_from), sample_rate_hz=rate, mono=True)
@@ -182,8 +183,8 @@ def _conditions(
                 "a recording with --mel_from=FILE, or" if experiment.mel else "some that have them,"
             )
             raise InputError(
-                f"The model speaks {experiment.config['local_condition']['features']} of recordings: "
-                f"give {give} a corpus with --data_dir=DIR --split=SPLIT."
+                f"The model speaks {experiment.config['local_condition']['features']} of "
+                f"recordings: give {give} a corpus with --data_dir=DIR --split=SPLIT."
             )
         if labels and not given:
             raise InputError(f"--label is {','.join(labels)}, but the model has no labels.")
