@@ -207,7 +207,7 @@ class Corpus:
     def recording(self, recording: int) -> dict[str, Any]:
         """A whole recording: its features, with `audio` int16 `[N]` joined from the pieces."""
         piece = self._piece(self._first_piece[recording])
-        return piece | {"audio": self.samples(recording, 0, int(self.lengths[recording]))}
+        return piece | {"audio": self._recorded(recording, 0, int(self.lengths[recording]))}
 
     def computed(
         self, recording: int, compute: Callable[[dict[str, Any]], np.ndarray]

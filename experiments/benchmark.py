@@ -1,6 +1,7 @@
 """Training and generation throughput on this machine, beside what limits them.
 
     python -m experiments.benchmark [--config=FILE] [--json=FILE]
+    python -m experiments.benchmark --options --batches=8 [--config=FILE] [--json=FILE]
 
 Measures the reference model (experiments/configs/reference.py) unless told otherwise.
 
@@ -16,6 +17,7 @@ same run, next to the figure it limits.
   that needs all its weights can be faster.
 """
 
+import dataclasses
 import functools
 import itertools
 import os
@@ -35,7 +37,10 @@ from tqdm import tqdm
 
 from experiments import cli
 from experiments.configs import reference
+from experiments.experiment import LOCAL_FEATURES, local_condition
 from wavenet_jax import sampling, training
+from wavenet_jax.conditioning import ConditionConfig, LocalConditionConfig
+from wavenet_jax.context import ContextStackConfig
 from wavenet_jax.sampling import scan
 from wavenet_jax.training import TrainingConfig
 from wavenet_jax.wavenet import WaveNet, WaveNetConfig, config_from_dict, receptive_field
@@ -44,6 +49,13 @@ flags.declare_key_flag("json")
 flags.declare_key_flag("config")
 _BATCHES = flags.DEFINE_list("batches", ["1", "8", "32"], "Batch sizes to generate at.")
 _REPEATS = flags.DEFINE_integer("repeats", 5, "Timed runs of each; the median counts.")
+
+_OPTIONS = flags.DEFINE_bool(
+    "options", False, "Measure instead what each option of the model costs beside the plain one."
+)
+
+UNKNOWN_CLASSES = 50
+"""Classes that a label is taken to have where no corpus is there to tell."""
 
 Shape = tuple[int, int, int]
 """Rows, inner and columns of a matrix product."""
@@ -143,34 +155,46 @@ def training_products_s(shapes: Sequence[Shape], repeats: int) -> float:
     return total_s
 
 
-def training_row(
-    config: ml_collections.ConfigDict, model: WaveNetConfig, rate: float, repeats: int
-) -> dict[str, Any]:
-    """Training: scored samples a second, whole steps with context and optimiser."""
-    settings = TrainingConfig(num_steps=1000, **config.training.to_dict())
+def training_speed(
+    config: ml_collections.ConfigDict, model: WaveNetConfig, settings: TrainingConfig, repeats: int
+) -> tuple[float, int]:
+    """Scored samples a second of whole steps, with context and optimiser; and the bytes
+    of temporary memory that a step takes on each device."""
     state = training.on_all_devices(training.init_state(model, settings))
     batch, segment = config.batch_size, config.segment_samples
-    field = receptive_field(model)
+    length = receptive_field(model) + segment
     rng = np.random.default_rng(0)
     windows = {
-        "samples": rng.normal(0, 3000, (batch, field + segment)).astype(np.int16),
+        "samples": rng.normal(0, 3000, (batch, length)).astype(np.int16),
         "mask": np.ones((batch, segment), bool),
     }
+    conditions = random_conditions(model, batch, length)
+    windows |= {name: value for name, value in conditions.items() if value is not None}
     batches = training.split_over_devices(windows, jax.local_device_count())
-    step = training.make_parallel_step(model, settings)
+    step = training.make_parallel_step(model, settings).lower(state, batches).compile()
     held = [state]
 
     def run():
         held[0], metrics = step(held[0], batches)
         return metrics
 
-    step_s = median_s(run, repeats)
+    seconds = median_s(run, repeats)
+    return batch * segment / seconds, step.memory_analysis().temp_size_in_bytes
+
+
+def training_row(
+    config: ml_collections.ConfigDict, model: WaveNetConfig, rate: float, repeats: int
+) -> dict[str, Any]:
+    """Training beside its products; those of conditions and context stacks not counted."""
+    settings = TrainingConfig(num_steps=1000, **config.training.to_dict())
+    speed, _ = training_speed(config, model, settings, repeats)
+    batch, segment = config.batch_size, config.segment_samples
     past = np.cumsum([(model.kernel_size - 1) * d for d in model.dilations])
     lengths = segment + past[-1] - past
     shapes = products(model, lambda i: batch * int(lengths[i]), batch * segment)
     return _row(
         f"training, {batch} x {segment}",
-        batch * segment / step_s,
+        speed,
         {
             "own products": batch * segment / training_products_s(shapes, repeats),
             "large product": batch * segment * rate / (3 * multiply_adds(shapes)),
@@ -178,30 +202,49 @@ def training_row(
     )
 
 
-def generation_row(
-    model: WaveNetConfig, params: Any, batch: int, rate: float, repeats: int
-) -> dict[str, Any]:
-    """Generation: samples a second, all rows of the batch together."""
+def generation_speed(
+    model: WaveNetConfig, params: Any, batch: int, repeats: int
+) -> tuple[float, int]:
+    """Samples a second, all rows of the batch together; and the bytes of its state."""
     net = WaveNet(model)
     steps = max(200, 1600 // batch)
+    steps = -(-steps // model.hop_samples) * model.hop_samples
     keys = sampling.utterance_keys(0, range(batch))
     uniforms = sampling.uniforms(keys, jnp.int32(0), steps)
+    conditions = random_conditions(model, batch, steps)
     chunk = jax.jit(
-        lambda params, state: scan.generate_chunk(net, params, state, uniforms, jnp.float32(1)),
+        lambda params, state: scan.generate_chunk(
+            net,
+            params,
+            state,
+            uniforms,
+            jnp.float32(1),
+            global_condition=conditions["global"],
+            local_condition=conditions["local"],
+        ),
         donate_argnums=1,
     )
-    held = [net.apply(params, batch, method="initial_state")]
+    begin = {"global_condition": conditions["global"], "method": "initial_state"}
+    held = [net.apply(params, batch, **begin)]
+    state_bytes = sum(leaf.nbytes for leaf in jax.tree.leaves(held[0]))
 
     def run():
         samples, held[0] = chunk(params, held[0])
         return samples
 
-    second = batch * steps / median_s(run, repeats)
+    return batch * steps / median_s(run, repeats), state_bytes
+
+
+def generation_row(
+    model: WaveNetConfig, params: Any, batch: int, rate: float, repeats: int
+) -> dict[str, Any]:
+    """Generation beside its limits."""
+    speed, _ = generation_speed(model, params, batch, repeats)
     shapes = products(model, lambda _: batch, batch)
     num_weights = sum(x.size for x in jax.tree.leaves(params))
     return _row(
         f"generation, batch {batch}",
-        second,
+        speed,
         {
             "weights summed": batch / weights_summed_s(num_weights, repeats),
             "weights read": batch / weights_read_s(num_weights, repeats),
@@ -209,6 +252,148 @@ def generation_row(
             "large product": batch * rate / multiply_adds(shapes),
         },
     )
+
+
+def random_conditions(model: WaveNetConfig, batch: int, length: int) -> dict[str, Any]:
+    """What a model takes, `global` and `local`, of noise; None where it takes none."""
+    rng = np.random.default_rng(0)
+
+    def make(condition: ConditionConfig | None, leading: tuple[int, ...]) -> Any:
+        if condition is None:
+            return None
+        if condition.kind == "labels":
+            return rng.integers(0, condition.size, leading).astype(np.int32)
+        values = rng.normal(0, 1, (*leading, condition.size))
+        if condition.kind == "tags":
+            return (values > 1).astype(np.int32)
+        return values.astype(np.float32)
+
+    local, frames = model.local_condition, 0
+    if local is not None:
+        frames = -(-length // local.hop_samples) + 2 * local.reach
+    return {
+        "global": make(model.global_condition, (batch,)),
+        "local": make(local, (batch, frames)),
+    }
+
+
+def model_of(config: ml_collections.ConfigDict) -> WaveNetConfig:
+    """The model of a config file, with the conditions that it asks for.
+
+    How many classes a label has, a corpus knows; here they are taken to be
+    `UNKNOWN_CLASSES`, on which speed hardly depends.
+    """
+    fields = config.model.to_dict()
+    model = config_from_dict(fields)
+    if labels := config.global_condition:
+        kind: Any = "labels" if len(labels.labels) == 1 else "tags"
+        size = UNKNOWN_CLASSES * len(labels.labels)
+        condition = ConditionConfig(kind, size, labels.channels)
+        model = dataclasses.replace(model, global_condition=condition)
+    if local := config.local_condition:
+        features = LOCAL_FEATURES[local.features]
+        classes = dict.fromkeys(features.labels, range(UNKNOWN_CLASSES))
+        _, width = features.make(local, classes, config.sample_rate_hz)
+        condition = local_condition(local, width)
+        model = dataclasses.replace(model, local_condition=condition)
+    return model
+
+
+def _local_option(**fields: Any) -> dict[str, Any]:
+    return {"local_condition": LocalConditionConfig("vectors", 80, hop_samples=256, **fields)}
+
+
+OPTIONS: dict[str, dict[str, Any]] = {
+    "global condition, 100 classes": {"global_condition": ConditionConfig("labels", 100)},
+    "mel, 80 bands each 256 samples, repeated": _local_option(),
+    "the same, linear": _local_option(upsampling="linear"),
+    "the same, transposed 16 x 16": _local_option(upsampling="transposed", factors=(16, 16)),
+    "context stack, 6 layers each 256 samples": {
+        "context_stacks": (ContextStackConfig(256, (1, 2, 4, 8, 16, 32)),)
+    },
+    "the same, pooled": {
+        "context_stacks": (ContextStackConfig(256, (1, 2, 4, 8, 16, 32), input="pooled"),)
+    },
+    "scalar input": {"input": "scalar"},
+    "1,024 classes": {"num_classes": 1024},
+    "16 bits, mixture of 10 logistics": {
+        "num_classes": 65536,
+        "companding": "linear",
+        "input": "scalar",
+        "output": "logistic_mixture",
+    },
+    "16 bits, mixture of 10 Gaussians": {
+        "num_classes": 65536,
+        "companding": "linear",
+        "input": "scalar",
+        "output": "gaussian_mixture",
+    },
+    "16 bits, Gaussian": {
+        "num_classes": 65536,
+        "companding": "linear",
+        "input": "scalar",
+        "output": "gaussian",
+    },
+    "bfloat16": {"dtype": "bfloat16"},
+    "rematerialization": {"rematerialize": True},
+    "dropout": {"dropout": 0.05},
+    "input noise": {"input_noise": 0.01},
+    "weight normalization": {"weight_normalization": True},
+}
+"""By name, the fields of the model or of the training that differ from the plain ones."""
+
+
+def options(config: ml_collections.ConfigDict, *, batch: int, repeats: int) -> dict[str, Any]:
+    """What each option costs beside the plain model, which is measured first and last.
+
+    Returns:
+      `machine`, and `rows`: each a name, training and generation in samples a second
+      (`training`, `generation`) and as shares of the plain model's mean (`.._share`),
+      `training_bytes` of temporary memory a step and `state_bytes` of generation.
+    """
+    plain = config_from_dict(config.model.to_dict())
+    training_fields = {field.name for field in dataclasses.fields(TrainingConfig)}
+
+    def measure(name: str, fields: dict[str, Any]) -> dict[str, Any]:
+        of_training = {k: v for k, v in fields.items() if k in training_fields}
+        of_model = {k: v for k, v in fields.items() if k not in training_fields}
+        model = dataclasses.replace(plain, **of_model)
+        settings = TrainingConfig(num_steps=1000, **config.training.to_dict() | of_training)
+        speed, training_bytes = training_speed(config, model, settings, repeats)
+        params = training.init_state(model, settings).ema_params
+        generation, state_bytes = generation_speed(model, params, batch, repeats)
+        return {
+            "name": name,
+            "training": speed,
+            "training_bytes": training_bytes,
+            "generation": generation,
+            "state_bytes": state_bytes,
+        }
+
+    jobs = [("plain", {}), *OPTIONS.items(), ("plain, again", {})]
+    rows = [measure(*job) for job in tqdm(jobs, unit="option", file=sys.stderr)]
+    for kind in ("training", "generation"):
+        plain_speed = (rows[0][kind] + rows[-1][kind]) / 2
+        for row in rows:
+            row[f"{kind}_share"] = row[kind] / plain_speed
+    return {"machine": _machine(), "generation_batch": batch, "rows": rows}
+
+
+def as_options_table(figures: dict[str, Any]) -> str:
+    """The figures of `options` as a Markdown table."""
+    lines = [
+        "| option | training, samples/s | memory of a step, MB "
+        f"| generation, batch {figures['generation_batch']}, samples/s | its state, MB |",
+        "|---|---|---|---|---|",
+    ]
+    for row in figures["rows"]:
+        lines.append(
+            f"| {row['name']} | {row['training']:,.0f} ({row['training_share']:.0%}) "
+            f"| {row['training_bytes'] / 1e6:,.0f} "
+            f"| {row['generation']:,.0f} ({row['generation_share']:.0%}) "
+            f"| {row['state_bytes'] / 1e6:.1f} |"
+        )
+    return "\n".join(lines)
 
 
 def benchmark(
@@ -220,7 +405,7 @@ def benchmark(
       `machine`, `model` and `rows`: each a name, `samples_per_s`, and by the name
       of a limit `limits` (samples a second) and `share` (the figure over the limit).
     """
-    model = config_from_dict(config.model.to_dict())
+    model = model_of(config)
     settings = TrainingConfig(num_steps=1)
     params = training.init_state(model, settings).params
     rate = large_product_rate(repeats)
@@ -284,8 +469,12 @@ def main(argv: Sequence[str]) -> None:
     batches = cli.positive_integers("batches", _BATCHES.value)
     (repeats,) = cli.positive_integers("repeats", [_REPEATS.value])
     config = cli.CONFIG.value or reference.get_config()
-    figures = benchmark(config, batches=batches, repeats=repeats)
-    print(as_table(figures))
+    if _OPTIONS.value:
+        figures = options(config, batch=batches[0], repeats=repeats)
+        print(as_options_table(figures))
+    else:
+        figures = benchmark(config, batches=batches, repeats=repeats)
+        print(as_table(figures))
     cli.write_json(figures)
 
 

@@ -104,16 +104,7 @@ class Experiment:
             for label in features.labels:
                 classes[label] = list(_classes(corpus, label))
             _, width = features.make(condition, classes, config.sample_rate_hz)
-            fields["local_condition"] = dataclasses.asdict(
-                LocalConditionConfig(
-                    "vectors",
-                    width,
-                    condition.channels,
-                    hop_samples=condition.hop_samples,
-                    upsampling=condition.get("upsampling", "repeat"),
-                    factors=tuple(condition.get("factors", ())),
-                )
-            )
+            fields["local_condition"] = dataclasses.asdict(local_condition(condition, width))
         for name in (
             "batch_size",
             "segment_samples",
@@ -318,6 +309,18 @@ class Experiment:
                         f"config says {here}: continue it with its own config, or choose "
                         "another --workdir."
                     )
+
+
+def local_condition(condition: Mapping[str, Any], width: int) -> LocalConditionConfig:
+    """The model's part of `config.local_condition`, whose features are `width` numbers."""
+    return LocalConditionConfig(
+        "vectors",
+        width,
+        condition["channels"],
+        hop_samples=condition["hop_samples"],
+        upsampling=condition.get("upsampling", "repeat"),
+        factors=tuple(condition.get("factors", ())),
+    )
 
 
 def _require_rate(corpus: data.Corpus, sample_rate_hz: int) -> None:

@@ -73,6 +73,39 @@ def test_an_epoch_scores_every_sample_once_with_its_own_past(
     np.testing.assert_array_equal(np.concatenate(scored), np.arange(1, recording_ends[-1] + 1))
 
 
+@pytest.mark.parametrize("margin", [1, 3])
+def test_margins_are_the_frames_around_a_window(counted: data.Corpus, margin: int) -> None:
+    """The recording's own where it has them, zeros beyond its ends."""
+    shape = Shape(40, 20, 10)
+    features = functools.partial(frames_of, hop_samples=10)
+    windows = Windows(counted, shape, local_features=features)
+    wider = Windows(counted, shape._replace(margin_frames=margin), local_features=features)
+    inner = 0
+    for i in range(len(windows)):
+        narrow, wide = windows[i]["local"], wider[i]["local"]
+        np.testing.assert_array_equal(wide[margin:-margin], narrow)
+        recording = int(np.searchsorted(windows._ends, i, side="right"))
+        nth = i - (int(windows._ends[recording - 1]) if recording else 0)
+        whole = features(counted.recording(recording))
+        for side in (-margin, len(narrow) + margin - 1):
+            frame = (nth * 40 - 20) // 10 + side
+            there = 0 <= frame < len(whole)
+            wanted = whole[frame] if there else np.zeros_like(whole[0])
+            np.testing.assert_array_equal(wide[side + margin], wanted)
+            inner += there
+    assert inner > 5
+
+
+def test_several_labels_are_one_multi_hot_vector(fsdd_dir) -> None:
+    corpus = data.load("fsdd", fsdd_dir, "train")
+    for recording in data.recordings(corpus, global_labels=["speaker", "digit"]):
+        digit, speaker = recording["recording"].split("_")[:2]
+        classes = [*corpus.class_names["speaker"], *corpus.class_names["digit"]]
+        assert recording["global"].dtype == np.int32
+        assert recording["global"].sum() == 2
+        assert {classes[i] for i in np.flatnonzero(recording["global"])} == {digit, speaker}
+
+
 @settings(max_examples=10, deadline=None)
 @given(st.integers(1, 4), st.integers(1, 5), st.integers(0, 2**32 - 1))
 def test_shards_share_each_epoch_and_epochs_differ(

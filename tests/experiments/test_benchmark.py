@@ -1,5 +1,6 @@
 """The benchmark counts the model's products right, and runs from end to end."""
 
+import importlib
 import json
 
 import jax
@@ -41,6 +42,47 @@ def test_measures_and_prints():
             assert row["share"][limit] == pytest.approx(row["samples_per_s"] / value)
     table = benchmark.as_table(json.loads(json.dumps(figures)))
     assert len(table.splitlines()) == 2 + len(names)
+
+
+def test_every_option_is_measured_beside_the_plain_model(monkeypatch):
+    config = reference.get_config()
+    config.batch_size, config.segment_samples = 8, 40
+    config.model.update(
+        dilations=(1, 2), residual_channels=4, gate_channels=4, skip_channels=8, head_channels=8
+    )
+    names = ["mel, 80 bands each 256 samples, repeated", "16 bits, Gaussian", "input noise"]
+    few = {name: benchmark.OPTIONS[name] for name in names}
+    monkeypatch.setattr(benchmark, "OPTIONS", few)
+    figures = benchmark.options(config, batch=2, repeats=1)
+    assert [row["name"] for row in figures["rows"]] == ["plain", *names, "plain, again"]
+    assert figures["rows"][0]["training_share"] + figures["rows"][-1][
+        "training_share"
+    ] == pytest.approx(2)
+    for row in figures["rows"]:
+        assert min(row["training"], row["generation"], row["state_bytes"]) > 0
+    lines = benchmark.as_options_table(json.loads(json.dumps(figures))).splitlines()
+    assert len(lines) == 2 + 5
+
+
+def test_every_option_changes_the_plain_model():
+    plain = config_from_dict(reference.get_config().model.to_dict())
+    for fields in benchmark.OPTIONS.values():
+        for name, value in fields.items():
+            owner = plain if hasattr(plain, name) else benchmark.TrainingConfig(num_steps=1)
+            assert getattr(owner, name) != value
+
+
+@pytest.mark.parametrize("name", ["demo", "fsdd", "vocoder"])
+def test_a_config_is_measured_with_its_conditions(name):
+    config = importlib.import_module(f"experiments.configs.{name}").get_config()
+    model = benchmark.model_of(config)
+    assert bool(model.global_condition) == bool(config.global_condition)
+    assert bool(model.local_condition) == bool(config.local_condition)
+    made = benchmark.random_conditions(model, 2, 3 * model.hop_samples)
+    assert [made["global"] is not None, made["local"] is not None] == [
+        bool(config.global_condition),
+        bool(config.local_condition),
+    ]
 
 
 @pytest.mark.parametrize("given", [["0"], ["-1"], ["1", "x"], []])

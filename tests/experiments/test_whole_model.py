@@ -1,0 +1,195 @@
+"""All that the model can be, from a corpus to sound: what is trained is what is scored."""
+
+import dataclasses
+import itertools
+import json
+import pathlib
+
+import jax
+import ml_collections
+import numpy as np
+import pytest
+import soundfile
+import tiny
+
+import data
+from experiments import ablation, checkpointed, evaluate, sample
+from experiments.experiment import Experiment
+from experiments.train import train
+from wavenet_jax import InputError, scoring, training
+
+MEL = {
+    "features": "mel",
+    "channels": 4,
+    "hop_samples": 20,
+    "n_fft": 160,
+    "num_mels": 10,
+    "fmin_hz": 50.0,
+    "fmax_hz": 3900.0,
+    "upsampling": "transposed",
+    "factors": (4, 5),
+}
+
+
+def whole_config() -> ml_collections.ConfigDict:
+    config = tiny.get_config()
+    config.pre_emphasis = 0.5
+    config.segment_samples = 120
+    config.global_condition.labels = ("speaker", "digit")
+    config.local_condition = ml_collections.ConfigDict(MEL)
+    config.model.update(
+        num_classes=65536,
+        companding="linear",
+        input="scalar",
+        output="logistic_mixture",
+        num_components=3,
+        context_stacks=({"hop_samples": 30, "dilations": (1, 2), "channels": 5},),
+    )
+    return config
+
+
+@pytest.fixture(scope="module")
+def workdir(tmp_path_factory: pytest.TempPathFactory, fsdd_dir: pathlib.Path) -> pathlib.Path:
+    config = whole_config()
+    config.num_steps = config.checkpoint_every = 5
+    folder = tmp_path_factory.mktemp("whole")
+    train(config, workdir=folder, data_dir=fsdd_dir)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def trained(workdir: pathlib.Path) -> checkpointed.Trained:
+    return checkpointed.load(workdir)
+
+
+def test_windows_score_what_whole_recordings_score(trained, fsdd_dir) -> None:
+    """An epoch of windows, frames and margins and all: the same bits, sample for sample."""
+    experiment = trained.experiment
+    corpus = experiment.load(fsdd_dir, "validation")
+    number = int(np.sum(-(-corpus.lengths // 120)))
+    config = experiment.config | {"batch_size": number, "num_workers": 0}
+    windows = dataclasses.replace(experiment, config=config).windows(corpus)
+    (epoch,) = itertools.islice(windows, 1)
+    windows.close()
+    loss = jax.jit(lambda batch: training.loss_bits(experiment.model, trained.params, batch))
+    bits, count = loss(epoch)
+    scores = list(scoring.score(experiment.model, trained.params, experiment.recordings(corpus)))
+    assert count == corpus.lengths.sum() == sum(score.num_samples for score in scores)
+    assert float(bits) == pytest.approx(sum(score.bits for score in scores), rel=1e-5)
+
+
+def test_it_is_scored_and_sampled(trained, fsdd_dir, tmp_path) -> None:
+    corpus = trained.experiment.load(fsdd_dir, "test")
+    figures = evaluate.evaluate(trained, corpus)
+    assert 8 < figures["bits_per_sample"] < 20
+    paths = sample.sample(trained, out=tmp_path, num_samples=2, seconds=0.03, corpus=corpus)
+    sounds = [soundfile.read(path, dtype="int16")[0] for path in paths]
+    assert [len(sound) for sound in sounds] == [240, 240]
+    assert len(np.unique(sounds[0])) > 50
+
+
+def test_a_mel_spectrogram_from_a_file(trained, fsdd_dir, tmp_path) -> None:
+    """Gives what the same recording gives in a corpus, under the label it has there."""
+    corpus = trained.experiment.load(fsdd_dir, "test")
+    name = corpus.names[0]
+    digit, speaker = name.split("_")[:2]
+    path = fsdd_dir.parent / "in" / name
+    of_corpus = sample.sample(trained, out=tmp_path / "1", seconds=0.02, corpus=corpus)
+    of_file = sample.sample(
+        trained, out=tmp_path / "2", seconds=0.02, mel_from=str(path), labels=[f"{speaker}+{digit}"]
+    )
+    assert of_corpus[0].read_bytes() == of_file[0].read_bytes()
+    whole = sample.sample(trained, out=tmp_path / "3", mel_from=str(path), labels=["low+7"])
+    assert soundfile.info(whole[0]).frames == soundfile.info(path).frames
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        (["low"], "The label 'low' names 1 classes: name one for each of speaker, digit"),
+        (["low+12"], "There is no digit '12': use one of 0, 1, 2"),
+        (["tenor+0"], "There is no speaker 'tenor': use one of high, low."),
+    ],
+)
+def test_labels_that_do_not_fit(trained, fsdd_dir, tmp_path, labels, message) -> None:
+    path = next((fsdd_dir.parent / "in").glob("*.wav"))
+    with pytest.raises(InputError) as caught:
+        sample.sample(trained, out=tmp_path, seconds=0.01, mel_from=str(path), labels=labels)
+    assert message in str(caught.value)
+
+
+def test_mel_from_where_it_does_not_belong(trained_dir, trained, fsdd_dir, tmp_path) -> None:
+    path = str(next((fsdd_dir.parent / "in").glob("*.wav")))
+    corpus = trained.experiment.load(fsdd_dir, "test")
+    for model, kwargs, message in (
+        (checkpointed.load(trained_dir), {}, "the model takes no mel spectrogram"),
+        (trained, {"corpus": corpus}, "--split gives all conditions"),
+        (trained, {"prime": path}, "use it without --prime"),
+    ):
+        with pytest.raises(InputError, match=message):
+            sample.sample(model, out=tmp_path, mel_from=path, **kwargs)
+    with pytest.raises(InputError, match="give a recording with --mel_from=FILE, or a corpus"):
+        sample.sample(trained, out=tmp_path, labels=["low+7"])
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            {"segment_samples": 100},
+            "segment_samples is 100, and the model's frames begin anew every 60",
+        ),
+        (
+            {"model.context_stacks": ({"hop_samples": 60, "dilations": (16, 16)},)},
+            "The context stacks see 2045 samples, and the longest recording of fsdd has 1900",
+        ),
+        ({"local_condition.factors": (4, 4)}, "give factors whose product is the hop"),
+        ({"model.output": "categorical"}, "output is 'categorical' over 65536 classes"),
+        ({"model.input": "one_hot"}, "input is 'one_hot' over 65536 classes"),
+        ({"pre_emphasis": 1.5}, "pre_emphasis is 1.5"),
+    ],
+)
+def test_bad_configs(fsdd_dir, tmp_path, change, message) -> None:
+    config = whole_config()
+    config.update_from_flattened_dict(change)
+    with pytest.raises((InputError, data.DataError)) as caught:
+        train(config, workdir=tmp_path, data_dir=fsdd_dir)
+    assert message in str(caught.value)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_run_is_not_resumed_with_other_conditions(workdir, fsdd_dir) -> None:
+    corpus = data.load("fsdd", fsdd_dir, "train")
+    stored = json.loads(json.dumps(checkpointed.load(workdir).experiment.to_dict()))
+    for change, message in (
+        ({"pre_emphasis": 0.0}, "audio pre_emphasis=0.5"),
+        ({"local_condition.num_mels": 9}, "local_condition"),
+        ({"model.output": "gaussian_mixture"}, "model output=logistic_mixture"),
+    ):
+        config = whole_config()
+        config.update_from_flattened_dict(change)
+        with pytest.raises(InputError, match=message):
+            Experiment.create(config, corpus).check_continues(stored)
+
+
+def test_an_ablation_trains_and_scores_each_variant(fsdd_dir, tmp_path) -> None:
+    config = tiny.get_config()
+    config.segment_samples = 100
+    names = ["unconditioned", "gaussian"]
+    kwargs = {"num_steps": 2, "workdir": str(tmp_path), "data_dir": str(fsdd_dir)}
+    rows = ablation.ablation(config, names, **kwargs)
+    assert [row["name"] for row in rows] == names
+    assert rows[0]["bits_per_sample"] != rows[1]["bits_per_sample"]
+    assert rows[0]["num_samples"] == rows[1]["num_samples"]
+    with pytest.raises(InputError, match="There is no variant 'student': use speaker"):
+        ablation.ablation(config, ["student"], **kwargs)
+
+
+@pytest.mark.parametrize("name", ablation.VARIANTS)
+def test_every_variant_is_a_config_of_its_own(fsdd_dir, name) -> None:
+    corpus = data.load("fsdd", fsdd_dir, "train")
+    config = ablation.fsdd.get_config()
+    plain = Experiment.create(config, corpus).to_dict()
+    ablation.VARIANTS[name](config)
+    changed = Experiment.create(config, corpus).to_dict()
+    assert (changed == plain) == (name == "speaker (the config)")
