@@ -121,8 +121,7 @@ class Experiment:
                 f"The config's segment_samples is {config.segment_samples}, and the model's "
                 f"frames begin anew every {model.hop_samples} samples: make it a multiple of them."
             )
-        longest = int(corpus.lengths.max())
-        if model.context_stacks and receptive_field(model) > longest:
+        if model.context_stacks and receptive_field(model) > (longest := corpus.lengths.max()):
             raise InputError(
                 f"The context stacks see {receptive_field(model)} samples, and the longest "
                 f"recording of {corpus.name} has {longest}: use fewer or smaller dilations, or "

@@ -8,7 +8,7 @@ import pytest
 import scipy.stats
 
 from experiments import checkpointed, evaluate
-from wavenet_jax import InputError, WaveNet, distributions, mulaw
+from wavenet_jax import InputError, WaveNet, mulaw
 
 
 def test_scores_every_sample_once(trained_dir: pathlib.Path, fsdd_dir: pathlib.Path):
@@ -16,12 +16,13 @@ def test_scores_every_sample_once(trained_dir: pathlib.Path, fsdd_dir: pathlib.P
     corpus = trained.experiment.load(fsdd_dir, "test")
     figures = evaluate.evaluate(trained, corpus)
     bits, codes = 0.0, []
+    distribution = trained.experiment.model.distribution
     for recording in trained.experiment.recordings(corpus):
         codes.append(np.asarray(mulaw.encode(recording["samples"])))
         logits = WaveNet(trained.experiment.model).apply(
             trained.params, codes[-1][None], global_condition=recording["global"][None]
         )
-        log_probs = distributions.categorical_log_prob_bits(logits, jnp.asarray(codes[-1][None]))
+        log_probs = distribution.log_prob_bits(logits, jnp.asarray(codes[-1][None]))
         bits -= float(np.asarray(log_probs, np.float64).sum())
     every = np.concatenate(codes)
     assert figures["num_samples"] == len(every) == corpus.lengths.sum()

@@ -99,7 +99,7 @@ def test_refuses_more_samples_than_recordings(trained, fsdd_dir, tmp_path):
     corpus = trained.experiment.load(fsdd_dir, "test")
     with pytest.raises(InputError, match=f"has {len(corpus)} recordings"):
         sample.sample(trained, out=tmp_path, num_samples=99, corpus=corpus)
-    with pytest.raises(InputError, match="without --prime and --label"):
+    with pytest.raises(InputError, match="without --prime, --label and --mel_from"):
         sample.sample(trained, out=tmp_path, corpus=corpus, labels=["low"])
 
 
