@@ -21,7 +21,8 @@ from wavenet_jax.errors import InputError
 @dataclasses.dataclass(frozen=True)
 class Quantizer:
     """Attributes:
-    num_classes: K, the number of codes; 2 to 65,536, even.
+    num_classes: K, the number of codes; 2 to 65,536, even, and a power of two where they
+      are linear.
     companding: "mu_law" or "linear".
     """
 
@@ -37,6 +38,12 @@ class Quantizer:
             raise InputError(
                 f"The model's num_classes is {self.num_classes}: "
                 "give an even number from 2 to 65536."
+            )
+
+        if self.companding == "linear" and 65536 % self.num_classes:
+            raise InputError(
+                f"The model's num_classes is {self.num_classes} linear codes: "
+                "give a power of two, such as 1024 for 10 bits."
             )
 
     @property

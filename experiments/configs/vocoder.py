@@ -47,12 +47,12 @@ def get_config() -> ConfigDict:
     config.seed = 0
     config.num_workers = 0
 
-    config.num_steps = 750
+    config.num_steps = 500
     config.training = ConfigDict({"learning_rate": 6e-3, "warmup_steps": 50, "ema_decay": 0.99})
     config.log_every = 10
-    config.checkpoint_every = 250
+    config.checkpoint_every = 100
     config.keep_checkpoints = 2
     config.held_out_split = "validation"
-    config.held_out_recordings = 4
+    config.held_out_recordings = 1
     config.preview_s = 1.0
     return config
