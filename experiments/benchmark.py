@@ -37,7 +37,7 @@ from tqdm import tqdm
 
 from experiments import cli
 from experiments.configs import reference
-from experiments.experiment import LOCAL_FEATURES, local_condition
+from experiments.experiment import labels_of, model_config
 from wavenet_jax import sampling, training
 from wavenet_jax.conditioning import ConditionConfig, LocalConditionConfig
 from wavenet_jax.context import ContextStackConfig
@@ -156,11 +156,15 @@ def training_products_s(shapes: Sequence[Shape], repeats: int) -> float:
 
 
 def training_speed(
-    config: ml_collections.ConfigDict, model: WaveNetConfig, settings: TrainingConfig, repeats: int
+    config: ml_collections.ConfigDict,
+    model: WaveNetConfig,
+    settings: TrainingConfig,
+    state: training.TrainState,
+    repeats: int,
 ) -> tuple[float, int]:
     """Scored samples a second of whole steps, with context and optimiser; and the bytes
-    of temporary memory that a step takes on each device."""
-    state = training.on_all_devices(training.init_state(model, settings))
+    of temporary memory that a step takes on each device. The state is given up."""
+    state = training.on_all_devices(state)
     batch, segment = config.batch_size, config.segment_samples
     length = receptive_field(model) + segment
     rng = np.random.default_rng(0)
@@ -187,7 +191,8 @@ def training_row(
 ) -> dict[str, Any]:
     """Training beside its products; those of conditions and context stacks not counted."""
     settings = TrainingConfig(num_steps=1000, **config.training.to_dict())
-    speed, _ = training_speed(config, model, settings, repeats)
+    state = training.init_state(model, settings)
+    speed, _ = training_speed(config, model, settings, state, repeats)
     batch, segment = config.batch_size, config.segment_samples
     past = np.cumsum([(model.kernel_size - 1) * d for d in model.dilations])
     lengths = segment + past[-1] - past
@@ -224,8 +229,10 @@ def generation_speed(
         ),
         donate_argnums=1,
     )
-    begin = {"global_condition": conditions["global"], "method": "initial_state"}
-    held = [net.apply(params, batch, **begin)]
+    begin = functools.partial(
+        net.apply, global_condition=conditions["global"], method="initial_state"
+    )
+    held: list[Any] = [jax.jit(begin, static_argnums=1)(params, batch)]
     state_bytes = sum(leaf.nbytes for leaf in jax.tree.leaves(held[0]))
 
     def run():
@@ -283,20 +290,7 @@ def model_of(config: ml_collections.ConfigDict) -> WaveNetConfig:
     How many classes a label has, a corpus knows; here they are taken to be
     `UNKNOWN_CLASSES`, on which speed hardly depends.
     """
-    fields = config.model.to_dict()
-    model = config_from_dict(fields)
-    if labels := config.global_condition:
-        kind: Any = "labels" if len(labels.labels) == 1 else "tags"
-        size = UNKNOWN_CLASSES * len(labels.labels)
-        condition = ConditionConfig(kind, size, labels.channels)
-        model = dataclasses.replace(model, global_condition=condition)
-    if local := config.local_condition:
-        features = LOCAL_FEATURES[local.features]
-        classes = dict.fromkeys(features.labels, range(UNKNOWN_CLASSES))
-        _, width = features.make(local, classes, config.sample_rate_hz)
-        condition = local_condition(local, width)
-        model = dataclasses.replace(model, local_condition=condition)
-    return model
+    return model_config(config, dict.fromkeys(labels_of(config), range(UNKNOWN_CLASSES)))
 
 
 def _local_option(**fields: Any) -> dict[str, Any]:
@@ -359,9 +353,9 @@ def options(config: ml_collections.ConfigDict, *, batch: int, repeats: int) -> d
         of_model = {k: v for k, v in fields.items() if k not in training_fields}
         model = dataclasses.replace(plain, **of_model)
         settings = TrainingConfig(num_steps=1000, **config.training.to_dict() | of_training)
-        speed, training_bytes = training_speed(config, model, settings, repeats)
-        params = training.init_state(model, settings).ema_params
-        generation, state_bytes = generation_speed(model, params, batch, repeats)
+        state = training.init_state(model, settings)
+        generation, state_bytes = generation_speed(model, state.ema_params, batch, repeats)
+        speed, training_bytes = training_speed(config, model, settings, state, repeats)
         return {
             "name": name,
             "training": speed,

@@ -85,26 +85,7 @@ class Experiment:
           InputError, data.DataError: the config does not fit the corpus, or itself.
         """
         _require_rate(corpus, config.sample_rate_hz)
-        fields: dict[str, Any] = config.model.to_dict()
-        classes: dict[str, list[str]] = {}
-        if condition := config.global_condition:
-            classes |= {label: list(_classes(corpus, label)) for label in condition.labels}
-            kind: Any = "labels" if len(condition.labels) == 1 else "tags"
-            size = sum(len(names) for names in classes.values())
-            fields["global_condition"] = dataclasses.asdict(
-                ConditionConfig(kind, size, condition.channels)
-            )
-        if condition := config.local_condition:
-            if condition.features not in LOCAL_FEATURES:
-                raise InputError(
-                    f"There are no local features {condition.features!r}: "
-                    f"use {', '.join(LOCAL_FEATURES)}."
-                )
-            features = LOCAL_FEATURES[condition.features]
-            for label in features.labels:
-                classes[label] = list(_classes(corpus, label))
-            _, width = features.make(condition, classes, config.sample_rate_hz)
-            fields["local_condition"] = dataclasses.asdict(local_condition(condition, width))
+        classes = {label: list(_classes(corpus, label)) for label in labels_of(config)}
         for name in (
             "batch_size",
             "segment_samples",
@@ -115,7 +96,7 @@ class Experiment:
         ):
             if config[name] < 1:
                 raise InputError(f"The config's {name} is {config[name]}: give at least 1.")
-        model = config_from_dict(fields)
+        model = model_config(config, classes)
         if config.segment_samples % model.hop_samples:
             raise InputError(
                 f"The config's segment_samples is {config.segment_samples}, and the model's "
@@ -134,7 +115,7 @@ class Experiment:
                 num_steps=config.num_steps, seed=config.seed, **config.training.to_dict()
             ),
             sample_rate_hz=config.sample_rate_hz,
-            pre_emphasis=config.get("pre_emphasis", 0.0),
+            pre_emphasis=config.pre_emphasis,
             classes=classes,
         )
 
@@ -310,16 +291,52 @@ class Experiment:
                     )
 
 
-def local_condition(condition: Mapping[str, Any], width: int) -> LocalConditionConfig:
-    """The model's part of `config.local_condition`, whose features are `width` numbers."""
-    return LocalConditionConfig(
-        "vectors",
-        width,
-        condition["channels"],
-        hop_samples=condition["hop_samples"],
-        upsampling=condition.get("upsampling", "repeat"),
-        factors=tuple(condition.get("factors", ())),
-    )
+def labels_of(config: ml_collections.ConfigDict) -> list[str]:
+    """The labels of a corpus, whose classes the conditions of a config need.
+
+    Raises:
+      InputError: there are no local features of that name.
+    """
+    labels = list(config.global_condition.labels) if config.global_condition else []
+    if condition := config.local_condition:
+        if condition.features not in LOCAL_FEATURES:
+            raise InputError(
+                f"There are no local features {condition.features!r}: "
+                f"use {', '.join(LOCAL_FEATURES)}."
+            )
+        labels += LOCAL_FEATURES[condition.features].labels
+    return labels
+
+
+def model_config(
+    config: ml_collections.ConfigDict, classes: Mapping[str, Sequence[Any]]
+) -> WaveNetConfig:
+    """The model of a config file, given the classes of each of `labels_of(config)`.
+
+    Raises:
+      InputError, data.DataError: it does not fit itself.
+    """
+    fields = config.model.to_dict()
+    if condition := config.global_condition:
+        kind: Any = "labels" if len(condition.labels) == 1 else "tags"
+        size = sum(len(classes[label]) for label in condition.labels)
+        fields["global_condition"] = dataclasses.asdict(
+            ConditionConfig(kind, size, condition.channels)
+        )
+    if condition := config.local_condition:
+        make = LOCAL_FEATURES[condition.features].make
+        _, width = make(condition, classes, config.sample_rate_hz)
+        fields["local_condition"] = dataclasses.asdict(
+            LocalConditionConfig(
+                "vectors",
+                width,
+                condition.channels,
+                hop_samples=condition.hop_samples,
+                upsampling=condition.get("upsampling", "repeat"),
+                factors=tuple(condition.get("factors", ())),
+            )
+        )
+    return config_from_dict(fields)
 
 
 def _require_rate(corpus: data.Corpus, sample_rate_hz: int) -> None:

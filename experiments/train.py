@@ -56,8 +56,8 @@ def train(
       InputError, data.DataError: bad input; nothing that was there is lost.
       training.NonFiniteLossError: the loss is no number; earlier checkpoints stay.
     """
-    experiment = Experiment.create(config, data.load(config.dataset, data_dir, "train"))
-    corpus = experiment.load(data_dir, "train")
+    corpus = data.load(config.dataset, data_dir, "train", pre_emphasis=config.pre_emphasis)
+    experiment = Experiment.create(config, corpus)
     held_out = experiment.load(data_dir, config.held_out_split)
     batches = experiment.windows(
         corpus, shard_index=jax.process_index(), shard_count=jax.process_count()

@@ -15,6 +15,7 @@ sample there was silence: in all three, and nowhere is there another past.
 """
 
 import dataclasses
+import functools
 import math
 from collections.abc import Mapping
 from typing import Any, Literal
@@ -437,13 +438,13 @@ class WaveNet(nn.Module):
 
     def project_contexts(self, state: State) -> jax.Array:
         """What the outputs of the context stacks add to `step`'s conditions, until the
-        next `step_context`: shape `[L, B, 2G]`, or a 0 without context stacks."""
+        next `step_context`: shape `[L, B, 2G]`. There must be some."""
         first = int(self.config.local_condition is not None)
         shares = [
             self.stack.project_series(first + i, context.output)
             for i, context in enumerate(state.contexts)
         ]
-        return sum(shares, start=jnp.float32(0)).astype(jnp.dtype(self.config.dtype))
+        return functools.reduce(jnp.add, shares)
 
     def step_context(
         self, state: State, index: int, global_condition: jax.Array | None = None

@@ -18,6 +18,7 @@ def get_config() -> ConfigDict:
     config = ConfigDict()
     config.dataset = "espeak"
     config.sample_rate_hz = 8000
+    config.pre_emphasis = 0.0
     config.global_condition = None
     config.local_condition = ConfigDict({"features": "phones", "channels": 64, "hop_samples": 40})
     config.model = ConfigDict(

@@ -19,6 +19,7 @@ def get_config() -> ConfigDict:
     config = ConfigDict()
     config.dataset = "fsdd"
     config.sample_rate_hz = 8000
+    config.pre_emphasis = 0.0
     config.global_condition = ConfigDict({"labels": ("speaker",), "channels": 16})
     config.local_condition = None
     config.model = ConfigDict(

@@ -16,6 +16,7 @@ def get_config() -> ConfigDict:
     config = ConfigDict()
     config.dataset = "folder"
     config.sample_rate_hz = 16000
+    config.pre_emphasis = 0.0
     config.global_condition = None
     config.local_condition = None
     config.model = ConfigDict(

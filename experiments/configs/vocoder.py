@@ -7,8 +7,8 @@
         --split=validation --out=runs/vocoder/copies --num_recordings=4 --seconds=4
 
 80 bands from 0 to 8,000 Hz, frames of 256 samples (11.6 ms) behind windows of 1,024: the mel
-spectrogram that most vocoders for LJ Speech take. A step took 1.2 s on two
-shared cores, 500 about ten minutes (2026-11-21); what came out is in docs/benchmarks.md.
+spectrogram that most vocoders for LJ Speech take. A step took 1.2 s on two cores, 500 about
+ten minutes (2026-11-21); what came out is in docs/benchmarks.md.
 """
 
 from ml_collections import ConfigDict
@@ -18,6 +18,7 @@ def get_config() -> ConfigDict:
     config = ConfigDict()
     config.dataset = "ljspeech"
     config.sample_rate_hz = 22050
+    config.pre_emphasis = 0.0
     config.global_condition = None
     config.local_condition = ConfigDict(
         {

@@ -241,7 +241,8 @@ def _stepping(config: WaveNetConfig) -> Any:
                 choose = functools.partial(jnp.where, is_due)
                 state = jax.tree.map(choose, stepped, state)
             row = projected[time // hold if hold else 0]
-            row = row + model.apply(params, state, method="project_contexts")
+            if stacks:
+                row = row + model.apply(params, state, method="project_contexts")
             logits, state = model.apply(params, state, row, method="step")
             return state.append(codes_now), logits
 

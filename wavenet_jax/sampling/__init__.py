@@ -145,14 +145,14 @@ class _Frames:
         self._config, self._batch = config, batch
         self.hop_samples = config.hop_samples
         self.has_ended = not isinstance(condition, Iterator)
-        self._arriving = condition if isinstance(condition, Iterator) else iter(())
+        self._arriving = iter(()) if self.has_ended else condition
         self._begin = 0  # index of the first frame that is kept
-        self._kept = None if isinstance(condition, Iterator) else self._checked(condition)
+        self._kept = self._checked(condition) if self.has_ended else self._none()
 
     @property
     def end(self) -> int:
         """Index after the last frame that has arrived."""
-        return self._begin + (0 if self._kept is None else self._kept.shape[1])
+        return self._begin + self._kept.shape[1]
 
     def require(self, num_samples: int) -> None:
         """Refuses to run out of frames before so many samples."""
@@ -169,8 +169,6 @@ class _Frames:
         needed = (start + length - 1) // hop + reach + 1
         while self.end < needed and not self.has_ended:
             self._take_more()
-        if self._kept is None:
-            return conditioning.frames_covering(self._config, self._none(), start, length)
         unused = max(0, start // hop - reach - self._begin)
         self._kept = self._kept[:, unused:]
         self._begin += unused
@@ -184,8 +182,7 @@ class _Frames:
         except StopIteration:
             self.has_ended = True
             return
-        before = [] if self._kept is None else [self._kept]
-        self._kept = np.concatenate([*before, arrived], axis=1)
+        self._kept = np.concatenate([self._kept, arrived], axis=1)
 
     def _checked(self, condition) -> np.ndarray:
         condition = np.asarray(condition)

@@ -46,12 +46,16 @@ def generate_chunk(
 
     def draw_all(state: State, first: Any, uniforms: jax.Array) -> tuple[State, jax.Array]:
         """Samples between which no context stack steps; `first` is their index."""
-        contexts = model.apply(params, state, method="project_contexts")
+        contexts: Any = None
+        if config.context_stacks:
+            contexts = model.apply(params, state, method="project_contexts")
 
         def draw(state: Any, inputs: tuple[jax.Array, jax.Array]) -> tuple[Any, jax.Array]:
             index, uniform = inputs
             row = (index + phase % hold) // hold if hold else 0
-            condition = jax.lax.dynamic_index_in_dim(conditions, row, 0, False) + contexts
+            condition = jax.lax.dynamic_index_in_dim(conditions, row, 0, False)
+            if contexts is not None:
+                condition = condition + contexts
             parameters, state = model.apply(params, state, condition, method="step")
             sample = distribution.sample(parameters, uniform, temperature)
             return state.append(sample), sample
