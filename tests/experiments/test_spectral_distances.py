@@ -33,6 +33,13 @@ def test_a_gain(gain_db: float) -> None:
     assert mel_cepstral_distortion_db(noise(0), louder, RATE_HZ) == pytest.approx(0, abs=1e-4)
 
 
+def test_frames_count_alike() -> None:
+    """Half of the recording 12 dB louder: the mean over frames is half of 12, not its rms."""
+    louder = noise(0) * np.where(np.arange(4000) < 2000, 1, 10 ** (12 / 20))
+    distance = log_spectral_distance_db(noise(0), louder, RATE_HZ)
+    assert distance == pytest.approx(6, abs=0.3)
+
+
 def test_levels_below_the_floor_count_as_the_floor() -> None:
     quiet, quieter = noise(0, 1e-8), noise(1, 1e-9)
     assert log_spectral_distance_db(quiet, quieter, RATE_HZ) == 0

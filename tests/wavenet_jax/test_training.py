@@ -411,6 +411,19 @@ def test_dropout_is_of_training_alone_and_new_at_each_step() -> None:
     )
 
 
+def test_replicas_draw_their_own_dropout() -> None:
+    """The same window on eight devices is not eight times the same loss."""
+    config = dataclasses.replace(CONFIG, dropout=0.5)
+    window = jax.tree.map(lambda x: x[:1], make_batch())
+
+    def loss(copies: int) -> float:
+        batch = jax.tree.map(lambda x: np.stack([x] * copies), window)
+        step = training.make_parallel_step(config, TRAINING)
+        return float(step(make_state(), batch)[1]["bits_per_sample"])
+
+    assert loss(8) != pytest.approx(loss(1), rel=1e-4)
+
+
 def test_input_noise_is_on_what_is_seen_not_on_what_is_scored() -> None:
     """A model that does not listen scores the same; one that does, does not."""
     state = make_state()
