@@ -17,7 +17,9 @@ import struct
 from collections.abc import Iterable
 from typing import Any
 
+import librosa
 import numpy as np
+import pyloudnorm
 import soundfile
 import soxr
 from absl import logging
@@ -27,6 +29,9 @@ from data.errors import DataError
 EXTENSIONS = (".flac", ".mp3", ".ogg", ".opus", ".wav")
 CLIPPED_SHARE = 0.01
 FULL_SCALE = 32768
+TRIM_FRAME_S = 0.025
+LOUDNESS_BLOCK_S = 0.4
+MOST_PEAK = 32767 / FULL_SCALE
 OGG_PAGE_LIMIT = 2**16
 OGG_ENDS_STREAM = 0x04
 
@@ -44,15 +49,23 @@ class Notices:
 
     def __init__(self) -> None:
         self._files: dict[str, list[str]] = collections.defaultdict(list)
+        self._seconds: dict[str, float] = collections.defaultdict(float)
 
-    def add(self, what: str, path: os.PathLike[str] | str) -> None:
+    def add(self, what: str, path: os.PathLike[str] | str, seconds: float = 0.0) -> None:
+        """`seconds` of the recording, where it is only a part that something was done to."""
         self._files[what].append(str(path))
+        self._seconds[what] += seconds
 
     def say(self) -> None:
         """Logs every kind with its count and first file, then forgets them."""
         for what, files in self._files.items():
-            logging.warning("%s: %d recording(s), the first %s", what, len(files), files[0])
+            seconds = self._seconds[what]
+            amount = f", {seconds:.1f} s in all" if seconds else ""
+            logging.warning(
+                "%s: %d recording(s)%s, the first %s", what, len(files), amount, files[0]
+            )
         self._files.clear()
+        self._seconds.clear()
 
 
 def read_header(path: pathlib.Path) -> Header:
@@ -161,6 +174,77 @@ def to_int16(samples: np.ndarray) -> np.ndarray:
     if samples.dtype == np.int16:
         return samples
     return np.clip(np.rint(samples), -FULL_SCALE, FULL_SCALE - 1).astype(np.int16)
+
+
+def trimmed(
+    path: pathlib.Path, samples: np.ndarray, rate_hz: int, silence_db: float, notices: Notices
+) -> np.ndarray:
+    """Without the silence at both ends.
+
+    Args:
+      path: For the notices.
+      samples: int16 `[N]`.
+      rate_hz: Of the samples.
+      silence_db: Silence is what is so far below the loudest `TRIM_FRAME_S`.
+      notices: Is told how long what was cut is.
+    """
+    frame = max(4, round(TRIM_FRAME_S * rate_hz))
+    _, (begin, end) = librosa.effects.trim(
+        samples.astype(np.float32),
+        top_db=silence_db,
+        frame_length=frame,
+        hop_length=max(1, frame // 4),
+    )
+    cut = len(samples) - (end - begin)
+    if cut:
+        notices.add("trimmed at the ends", path, cut / rate_hz)
+    return samples[begin:end]
+
+
+def levelled(
+    path: pathlib.Path,
+    samples: np.ndarray,
+    rate_hz: int,
+    *,
+    peak_db: float | None,
+    loudness_lufs: float | None,
+    notices: Notices,
+) -> np.ndarray:
+    """At one level, int16 as before; with neither level given, to the bit.
+
+    Args:
+      path: For messages.
+      samples: int16 `[N]`.
+      rate_hz: Of the samples.
+      peak_db: That the peak is brought to, of full scale.
+      loudness_lufs: That the integrated loudness is brought to (ITU-R BS.1770-4), or as
+        near as the peak allows.
+      notices: Is told of those that the peak held back.
+
+    Raises:
+      DataError: the recording is too short or too quiet for its loudness to be measured.
+    """
+    scaled = samples / FULL_SCALE
+    peak = np.abs(scaled).max()
+    if peak_db is not None:
+        gain = 10 ** (peak_db / 20) / peak
+    elif loudness_lufs is None:
+        return samples
+    else:
+        length_s = len(samples) / rate_hz
+        loudness = -np.inf
+        if length_s > LOUDNESS_BLOCK_S:
+            loudness = pyloudnorm.Meter(rate_hz).integrated_loudness(scaled)
+        if not np.isfinite(loudness):
+            raise DataError(
+                f"{path} has {length_s:.2f} s at a peak of {20 * np.log10(peak):.0f} dB: loudness "
+                f"is that of more than {LOUDNESS_BLOCK_S} s above -70 LUFS; use --peak_db instead"
+            )
+        gain = 10 ** ((loudness_lufs - loudness) / 20)
+        if gain * peak > MOST_PEAK:
+            gain = MOST_PEAK / peak
+            notices.add("quieter than --loudness_lufs asks, not to clip", path)
+    return to_int16(scaled * gain * FULL_SCALE)
 
 
 def _open(path: pathlib.Path) -> soundfile.SoundFile:

@@ -9,6 +9,7 @@ recording's length without decoding any.
 import contextlib
 import itertools
 import os
+import pathlib
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -37,7 +38,11 @@ class RecordingBuilder(tfds.core.GeneratorBasedBuilder):
     VERSION = tfds.core.Version("1.0.0")
     PIECE_S: float = 20.0
 
-    def __init__(self, *, data_dir: str, **options: Any) -> None:
+    def __init__(
+        self, *, data_dir: str, source: pathlib.Path | None = None, options: Mapping[str, Any]
+    ) -> None:
+        """`source` is the folder of recordings, unpacked, of a corpus that has one."""
+        self.source = source
         self.options = options
         self.notices = Notices()
         super().__init__(data_dir=data_dir)

@@ -25,20 +25,15 @@ import numpy as np
 import tensorflow_datasets as tfds
 from absl import logging
 
+from data import archives, recorded
 from data.emphasis import check_coefficient, pre_emphasize
 from data.errors import DataError
 
 # What each corpus can be told, with the values that hold where it is not.
 OPTIONS: dict[str, dict[str, Any]] = {
-    "folder": {
-        "source": None,
-        "sample_rate_hz": None,
-        "mono": False,
-        "labels": "none",
-        "skip_bad": False,
-    },
-    "fsdd": {"source": None},
-    "ljspeech": {"source": None, "sample_rate_hz": None},
+    "folder": recorded.OPTIONS | {"labels": "none"},
+    "fsdd": recorded.OPTIONS,
+    "ljspeech": recorded.OPTIONS,
     "espeak": {
         "sample_rate_hz": 8000,
         "voices": ("en-us",),
@@ -84,8 +79,14 @@ def build(name: str, *, data_dir: os.PathLike[str] | str, **options: Any) -> pat
         if target.exists():
             _check_same_options(target, options)
             return target
-        builder = builder_class(data_dir=os.fspath(folder.parent), **options)
-        with tempfile.TemporaryDirectory() as no_downloads:
+        with contextlib.ExitStack() as stack:
+            source = None
+            if "source" in known:
+                source = stack.enter_context(archives.opened(options["source"], folder))
+            builder = builder_class(
+                data_dir=os.fspath(folder.parent), source=source, options=options
+            )
+            no_downloads = stack.enter_context(tempfile.TemporaryDirectory())
             builder.download_and_prepare(download_dir=no_downloads, file_format="array_record")
     return target
 

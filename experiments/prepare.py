@@ -1,8 +1,7 @@
 """Builds a corpus: from recordings on disk, or from speech made on the spot.
 
     python -m experiments.prepare --dataset=folder --source=DIR --data_dir=DIR
-    python -m experiments.prepare --dataset=fsdd --source=DIR --data_dir=DIR
-    python -m experiments.prepare --dataset=ljspeech --source=DIR --data_dir=DIR
+    python -m experiments.prepare --dataset=ljspeech --source=LJSpeech-1.1.tar.bz2 --data_dir=DIR
     python -m experiments.prepare --dataset=espeak --data_dir=DIR
 
 Nothing half-written stays behind, whatever stops it. Preparing again with the
@@ -26,22 +25,43 @@ flags.declare_key_flag("data_dir")
 flags.declare_key_flag("seed")
 
 flags.DEFINE_enum("dataset", None, sorted(data.OPTIONS), "What to build.")
-flags.DEFINE_string("source", None, "Folder of recordings (folder, fsdd, ljspeech).")
+flags.DEFINE_string(
+    "source", None, "The corpus as it is distributed: a folder or an archive (all but espeak)."
+)
 flags.DEFINE_integer(
     "sample_rate_hz",
     None,
-    "Rate to resample to where recordings have another (folder, ljspeech; their own by default), "
-    "or to synthesise at (espeak; 8000 by default).",
+    "Rate to resample to where recordings have another (their own by default), or to synthesise "
+    "at (espeak; 8000 by default).",
     lower_bound=1,
 )
-flags.DEFINE_bool("mono", None, "Average several channels into one (folder).")
+flags.DEFINE_bool("mono", None, "Average several channels into one (all but espeak).")
+flags.DEFINE_float(
+    "trim_db",
+    None,
+    "Cut silence from both ends: what is so many dB below the recording's loudest 25 ms, "
+    "such as 40 (all but espeak and corpora with labels in time).",
+)
+flags.DEFINE_float(
+    "peak_db", None, "Bring each recording's peak to this level, such as -1 (all but espeak)."
+)
+flags.DEFINE_float(
+    "loudness_lufs",
+    None,
+    "Bring each recording to this loudness by ITU-R BS.1770, such as -23 (all but espeak).",
+)
+flags.DEFINE_bool(
+    "skip_bad", None, "Drop unusable recordings, saying which and why (all but espeak)."
+)
+flags.DEFINE_float(
+    "max_dropped_share", None, "Refuse to drop a larger share than this (0.01 by default)."
+)
 flags.DEFINE_string(
     "labels",
     None,
     "Classes of recordings (folder): none, folders (the sub-folder of --source that holds them), "
     "or a CSV file with the columns path,label.",
 )
-flags.DEFINE_bool("skip_bad", None, "Drop unusable recordings, saying which and why (folder).")
 flags.DEFINE_list("voices", None, "eSpeak voices, such as en-us,en-us+f2 (espeak).")
 flags.DEFINE_integer("num_utterances", None, "Utterances to make (espeak).")
 flags.DEFINE_enum(

@@ -1,131 +1,60 @@
 """A corpus from any folder of recordings.
 
-Each recording goes to a split by a hash of its path within the folder, so that
-adding recordings moves none of the others: `SHARES` to validation and to test,
-the rest to train. Where chance leaves train or validation empty, the recording
-nearest to the border moves there. A single recording is cut: its last
-`LAST_SHARE` is the validation split, the rest before it the train split.
+Recordings go to splits by a hash of their paths within the folder (`splitting.by_hash`).
+A single recording is cut: its last `LAST_SHARE` is the validation split, the rest before
+it the train split.
 """
 
-import collections
 import csv
-import hashlib
 import pathlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import tensorflow_datasets as tfds
-import tqdm
-from absl import logging
 
 from data import audio
-from data.builder import Example, RecordingBuilder
+from data.builder import Example
 from data.errors import DataError
+from data.recorded import Clip, RecordedBuilder
 
-SHARES = {"validation": 0.05, "test": 0.05}
 LAST_SHARE = 0.1
 
 
-class Builder(RecordingBuilder):
-    """Options: `source`, `sample_rate_hz`, `mono`, `labels` and `skip_bad`.
+class Builder(RecordedBuilder):
+    """Options: `labels`, and those that every recorded corpus has.
 
     `labels` is "none", "folders" (the name of the folder within `source` that
     holds the recording, at any depth below) or a CSV file with the columns
-    `path` (within `source`) and `label`. `skip_bad` drops recordings that cannot
-    be used, saying which and why, where otherwise the first stops the build.
+    `path` (within `source`) and `label`.
     """
 
-    def _info(self) -> tfds.core.DatasetInfo:
-        source = pathlib.Path(self.options["source"])
-        self._paths = self._usable(_find(source, self.notices))
-        header = audio.common_header(
-            self._paths,
-            any_rate=self.options["sample_rate_hz"] is not None,
-            any_channels=self.options["mono"],
-        )
-        if header.channels > 1 and not self.options["mono"]:
-            raise DataError(
-                f"{self._paths[0]} has {header.channels} channels: mix them to one with --mono"
-            )
-        names = [path.relative_to(source).as_posix() for path in self._paths]
-        self._labels = labels_of(names, self.options["labels"])
-        features = {}
-        if self._labels:
-            classes = sorted(set(self._labels.values()))
-            features["label"] = tfds.features.ClassLabel(names=classes)
-        return self._recordings_info(
-            features, sample_rate_hz=self.options["sample_rate_hz"] or header.sample_rate_hz
-        )
+    def _clips(self, source: pathlib.Path) -> Sequence[Clip]:
+        paths = {path.relative_to(source).as_posix(): path for path in _find(source, self.notices)}
+        labels = labels_of(list(paths), self.options["labels"])
+        return [
+            Clip(path, name, {"label": labels[name]} if labels else {})
+            for name, path in paths.items()
+        ]
+
+    def _features(self, clips: Sequence[Clip]) -> Mapping[str, Any]:
+        classes = sorted({clip.features["label"] for clip in clips if clip.features})
+        return {"label": tfds.features.ClassLabel(names=classes)} if classes else {}
+
+    def _splits(self, clips: Sequence[Clip]) -> Mapping[str, Sequence[Clip]]:
+        if len(clips) == 1:  # which `_split_generators` cuts
+            return {"train": clips, "validation": clips}
+        return super()._splits(clips)
 
     def _split_generators(self, dl_manager: Any) -> dict[str, Iterator[Example]]:
-        source = pathlib.Path(self.options["source"])
-        by_name = {path.relative_to(source).as_posix(): path for path in self._paths}
-        if len(by_name) == 1:
-            ((name, path),) = by_name.items()
-            (whole,) = self._recordings("reading", {name: path})
-            cut = len(whole["audio"]) - max(1, int(LAST_SHARE * len(whole["audio"])))
-            return {
-                "train": iter([whole | {"audio": whole["audio"][:cut]}]),
-                "validation": iter([whole | {"audio": whole["audio"][cut:], "start": cut}]),
-            }
+        splits = super()._split_generators(dl_manager)
+        if self._planned["train"] is not self._planned["validation"]:
+            return splits
+        whole = next(splits["train"])
+        cut = len(whole["audio"]) - max(1, int(LAST_SHARE * len(whole["audio"])))
         return {
-            split: self._recordings(split, {name: by_name[name] for name in names})
-            for split, names in splits_of(list(by_name)).items()
+            "train": iter([whole | {"audio": whole["audio"][:cut]}]),
+            "validation": iter([whole | {"audio": whole["audio"][cut:], "start": cut}]),
         }
-
-    def _recordings(self, title: str, by_name: dict[str, pathlib.Path]) -> Iterator[Example]:
-        for name, path in tqdm.tqdm(by_name.items(), desc=title, unit=" recordings"):
-            label = {"label": self._labels[name]} if self._labels else {}
-            yield {"audio": self._read(path), "recording": name, "start": 0, **label}
-
-    def _read(self, path: pathlib.Path) -> Any:
-        samples, _ = audio.read(
-            path,
-            sample_rate_hz=self.options["sample_rate_hz"],
-            mono=self.options["mono"],
-            notices=self.notices,
-        )
-        return samples
-
-    def _usable(self, paths: list[pathlib.Path]) -> list[pathlib.Path]:
-        """All paths; with `skip_bad`, those that can be read to their end."""
-        if not self.options["skip_bad"]:
-            return paths
-        usable = []
-        for path in tqdm.tqdm(paths, desc="checking", unit=" recordings"):
-            try:
-                audio.read(path, mono=True, notices=audio.Notices())
-                usable.append(path)
-            except DataError as error:
-                logging.warning("dropped: %s", error)
-        logging.warning("dropped %d of %d recordings", len(paths) - len(usable), len(paths))
-        if not usable:
-            raise DataError(f"{self.options['source']} holds no usable recording: add some")
-        return usable
-
-
-def splits_of(names: Sequence[str]) -> dict[str, list[str]]:
-    """Assigns two or more recordings to splits, each kept in the given order.
-
-    Returns:
-      Non-empty splits; train and validation are always among them.
-    """
-    place = {name: int(hashlib.sha256(name.encode()).hexdigest()[:8], 16) / 2**32 for name in names}
-    border = SHARES["validation"]
-    validation = {name for name in names if place[name] < border}
-    test = {name for name in names if border <= place[name] < border + SHARES["test"]}
-    if not validation:
-        nearest = min(names, key=place.__getitem__)
-        validation, test = {nearest}, test - {nearest}
-    if len(validation | test) == len(names):
-        farthest = max(names, key=place.__getitem__)
-        validation, test = validation - {farthest}, test - {farthest}
-    splits: dict[str, list[str]] = collections.defaultdict(list)
-    for name in names:
-        splits["validation" if name in validation else "test" if name in test else "train"].append(
-            name
-        )
-    return {split: splits[split] for split in ("train", "validation", "test") if splits[split]}
 
 
 def labels_of(names: Sequence[str], labels: str) -> dict[str, str]:

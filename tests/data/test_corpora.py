@@ -28,8 +28,8 @@ def test_unknown_names(tmp_path: pathlib.Path, source: pathlib.Path) -> None:
         data.load("nobody", tmp_path, "train")
     with pytest.raises(data.DataError, match="no dataset is called 'nobody'"):
         data.build("nobody", data_dir=tmp_path)
-    with pytest.raises(data.DataError, match="fsdd has no option 'mono': it has source"):
-        data.build("fsdd", data_dir=tmp_path, source=source, mono=True)
+    with pytest.raises(data.DataError, match="fsdd has no option 'voices': it has source"):
+        data.build("fsdd", data_dir=tmp_path, source=source, voices="en")
     with pytest.raises(data.DataError, match=r"folder holds no prepared corpus: .*prepare"):
         data.load("folder", tmp_path, "train")
     data.build("folder", data_dir=tmp_path, source=source)

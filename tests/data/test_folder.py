@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from made import noise, write
 
 import data
-from data.folder.folder_dataset_builder import labels_of, splits_of
+from data.folder.folder_dataset_builder import labels_of
+from data.splitting import by_hash
 
 
 @pytest.fixture
@@ -82,7 +83,7 @@ def test_labels_that_do_not_fit_are_refused(tmp_path: pathlib.Path) -> None:
 
 @given(st.lists(st.text(min_size=1, max_size=4), min_size=2, max_size=60, unique=True))
 def test_splits_partition_and_never_lack_train_or_validation(names: list[str]) -> None:
-    splits = splits_of(names)
+    splits = by_hash(names)
     assert sorted(name for part in splits.values() for name in part) == sorted(names)
     assert splits["train"]
     assert splits["validation"]
@@ -91,7 +92,7 @@ def test_splits_partition_and_never_lack_train_or_validation(names: list[str]) -
 
 def test_adding_recordings_moves_none() -> None:
     names = [f"{i}.wav" for i in range(1000)]
-    few, all_of_them = splits_of(names[:300]), splits_of(names)
+    few, all_of_them = by_hash(names[:300]), by_hash(names)
     for split, part in few.items():
         assert set(part) <= set(all_of_them[split])
     assert 30 <= len(all_of_them["validation"]) <= 70
@@ -127,7 +128,11 @@ def test_skip_bad_drops_and_says_which(
 ) -> None:
     (source / "odd" / "zz.wav").write_bytes(b"nothing like it" * 10)
     with caplog.at_level(logging.WARNING, logger="absl"):
-        data.build("folder", data_dir=tmp_path / "out", source=source, skip_bad=True)
+        with pytest.raises(data.DataError, match="1 of 7 recordings .* max_dropped_share=0.01"):
+            data.build("folder", data_dir=tmp_path / "out", source=source, skip_bad=True)
+        assert not (tmp_path / "out").exists()
+        allowed = {"skip_bad": True, "max_dropped_share": 0.2}
+        data.build("folder", data_dir=tmp_path / "out", source=source, **allowed)
     assert len(everything("folder", tmp_path / "out")) == 6
     assert "zz.wav cannot be read as audio" in caplog.text
     assert "dropped 1 of 7 recordings" in caplog.text
@@ -156,7 +161,7 @@ def test_mixed_rates_and_channels(source: pathlib.Path, tmp_path: pathlib.Path) 
 
 
 def test_unusable_folders(tmp_path: pathlib.Path) -> None:
-    with pytest.raises(data.DataError, match="not a folder"):
+    with pytest.raises(data.DataError, match="nowhere is not there"):
         data.build("folder", data_dir=tmp_path / "out", source=tmp_path / "nowhere")
     (tmp_path / "empty").mkdir()
     with pytest.raises(data.DataError, match="empty holds no recordings"):

@@ -70,7 +70,7 @@ def test_another_rate(tmp_path: pathlib.Path) -> None:
 @pytest.mark.parametrize(
     ("metadata", "message"),
     [
-        (None, r"metadata\.csv is not a file"),
+        (None, r"not laid out as LJ Speech is: it should hold metadata\.csv, and holds wavs"),
         (b"", "names no recordings"),
         (b"LJ-000|a|a\nLJ-001\n", "line 2 of .* is 'LJ-001'"),
         (b"LJ-000|a|a\n\nLJ-001|b|b\n", "line 2 of .* is ''"),

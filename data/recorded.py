@@ -1,0 +1,165 @@
+"""What corpora of recordings on disk are built on: files named by the corpus's own lists.
+
+A corpus says which recordings it has and what is known of each (`Clip`), and how they
+are split. Here they are read, resampled, mixed, trimmed and brought to one loudness, as
+the options ask, and those that cannot be used are dropped, counted and limited.
+"""
+
+import abc
+import dataclasses
+import pathlib
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import tensorflow_datasets as tfds
+import tqdm
+from absl import logging
+
+from data import audio, splitting
+from data.builder import Example, RecordingBuilder
+from data.errors import DataError
+
+OPTIONS: dict[str, Any] = {
+    "source": None,
+    "sample_rate_hz": None,
+    "mono": False,
+    "trim_db": None,
+    "peak_db": None,
+    "loudness_lufs": None,
+    "skip_bad": False,
+    "max_dropped_share": 0.01,
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Clip:
+    """A recording of a corpus.
+
+    Attributes:
+      path: Of its file.
+      name: Stable, and its own within the corpus.
+      features: What is known of it, beside the samples.
+    """
+
+    path: pathlib.Path
+    name: str
+    features: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+
+class RecordedBuilder(RecordingBuilder):
+    """Options, of every such corpus:
+
+    `source`: the folder or archive that the corpus is distributed as.
+    `sample_rate_hz`: to resample to; None keeps the rate, which all must share.
+    `mono`: whether to mix several channels into one.
+    `trim_db`: silence is what is further than so many dB below the recording's loudest
+      25 ms; it is cut from both ends. None cuts nothing.
+    `peak_db`: the level, in dB of full scale, that each recording's peak is brought to.
+    `loudness_lufs`: the integrated loudness (ITU-R BS.1770-4) it is brought to; less where
+      its peak would pass full scale. One of the two at most.
+    `skip_bad`: drops recordings that cannot be used, saying which and why, where otherwise
+      the first stops the build.
+    `max_dropped_share`: of the recordings that may be dropped; more stop the build.
+    """
+
+    @abc.abstractmethod
+    def _clips(self, source: pathlib.Path) -> Sequence[Clip]:
+        """All recordings of the corpus in a folder, at least one, in a stable order.
+
+        Raises:
+          DataError: the folder is not laid out as the corpus is.
+        """
+
+    @abc.abstractmethod
+    def _features(self, clips: Sequence[Clip]) -> Mapping[str, Any]:
+        """The TFDS feature of each of the clips' features."""
+
+    def _splits(self, clips: Sequence[Clip]) -> Mapping[str, Sequence[Clip]]:
+        """Clips of each split; by default by a hash of their names."""
+        by_name = {clip.name: clip for clip in clips}
+        return {
+            split: [by_name[name] for name in names]
+            for split, names in splitting.by_hash(list(by_name)).items()
+        }
+
+    def _info(self) -> tfds.core.DatasetInfo:
+        _check_options(self.options)
+        assert self.source is not None
+        clips = self._usable(self._clips(self.source))
+        header = audio.common_header(
+            (clip.path for clip in clips),
+            any_rate=self.options["sample_rate_hz"] is not None,
+            any_channels=self.options["mono"],
+        )
+        if header.channels > 1 and not self.options["mono"]:
+            raise DataError(
+                f"{clips[0].path} has {header.channels} channels: mix them to one with --mono"
+            )
+        self._planned = self._splits(clips)
+        return self._recordings_info(
+            self._features(clips),
+            sample_rate_hz=self.options["sample_rate_hz"] or header.sample_rate_hz,
+        )
+
+    def _split_generators(self, dl_manager: Any) -> dict[str, Iterator[Example]]:
+        return {split: self._recordings(split, part) for split, part in self._planned.items()}
+
+    def _recordings(self, split: str, clips: Sequence[Clip]) -> Iterator[Example]:
+        for clip in tqdm.tqdm(clips, desc=split, unit=" recordings"):
+            yield {"audio": self._read(clip), "recording": clip.name, "start": 0, **clip.features}
+
+    def _read(self, clip: Clip) -> Any:
+        options = self.options
+        samples, rate = audio.read(
+            clip.path,
+            sample_rate_hz=options["sample_rate_hz"],
+            mono=options["mono"],
+            notices=self.notices,
+        )
+        if options["trim_db"] is not None:
+            samples = audio.trimmed(clip.path, samples, rate, options["trim_db"], self.notices)
+        return audio.levelled(
+            clip.path,
+            samples,
+            rate,
+            peak_db=options["peak_db"],
+            loudness_lufs=options["loudness_lufs"],
+            notices=self.notices,
+        )
+
+    def _usable(self, clips: Sequence[Clip]) -> Sequence[Clip]:
+        """All clips; with `skip_bad`, those that can be read to their end."""
+        if not self.options["skip_bad"]:
+            return clips
+        usable = []
+        for clip in tqdm.tqdm(clips, desc="checking", unit=" recordings"):
+            try:
+                audio.read(clip.path, mono=True, notices=audio.Notices())
+                usable.append(clip)
+            except DataError as error:
+                logging.warning("dropped: %s", error)
+        dropped = len(clips) - len(usable)
+        logging.warning("dropped %d of %d recordings", dropped, len(clips))
+        if not usable:
+            raise DataError(f"{self.options['source']} holds no usable recording: add some")
+        if dropped > self.options["max_dropped_share"] * len(clips):
+            raise DataError(
+                f"{dropped} of {len(clips)} recordings of {self.options['source']} cannot be used, "
+                f"a larger share than max_dropped_share={self.options['max_dropped_share']}: mend "
+                "them, or allow it with --max_dropped_share"
+            )
+        return usable
+
+
+def _check_options(options: Mapping[str, Any]) -> None:
+    if options["peak_db"] is not None and options["loudness_lufs"] is not None:
+        raise DataError("peak_db and loudness_lufs are both given: give one")
+    for name, low, high in (
+        ("trim_db", 10, 120),
+        ("peak_db", -60, 0),
+        ("loudness_lufs", -70, 0),
+        ("max_dropped_share", 0, 1),
+    ):
+        value = options[name]
+        if value is not None and not low <= value <= high:
+            raise DataError(f"{name} is {value}: it must be between {low} and {high}")

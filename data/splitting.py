@@ -1,0 +1,53 @@
+"""Which recordings train, validate and test, where a corpus itself does not say."""
+
+import collections
+import hashlib
+from collections.abc import Sequence
+
+HASH_SHARES = {"validation": 0.05, "test": 0.05}
+
+
+def by_hash(names: Sequence[str]) -> dict[str, list[str]]:
+    """By a hash of each name, so that adding recordings moves none of the others.
+
+    `HASH_SHARES` to validation and to test, the rest to train. Where chance leaves train or
+    validation empty, the recording nearest to the border moves there.
+
+    Args:
+      names: Of two or more recordings, or of whatever must stay together.
+
+    Returns:
+      Non-empty splits, each in the given order; train and validation are always among them.
+    """
+    place = {name: int(hashlib.sha256(name.encode()).hexdigest()[:8], 16) / 2**32 for name in names}
+    border = HASH_SHARES["validation"]
+    validation = {name for name in names if place[name] < border}
+    test = {name for name in names if border <= place[name] < border + HASH_SHARES["test"]}
+    if not validation:
+        nearest = min(names, key=place.__getitem__)
+        validation, test = {nearest}, test - {nearest}
+    if len(validation | test) == len(names):
+        farthest = max(names, key=place.__getitem__)
+        validation, test = validation - {farthest}, test - {farthest}
+    splits: dict[str, list[str]] = collections.defaultdict(list)
+    for name in names:
+        splits["validation" if name in validation else "test" if name in test else "train"].append(
+            name
+        )
+    return {split: splits[split] for split in ("train", "validation", "test") if splits[split]}
+
+
+def in_order(names: Sequence[str], shares: dict[str, float]) -> dict[str, list[str]]:
+    """Consecutive parts: the first `shares[split]` of the names, the next, and so on.
+
+    The last split takes what is left; each other's end is rounded down.
+    """
+    splits: dict[str, list[str]] = {}
+    total, begin = 0.0, 0
+    for split, share in shares.items():
+        total += share
+        is_last = len(splits) == len(shares) - 1
+        end = len(names) if is_last else int(total * len(names) + 1e-9)
+        splits[split] = list(names[begin:end])
+        begin = end
+    return splits
