@@ -4,7 +4,7 @@ Letters in shapes: `B` windows a batch, `C` context samples, `S` scored samples,
 `N` samples of a recording, `F` frames, `D` features a frame, `M` mel bands.
 """
 
-from data.corpora import OPTIONS, Corpus, build, load
+from data.corpora import OPTIONS, Corpus, build, load, splits
 from data.emphasis import DeEmphasis, pre_emphasize
 from data.errors import DataError
 from data.features import frame_labels, num_phone_features, phone_features
@@ -29,5 +29,6 @@ __all__ = [
     "phone_features",
     "pre_emphasize",
     "recordings",
+    "splits",
     "training_windows",
 ]

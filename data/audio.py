@@ -176,6 +176,17 @@ def to_int16(samples: np.ndarray) -> np.ndarray:
     return np.clip(np.rint(samples), -FULL_SCALE, FULL_SCALE - 1).astype(np.int16)
 
 
+def peak_db(samples: np.ndarray) -> float:
+    """The highest of the samples, int16 `[N]` and not all 0, in dB of full scale."""
+    return float(20 * np.log10(np.abs(samples.astype(np.int32)).max() / FULL_SCALE))
+
+
+def is_clipped(samples: np.ndarray) -> bool:
+    """Whether `CLIPPED_SHARE` of the samples, int16 `[N]`, are at full scale."""
+    at_full_scale = np.count_nonzero((samples <= 1 - FULL_SCALE) | (samples == FULL_SCALE - 1))
+    return bool(at_full_scale >= CLIPPED_SHARE * len(samples))
+
+
 def trimmed(
     path: pathlib.Path, samples: np.ndarray, rate_hz: int, silence_db: float, notices: Notices
 ) -> np.ndarray:
@@ -323,7 +334,5 @@ def _check_signal(path: pathlib.Path, pcm: np.ndarray, notices: Notices) -> None
             f"{path} is silent (every sample is {low}): remove it, or drop such files with "
             "--skip_bad"
         )
-    if max(high, -low) >= FULL_SCALE - 1:
-        at_full_scale = np.count_nonzero((pcm <= 1 - FULL_SCALE) | (pcm == FULL_SCALE - 1))
-        if at_full_scale >= CLIPPED_SHARE * len(pcm):
-            notices.add(f"clipped (at least {CLIPPED_SHARE:.0%} of samples at full scale)", path)
+    if is_clipped(pcm):
+        notices.add(f"clipped (at least {CLIPPED_SHARE:.0%} of samples at full scale)", path)

@@ -34,6 +34,15 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "folder": recorded.OPTIONS | {"labels": "none"},
     "fsdd": recorded.OPTIONS,
     "ljspeech": recorded.OPTIONS,
+    "vctk": recorded.OPTIONS | {"trim_db": 40.0, "microphone": "mic1"},
+    "librispeech": recorded.OPTIONS,
+    "cmu_arctic": recorded.TIMED_OPTIONS,
+    "speech_commands": recorded.OPTIONS,
+    "magnatagatune": recorded.OPTIONS,
+    "youtube_mix": recorded.OPTIONS,
+    "beethoven": recorded.OPTIONS,
+    "maestro": recorded.OPTIONS,
+    "nsynth": recorded.OPTIONS,
     "espeak": {
         "sample_rate_hz": 8000,
         "voices": ("en-us",),
@@ -91,6 +100,15 @@ def build(name: str, *, data_dir: os.PathLike[str] | str, **options: Any) -> pat
     return target
 
 
+def splits(name: str, data_dir: os.PathLike[str] | str) -> tuple[str, ...]:
+    """The splits of a prepared corpus.
+
+    Raises:
+      DataError: the name is unknown, or nothing was prepared there.
+    """
+    return tuple(_prepared(name, data_dir).info.splits)
+
+
 def load(
     name: str, data_dir: os.PathLike[str] | str, split: str, *, pre_emphasis: float = 0.0
 ) -> "Corpus":
@@ -121,6 +139,7 @@ class Corpus:
       names: Name of each recording.
       lengths: Samples in each recording, int64 `[len(corpus)]`.
       class_names: The classes of each label, by the label's name.
+      several: Names of the labels of which a recording may have several classes.
     """
 
     def __init__(
@@ -130,22 +149,15 @@ class Corpus:
         split: str,
         pre_emphasis: float = 0.0,
     ) -> None:
-        _known(name)
         check_coefficient(pre_emphasis)
         self._arguments = (name, os.fspath(data_dir), split, pre_emphasis)
         self._pre_emphasis = pre_emphasis
         self.name, self.split = name, split
-        folder = pathlib.Path(data_dir) / name
-        versions = sorted(folder.glob("[0-9]*.[0-9]*.[0-9]*"))
-        if not versions:
-            raise DataError(
-                f"{folder} holds no prepared corpus: run python -m experiments.prepare "
-                f"--dataset={name} --data_dir={data_dir}"
-            )
-        builder = tfds.builder_from_directory(versions[-1])
+        builder = _prepared(name, data_dir)
         if split not in builder.info.splits:
             raise DataError(
-                f"{folder} has no split {split!r}: it has {', '.join(builder.info.splits)}"
+                f"{pathlib.Path(data_dir) / name} has no split {split!r}: it has "
+                f"{', '.join(builder.info.splits)}"
             )
         self._pieces = builder.as_data_source(split)
         metadata = builder.info.metadata
@@ -155,6 +167,11 @@ class Corpus:
             for key, feature in builder.info.features.items()
             if isinstance(getattr(feature, "feature", feature), tfds.features.ClassLabel)
         }
+        self.several = frozenset(
+            key
+            for key, feature in builder.info.features.items()
+            if isinstance(getattr(feature, "feature", None), tfds.features.ClassLabel)
+        )
         index = metadata["index"][split]
         names = index["recording"]
         first = [i for i, name in enumerate(names) if i == 0 or name != names[i - 1]]
@@ -171,8 +188,9 @@ class Corpus:
     def __len__(self) -> int:
         return len(self.names)
 
-    def label(self, recording: int, name: str) -> int:
-        """The class of a recording, as an index into `class_names[name]`.
+    def label(self, recording: int, name: str) -> int | np.ndarray:
+        """The class of a recording, as an index into `class_names[name]`, or where it may
+        have several (`several`) all of them, int64 `[n]`.
 
         Raises:
           DataError: the corpus has no such label.
@@ -181,7 +199,8 @@ class Corpus:
             raise DataError(
                 f"{self.name} has no label {name!r}: it has {', '.join(self.class_names) or 'none'}"
             )
-        return int(self._piece(self._first_piece[recording])[name])
+        classes = self._piece(self._first_piece[recording])[name]
+        return np.asarray(classes, np.int64) if name in self.several else int(classes)
 
     def samples(self, recording: int, start: int, stop: int) -> np.ndarray:
         """Samples `start` to `stop` of one recording, int16, both within its length, with
@@ -262,6 +281,18 @@ def _known(name: str) -> dict[str, Any]:
     if name not in OPTIONS:
         raise DataError(f"no dataset is called {name!r}: there are {', '.join(OPTIONS)}")
     return OPTIONS[name]
+
+
+def _prepared(name: str, data_dir: os.PathLike[str] | str) -> tfds.core.DatasetBuilder:
+    _known(name)
+    folder = pathlib.Path(data_dir) / name
+    versions = sorted(folder.glob("[0-9]*.[0-9]*.[0-9]*"))
+    if not versions:
+        raise DataError(
+            f"{folder} holds no prepared corpus: run python -m experiments.prepare "
+            f"--dataset={name} --data_dir={data_dir}"
+        )
+    return tfds.builder_from_directory(versions[-1])
 
 
 def _check_same_options(target: pathlib.Path, options: dict[str, Any]) -> None:

@@ -8,14 +8,17 @@ the options ask, and those that cannot be used are dropped, counted and limited.
 import abc
 import dataclasses
 import pathlib
+import re
+import types
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import tensorflow_datasets as tfds
 import tqdm
 from absl import logging
 
-from data import audio, splitting
+from data import archives, audio, splitting
 from data.builder import Example, RecordingBuilder
 from data.errors import DataError
 
@@ -29,6 +32,11 @@ OPTIONS: dict[str, Any] = {
     "skip_bad": False,
     "max_dropped_share": 0.01,
 }
+# Of corpora with labels in time, which trimming would move.
+TIMED_OPTIONS = {name: value for name, value in OPTIONS.items() if name != "trim_db"}
+
+# Label files count in frames or in rounded seconds: so far past the end is still the end.
+LABELS_BEYOND_S = 0.02
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,7 +68,13 @@ class RecordedBuilder(RecordingBuilder):
     `skip_bad`: drops recordings that cannot be used, saying which and why, where otherwise
       the first stops the build.
     `max_dropped_share`: of the recordings that may be dropped; more stop the build.
+
+    Attributes:
+      TIMES: features that are times in seconds as `_clips` gives them, and that are stored
+        as samples. Recordings with such features are not trimmed, nor cut into pieces.
     """
+
+    TIMES: tuple[str, ...] = ()
 
     @abc.abstractmethod
     def _clips(self, source: pathlib.Path) -> Sequence[Clip]:
@@ -106,7 +120,10 @@ class RecordedBuilder(RecordingBuilder):
 
     def _recordings(self, split: str, clips: Sequence[Clip]) -> Iterator[Example]:
         for clip in tqdm.tqdm(clips, desc=split, unit=" recordings"):
-            yield {"audio": self._read(clip), "recording": clip.name, "start": 0, **clip.features}
+            samples, features = self._read(clip), dict(clip.features)
+            for name in self.TIMES:
+                features[name] = self._in_samples(clip, features[name], len(samples))
+            yield {"audio": samples, "recording": clip.name, "start": 0, **features}
 
     def _read(self, clip: Clip) -> Any:
         options = self.options
@@ -116,7 +133,7 @@ class RecordedBuilder(RecordingBuilder):
             mono=options["mono"],
             notices=self.notices,
         )
-        if options["trim_db"] is not None:
+        if options.get("trim_db") is not None:
             samples = audio.trimmed(clip.path, samples, rate, options["trim_db"], self.notices)
         return audio.levelled(
             clip.path,
@@ -126,6 +143,21 @@ class RecordedBuilder(RecordingBuilder):
             loudness_lufs=options["loudness_lufs"],
             notices=self.notices,
         )
+
+    def _in_samples(self, clip: Clip, times_s: Any, length: int) -> np.ndarray:
+        """Times as samples of a recording of `length`, int64; the last may round up to it.
+
+        Raises:
+          DataError: one lies more than `LABELS_BEYOND_S` past the end.
+        """
+        rate = self.info.metadata["sample_rate_hz"]
+        seconds = np.asarray(times_s, np.float64)
+        if (last := seconds.max(initial=0)) > length / rate + LABELS_BEYOND_S:
+            raise DataError(
+                f"{clip.path} lasts {length / rate:.3f} s and its labels {last:.3f} s: restore the "
+                "recording or its label file"
+            )
+        return np.minimum(np.rint(seconds * rate), length).astype(np.int64)
 
     def _usable(self, clips: Sequence[Clip]) -> Sequence[Clip]:
         """All clips; with `skip_bad`, those that can be read to their end."""
@@ -151,6 +183,37 @@ class RecordedBuilder(RecordingBuilder):
         return usable
 
 
+class SortedBuilder(RecordedBuilder):
+    """A corpus of wav files without labels, split in the order of their names, in which
+    numbers count as numbers.
+
+    Attributes:
+      TITLE: For messages.
+      SHARES: Of each split, in order.
+    """
+
+    TITLE: str
+    SHARES = types.MappingProxyType({"train": 0.88, "validation": 0.06, "test": 0.06})
+
+    def _clips(self, source: pathlib.Path) -> Sequence[Clip]:
+        root = archives.root_with(source, "*.wav", self.TITLE)
+        return [Clip(path, path.name) for path in sorted(root.glob("*.wav"), key=_natural)]
+
+    def _features(self, clips: Sequence[Clip]) -> Mapping[str, Any]:
+        return {}
+
+    def _splits(self, clips: Sequence[Clip]) -> Mapping[str, Sequence[Clip]]:
+        by_name = {clip.name: clip for clip in clips}
+        parts = splitting.in_order(list(by_name), self.SHARES)
+        return {split: [by_name[name] for name in names] for split, names in parts.items()}
+
+
+def _natural(path: pathlib.Path) -> list[tuple[int, str]]:
+    """A key by which 9.wav comes before 10.wav."""
+    parts = re.split(r"(\d+)", path.name)
+    return [(int(part), "") if i % 2 else (-1, part) for i, part in enumerate(parts)]
+
+
 def _check_options(options: Mapping[str, Any]) -> None:
     if options["peak_db"] is not None and options["loudness_lufs"] is not None:
         raise DataError("peak_db and loudness_lufs are both given: give one")
@@ -160,6 +223,6 @@ def _check_options(options: Mapping[str, Any]) -> None:
         ("loudness_lufs", -70, 0),
         ("max_dropped_share", 0, 1),
     ):
-        value = options[name]
+        value = options.get(name)
         if value is not None and not low <= value <= high:
             raise DataError(f"{name} is {value}: it must be between {low} and {high}")

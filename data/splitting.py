@@ -2,7 +2,7 @@
 
 import collections
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 HASH_SHARES = {"validation": 0.05, "test": 0.05}
 
@@ -37,7 +37,7 @@ def by_hash(names: Sequence[str]) -> dict[str, list[str]]:
     return {split: splits[split] for split in ("train", "validation", "test") if splits[split]}
 
 
-def in_order(names: Sequence[str], shares: dict[str, float]) -> dict[str, list[str]]:
+def in_order(names: Sequence[str], shares: Mapping[str, float]) -> dict[str, list[str]]:
     """Consecutive parts: the first `shares[split]` of the names, the next, and so on.
 
     The last split takes what is left; each other's end is rounded down.

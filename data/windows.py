@@ -184,8 +184,9 @@ def training_windows(
         where samples depend on neighbouring frames.
       batch_size: B, windows in each of this process's batches.
       seed: Of the shuffle, which differs in each epoch.
-      global_labels: Names of the labels to give as `global`: one as its class, several
-        as a 1 for the class of each among all their classes, in this order.
+      global_labels: Names of the labels to give as `global`: one as its class; several,
+        or one of which a recording may have several classes, as a 1 for each that it has
+        among all their classes, in this order.
       local_features: From a recording (`Corpus.recording`) to its frames,
         `[ceil(N / hop_samples), ...]`. Kept once computed. Must be picklable where
         there are workers.
@@ -272,13 +273,13 @@ def recordings(
 def _global(corpus: Corpus, recording: int, labels: Sequence[str]) -> np.ndarray:
     """The class of one label, int32; or of several the multi-hot vector, int32 `[D]`."""
     classes = [corpus.label(recording, label) for label in labels]
-    if len(labels) == 1:
+    if len(labels) == 1 and labels[0] not in corpus.several:
         return np.array(classes[0], np.int32)
-    one_hot = [
-        np.arange(len(corpus.class_names[label])) == of_label
+    multi_hot = [
+        np.isin(np.arange(len(corpus.class_names[label])), of_label)
         for label, of_label in zip(labels, classes, strict=True)
     ]
-    return np.concatenate(one_hot).astype(np.int32)
+    return np.concatenate(multi_hot).astype(np.int32)
 
 
 def _local(corpus: Corpus, recording: int, compute: LocalFeatures, hop_samples: int) -> np.ndarray:

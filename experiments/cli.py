@@ -15,6 +15,7 @@ from wavenet_jax import InputError
 from wavenet_jax.training import NonFiniteLossError
 
 DATA_DIR = flags.DEFINE_string("data_dir", None, "Folder of prepared corpora.")
+DATASET = flags.DEFINE_enum("dataset", None, sorted(data.OPTIONS), "Name of a corpus.")
 WORKDIR = flags.DEFINE_string("workdir", None, "Folder of a training run.")
 JSON = flags.DEFINE_string("json", None, "File to write the figures to, as JSON.")
 SPLIT = flags.DEFINE_string("split", None, "Split of the corpus, such as train or test.")

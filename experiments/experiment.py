@@ -86,6 +86,8 @@ class Experiment:
         """
         _require_rate(corpus, config.sample_rate_hz)
         classes = {label: list(_classes(corpus, label)) for label in labels_of(config)}
+        if condition := config.global_condition:
+            _require_several(corpus, condition)
         for name in (
             "batch_size",
             "segment_samples",
@@ -151,26 +153,42 @@ class Experiment:
         condition = self.config["global_condition"]
         return tuple(condition["labels"]) if condition else ()
 
+    @property
+    def has_several(self) -> bool:
+        """Whether the global label is one of which a recording may have several classes."""
+        return bool((self.config["global_condition"] or {}).get("several", False))
+
     def global_condition(self, names: Sequence[str]) -> np.ndarray:
-        """What the model takes for a class of each global label, given by name.
+        """What the model takes for a class of each global label, given by name; or for any
+        number of classes of a label of which a recording may have several.
 
         Raises:
           InputError: a class that a label does not have, or too few or too many.
         """
+        if self.has_several:
+            (label,) = self.global_labels
+            indices = [self._class(label, name) for name in names]
+            return np.isin(np.arange(len(self.classes[label])), indices).astype(np.int32)
         if len(names) != len(self.global_labels):
             raise InputError(
                 f"The label {'+'.join(names)!r} names {len(names)} classes: name one for each of "
                 f"{', '.join(self.global_labels)}, joined by +."
             )
-        one_hot = []
-        for label, name in zip(self.global_labels, names, strict=True):
-            classes = self.classes[label]
-            if name not in classes:
-                raise InputError(f"There is no {label} {name!r}: use one of {', '.join(classes)}.")
-            one_hot.append([int(name == each) for each in classes])
-        if len(one_hot) == 1:
-            return np.array(one_hot[0].index(1), np.int32)
+        pairs = list(zip(self.global_labels, names, strict=True))
+        indices = [self._class(label, name) for label, name in pairs]
+        if len(indices) == 1:
+            return np.array(indices[0], np.int32)
+        one_hot = [
+            np.arange(len(self.classes[label])) == index
+            for (label, _), index in zip(pairs, indices, strict=True)
+        ]
         return np.concatenate(one_hot).astype(np.int32)
+
+    def _class(self, label: str, name: str) -> int:
+        classes = self.classes[label]
+        if name not in classes:
+            raise InputError(f"There is no {label} {name!r}: use one of {', '.join(classes)}.")
+        return classes.index(name)
 
     @property
     def local_features(self) -> Callable[[Mapping[str, Any]], np.ndarray] | None:
@@ -318,7 +336,8 @@ def model_config(
     """
     fields = config.model.to_dict()
     if condition := config.global_condition:
-        kind: Any = "labels" if len(condition.labels) == 1 else "tags"
+        is_one = len(condition.labels) == 1 and not condition.get("several", False)
+        kind: Any = "labels" if is_one else "tags"
         size = sum(len(classes[label]) for label in condition.labels)
         fields["global_condition"] = dataclasses.asdict(
             ConditionConfig(kind, size, condition.channels)
@@ -359,6 +378,22 @@ def _mel_config(condition: Mapping[str, Any], sample_rate_hz: int) -> data.MelCo
                 f"{', '.join(fields[1:])}."
             )
     return data.MelConfig(**values)
+
+
+def _require_several(corpus: data.Corpus, condition: ml_collections.ConfigDict) -> None:
+    several = bool(condition.get("several", False))
+    if several and len(condition.labels) > 1:
+        raise InputError(
+            f"The config's global_condition has several classes of each of {len(condition.labels)} "
+            "labels: name one label, or set several to False."
+        )
+    for label in condition.labels:
+        if (label in corpus.several) != several:
+            number = "one class" if several else "several classes"
+            raise InputError(
+                f"A recording of {corpus.name} may have {number} of {label}: set the config's "
+                f"global_condition.several to {not several}."
+            )
 
 
 def _classes(corpus: data.Corpus, label: str) -> tuple[str, ...]:

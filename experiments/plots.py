@@ -182,6 +182,72 @@ def loss_curve(
     return figure
 
 
+def confusions(tables: Mapping[str, np.ndarray], classes: Sequence[str]) -> Figure:
+    """Draws tables of what was taken for what, side by side.
+
+    Args:
+      tables: by title, counts `[K, K]`: rows are what it is, columns what it is taken for.
+      classes: the K names.
+
+    Returns:
+      A figure of one axes for each table.
+
+    Raises:
+      ValueError: if there is no table, or one has another shape.
+    """
+    if not tables:
+        raise ValueError("there are no tables to draw")
+    size = 1.6 + 0.42 * len(classes)
+    figure = Figure(figsize=(size * len(tables), size), layout="constrained")
+    figure.set_facecolor("white")
+    for i, (title, counts) in enumerate(tables.items()):
+        if counts.shape != (len(classes),) * 2:
+            raise ValueError(f"{title!r} has shape {counts.shape} for {len(classes)} classes")
+        axes = figure.add_subplot(1, len(tables), i + 1)
+        shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+        axes.imshow(shares, cmap=LOUDNESS, vmin=0, vmax=1)
+        for row, column in zip(*np.nonzero(counts), strict=True):
+            axes.text(
+                column,
+                row,
+                str(counts[row, column]),
+                ha="center",
+                va="center",
+                fontsize=8,
+                color="white" if shares[row, column] > 0.5 else INK,
+            )
+        axes.set_xticks(range(len(classes)), classes, rotation=90)
+        axes.set_yticks(range(len(classes)), classes)
+        _tidy(axes, spines=())
+        axes.set_xlabel("taken for", color=INK)
+        axes.set_title(title, loc="left", color=INK, fontsize=11)
+    return figure
+
+
+def points(places: Mapping[str, ArrayLike]) -> Figure:
+    """Draws named points of a plane, with one scale for both axes.
+
+    Args:
+      places: by name, the point `[2]`.
+
+    Raises:
+      ValueError: if there is no point.
+    """
+    if not places:
+        raise ValueError("there are no points to draw")
+    figure = Figure(figsize=(5.0, 5.0), layout="constrained")
+    figure.set_facecolor("white")
+    axes = figure.add_subplot()
+    x, y = np.stack([np.asarray(place, np.float64) for place in places.values()], axis=1)
+    axes.scatter(x, y, color=SERIES_COLOURS[0], s=18)
+    for name, at in zip(places, zip(x, y, strict=True), strict=True):
+        axes.annotate(name, at, xytext=(4, 4), textcoords="offset points", color=INK, fontsize=9)
+    axes.set_aspect("equal", adjustable="datalim")
+    axes.margins(0.15)
+    _tidy(axes)
+    return figure
+
+
 def save(figure: Figure, path: str | os.PathLike[str], *, dpi: int = 150) -> None:
     """Writes a figure in the format that the name ends in, whole or not at all.
 

@@ -14,17 +14,16 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-import tensorflow_datasets as tfds
 from absl import flags
 
 import data
 from experiments import cli
 
 FLAGS = flags.FLAGS
+flags.declare_key_flag("dataset")
 flags.declare_key_flag("data_dir")
 flags.declare_key_flag("seed")
 
-flags.DEFINE_enum("dataset", None, sorted(data.OPTIONS), "What to build.")
 flags.DEFINE_string(
     "source", None, "The corpus as it is distributed: a folder or an archive (all but espeak)."
 )
@@ -62,6 +61,7 @@ flags.DEFINE_string(
     "Classes of recordings (folder): none, folders (the sub-folder of --source that holds them), "
     "or a CSV file with the columns path,label.",
 )
+flags.DEFINE_string("microphone", None, "mic1 or mic2, of version 0.92 (vctk).")
 flags.DEFINE_list("voices", None, "eSpeak voices, such as en-us,en-us+f2 (espeak).")
 flags.DEFINE_integer("num_utterances", None, "Utterances to make (espeak).")
 flags.DEFINE_enum(
@@ -88,7 +88,7 @@ def prepare(name: str, *, data_dir: os.PathLike[str] | str, **options: Any) -> s
     """
     folder = data.build(name, data_dir=data_dir, **options)
     lines = [f"{name} in {folder}"]
-    for split in tfds.builder_from_directory(folder).info.splits:
+    for split in data.splits(name, data_dir):
         corpus = data.load(name, data_dir, split)
         hours = corpus.lengths.sum() / corpus.sample_rate_hz / 3600
         lines.append(

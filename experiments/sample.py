@@ -49,8 +49,8 @@ _MEL_FROM = flags.DEFINE_string(
 _LABEL = flags.DEFINE_list(
     "label",
     None,
-    "Names of the classes to condition on, in turn; with several labels a class of each, joined "
-    "by +, as in jackson+7.",
+    "Names of the classes to condition on, in turn; with several labels a class of each, or the "
+    "tags of one recording, joined by +, as in jackson+7 or guitar+slow.",
 )
 flags.declare_key_flag("split")
 

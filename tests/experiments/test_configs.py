@@ -17,6 +17,9 @@ CONFIGS = pathlib.Path(__file__).parents[2] / "experiments" / "configs"
 PINNED = {
     "demo": ({"phones": 23}, 8000, 276160, 511),
     "fsdd": ({"speaker": 6}, 8000, 222304, 511),
+    "multispeaker": ({"speaker": 109}, 16000, 0, 3070),
+    "music_tags": ({"tags": 50}, 16000, 0, 0),
+    "piano": ({}, 16000, 0, 0),
     "reference": ({}, 16000, 1255808, 3070),
     "vocoder": ({}, 22050, 696512, 1023),
 }
@@ -31,6 +34,7 @@ class Corpus:
             label: tuple(f"{label}{i}" for i in range(count))
             for label, count in num_classes.items()
         }
+        self.several = {"tags"}
 
 
 def get_config(name: str) -> ml_collections.ConfigDict:

@@ -194,3 +194,26 @@ def test_pyplot_is_never_imported() -> None:
     )
     root = pathlib.Path(plots.__file__).parents[1]
     subprocess.run([sys.executable, "-c", code], check=True, cwd=root)
+
+
+def test_confusions_have_a_table_each_with_rows_of_shares() -> None:
+    counts = np.array([[3, 1], [0, 0]])
+    figure = plots.confusions({"real": counts, "made": counts.T}, ["a", "b"])
+    assert [axes.get_title(loc="left") for axes in figure.axes] == ["real", "made"]
+    (image,) = figure.axes[0].images
+    np.testing.assert_allclose(np.asarray(image.get_array()), [[0.75, 0.25], [0, 0]])
+    assert sorted(text.get_text() for text in figure.axes[0].texts) == ["1", "3"]
+    assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == ["a", "b"]
+    with pytest.raises(ValueError, match="shape"):
+        plots.confusions({"real": counts}, ["a", "b", "c"])
+    with pytest.raises(ValueError, match="no tables"):
+        plots.confusions({}, ["a"])
+
+
+def test_points_are_named_where_they_are() -> None:
+    figure = plots.points({"a": [0.0, 1.0], "b": [2.0, -1.0]})
+    (scatter,) = figure.axes[0].collections
+    np.testing.assert_array_equal(np.asarray(scatter.get_offsets()), [[0, 1], [2, -1]])
+    assert {t.get_text(): tuple(t.xy) for t in figure.axes[0].texts} == {"a": (0, 1), "b": (2, -1)}
+    with pytest.raises(ValueError, match="no points"):
+        plots.points({})

@@ -1,0 +1,1 @@
+"""Beethoven's piano sonatas."""

@@ -1,0 +1,69 @@
+"""MagnaTagATune (music CC BY-NC-SA of Magnatune): clips of 29 s with tags.
+
+`annotations_final.csv`, columns parted by tabs (`clip_id`, one of 0 or 1 for each tag,
+`mp3_path`), beside the folders `0` to `f` that the paths lead into. Kept are the 50 tags that
+most clips have. The usual split is by folder: `0` to `b` train, `c` is validation, `d` to `f`
+test. Three files of the corpus are empty: build with `skip_bad`.
+"""
+
+import csv
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import tensorflow_datasets as tfds
+
+from data import archives
+from data.errors import DataError
+from data.recorded import Clip, RecordedBuilder
+
+NUM_TAGS = 50
+ANNOTATIONS = "annotations_final.csv"
+FOLDERS = "0123456789abcdef"
+HELD_OUT = {"c": "validation", "d": "test", "e": "test", "f": "test"}
+
+
+class Builder(RecordedBuilder):
+    """Clips with `tags`, of which one may have none."""
+
+    def _clips(self, source: pathlib.Path) -> Sequence[Clip]:
+        root = archives.root_with(source, ANNOTATIONS, "MagnaTagATune")
+        table = root / ANNOTATIONS
+        with table.open(newline="", encoding="utf-8") as file:
+            rows = list(csv.reader(file, delimiter="\t"))
+        if len(rows) < 2 or rows[0][0] != "clip_id" or rows[0][-1] != "mp3_path":
+            raise DataError(
+                f"{table} does not begin with a line clip_id, tags, mp3_path, parted by tabs: "
+                "restore the original file"
+            )
+        names = rows[0][1:-1]
+        clips = []
+        for i, row in enumerate(rows[1:], start=2):
+            if len(row) != len(rows[0]) or row[-1][:1] not in FOLDERS or not row[-1]:
+                raise DataError(
+                    f"line {i} of {table} has {len(row)} columns and the path {row[-1]!r}: it must "
+                    f"have {len(rows[0])}, and a path in one of the folders 0 to f"
+                )
+            tags = [name for name, has in zip(names, row[1:-1], strict=True) if has == "1"]
+            path = root / row[-1]
+            if not path.is_file():
+                raise DataError(f"{path} is missing, and line {i} of {table} names it: restore it")
+            clips.append(Clip(path, row[-1], {"tags": tags}))
+        counts = {name: sum(row[j] == "1" for row in rows[1:]) for j, name in enumerate(names, 1)}
+        in_use = [name for name in names if counts[name]]
+        # Sorting is stable: of tags of one frequency the first columns stay.
+        kept = sorted(in_use, key=lambda name: -counts[name])[:NUM_TAGS]
+        self._tags = kept
+        return [
+            Clip(c.path, c.name, {"tags": [tag for tag in c.features["tags"] if tag in kept]})
+            for c in clips
+        ]
+
+    def _features(self, clips: Sequence[Clip]) -> Mapping[str, Any]:
+        return {"tags": tfds.features.Sequence(tfds.features.ClassLabel(names=self._tags))}
+
+    def _splits(self, clips: Sequence[Clip]) -> Mapping[str, Sequence[Clip]]:
+        splits: dict[str, list[Clip]] = {"train": [], "validation": [], "test": []}
+        for clip in clips:
+            splits[HELD_OUT.get(clip.name[0], "train")].append(clip)
+        return {split: held for split, held in splits.items() if held}

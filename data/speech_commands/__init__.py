@@ -1,0 +1,1 @@
+"""The ten digits of Speech Commands."""
