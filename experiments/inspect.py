@@ -80,8 +80,10 @@ def split_figures(corpus: data.Corpus) -> dict[str, Any]:
 def _balance(corpus: data.Corpus) -> dict[str, dict[str, int]]:
     """Recordings of each class, of the labels that are not labels in time."""
     balance = {}
+    # `phones` and `phone_stress` are at `phone_starts`.
+    timed = [key.removesuffix("_starts") for key in corpus.recording(0) if key.endswith("_starts")]
     for label, classes in corpus.class_names.items():
-        if f"{label.removesuffix('s')}_starts" in corpus.recording(0):
+        if label.startswith(tuple(timed)):
             continue
         of_each = [np.atleast_1d(corpus.label(i, label)) for i in range(len(corpus))]
         counts = np.bincount(np.concatenate(of_each), minlength=len(classes))

@@ -6,10 +6,11 @@ from typing import Any
 
 import jax
 import ml_collections
+import numpy as np
 import pytest
 
 from experiments.experiment import LOCAL_FEATURES, Experiment
-from wavenet_jax import receptive_field, training
+from wavenet_jax import InputError, receptive_field, training
 
 CONFIGS = pathlib.Path(__file__).parents[2] / "experiments" / "configs"
 
@@ -17,9 +18,9 @@ CONFIGS = pathlib.Path(__file__).parents[2] / "experiments" / "configs"
 PINNED = {
     "demo": ({"phones": 23}, 8000, 276160, 511),
     "fsdd": ({"speaker": 6}, 8000, 222304, 511),
-    "multispeaker": ({"speaker": 109}, 16000, 0, 3070),
-    "music_tags": ({"tags": 50}, 16000, 0, 0),
-    "piano": ({}, 16000, 0, 0),
+    "multispeaker": ({"speaker": 109}, 16000, 1508544, 3070),
+    "music_tags": ({"tags": 50}, 16000, 2026560, 68859),
+    "piano": ({}, 16000, 1712064, 68859),
     "reference": ({}, 16000, 1255808, 3070),
     "vocoder": ({}, 22050, 696512, 1023),
 }
@@ -35,6 +36,7 @@ class Corpus:
             for label, count in num_classes.items()
         }
         self.several = {"tags"}
+        self.lengths = np.array([60 * sample_rate_hz])
 
 
 def get_config(name: str) -> ml_collections.ConfigDict:
@@ -80,3 +82,24 @@ def test_a_config_survives_its_checkpoint(name: str) -> None:
     assert again.training == experiment.training
     assert again.classes == experiment.classes
     experiment.check_continues(stored)
+
+
+def test_tags_are_as_many_as_are_named() -> None:
+    config = get_config("music_tags")
+    corpus: Any = Corpus(config.dataset, 16000, {"tags": 50})
+    experiment = Experiment.create(config, corpus)
+    condition = experiment.global_condition(["tags3", "tags49"])
+    assert np.flatnonzero(condition).tolist() == [3, 49]
+    assert (condition.dtype, condition.shape) == (np.int32, (50,))
+    with pytest.raises(InputError, match="There is no tags 'loud': use one of tags0, "):
+        experiment.global_condition(["tags3", "loud"])
+    config.global_condition.several = False
+    with pytest.raises(InputError, match="may have several classes of tags: set .*several to True"):
+        Experiment.create(config, corpus)
+    speakers: Any = Corpus("vctk", 16000, {"speaker": 9, "tags": 2})
+    config.global_condition.update({"several": True, "labels": ("speaker",)})
+    with pytest.raises(InputError, match="may have one class of speaker: set .*several to False"):
+        Experiment.create(config, speakers)
+    config.global_condition.labels = ("tags", "speaker")
+    with pytest.raises(InputError, match="several classes of each of 2 labels: name one label"):
+        Experiment.create(config, speakers)
