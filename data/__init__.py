@@ -4,6 +4,7 @@ Letters in shapes: `B` windows a batch, `C` context samples, `S` scored samples,
 `N` samples of a recording, `F` frames, `D` features a frame, `M` mel bands.
 """
 
+from data import hts
 from data.corpora import OPTIONS, Corpus, build, load, splits
 from data.emphasis import DeEmphasis, pre_emphasize
 from data.errors import DataError
@@ -21,6 +22,7 @@ __all__ = [
     "build",
     "frame_labels",
     "griffin_lim",
+    "hts",
     "load",
     "mel_features",
     "mel_spectrogram",

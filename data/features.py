@@ -30,7 +30,7 @@ def frame_labels(example: Mapping[str, Any], *, hop_samples: int) -> np.ndarray:
       Class of the phone, int32 `[F]`, F = ceil(N / hop_samples).
     """
     return np.asarray(example["phones"], np.int32)[
-        _phone_at(example, _middles(example, hop_samples))
+        _phone_at(example, frame_middles(example, hop_samples))
     ]
 
 
@@ -52,7 +52,7 @@ def phone_features(
       ends); three hats that peak at the phone's start, middle and end; its
       duration in units of 100 ms; ln(F0 / 150 Hz), 0 where unvoiced; 1 where voiced.
     """
-    middles = _middles(example, hop_samples)
+    middles = frame_middles(example, hop_samples)
     at = _phone_at(example, middles)
     phones = np.pad(np.asarray(example["phones"]), 1, constant_values=num_phones)
     one_hot = np.eye(num_phones + 1, num_phones, dtype=np.float32)
@@ -74,7 +74,8 @@ def phone_features(
     return np.concatenate([*neighbours, np.stack(columns, axis=1).astype(np.float32)], axis=1)
 
 
-def _middles(example: Mapping[str, Any], hop_samples: int) -> np.ndarray:
+def frame_middles(example: Mapping[str, Any], hop_samples: int) -> np.ndarray:
+    """The sample in the middle of each frame, `[F]`, within the `audio` `[N]` of the recording."""
     length = len(example["audio"])
     return np.minimum(np.arange(0, length, hop_samples) + hop_samples // 2, length - 1)
 
