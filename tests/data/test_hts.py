@@ -348,6 +348,22 @@ def test_of_longer_frames_the_middle_decides(tmp_path: pathlib.Path) -> None:
         hts.frame_answers(made_labels(tmp_path, STATES), questions, frame_s=0)
 
 
+def test_a_middle_on_a_boundary_is_of_what_begins(tmp_path: pathlib.Path) -> None:
+    """Middles at 5, 15, 25 and 35 ms; states end at 5, 10, 15 and 40 ms."""
+    questions = made_questions(tmp_path, "QS b {-b+}")
+    frames = hts.frame_answers(made_labels(tmp_path, STATES), questions, frame_s=0.01)
+    features = hts.frame_features(
+        {"audio": np.zeros(320, np.int16), "recording": "a"},
+        label_folder=tmp_path,
+        questions=questions,
+        hop_samples=80,
+        sample_rate_hz=8000,
+    )
+    assert frames[:, 0].tolist() == [0, 1, 1, 1]
+    assert frames[:, 4].tolist() == [2, 2, 2, 2]
+    np.testing.assert_array_equal(features, frames)
+
+
 @settings(max_examples=50, deadline=None)
 @given(
     st.lists(st.tuples(*[st.integers(1, 400_000)] * 3), min_size=1, max_size=6),
