@@ -4,7 +4,7 @@ A label file has a line a phone, `start end label`, or a line a state of its mod
 then ending in the state's number: `[2]` to `[6]` where a phone has five, for HTK numbers the
 states that emit from 2. Times are in units of 100 ns. The label is a phone with its context,
 `ll^l-c+r=rr` and what follows: which phone c is, between which others, where in the syllable,
-word and phrase. Nothing beyond these five delimiters is taken for granted, so that any
+word and phrase. Nothing beyond these four delimiters is taken for granted, so that any
 inventory of phones and any language's context will do.
 
 A question file (`.hed`) has a line a question:
