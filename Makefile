@@ -14,7 +14,7 @@ demo: .venv/.demo
 	$(BIN)/python -m experiments.demo
 
 test: lint
-	JAX_PLATFORMS=cpu $(BIN)/python -m pytest
+	JAX_PLATFORMS=cpu $(BIN)/python -m pytest --numprocesses=auto --dist=worksteal
 
 lint: .venv/.test
 	$(BIN)/ruff format --check .
