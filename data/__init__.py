@@ -9,6 +9,7 @@ from data.corpora import OPTIONS, Corpus, build, load, splits
 from data.emphasis import DeEmphasis, pre_emphasize
 from data.errors import DataError
 from data.features import frame_labels, num_phone_features, phone_features
+from data.linguistics import linguistic_features, num_linguistic_features
 from data.mel import MelConfig, griffin_lim, mel_features, mel_spectrogram, mel_to_magnitudes
 from data.windows import WindowIterator, recordings, training_windows
 
@@ -23,10 +24,12 @@ __all__ = [
     "frame_labels",
     "griffin_lim",
     "hts",
+    "linguistic_features",
     "load",
     "mel_features",
     "mel_spectrogram",
     "mel_to_magnitudes",
+    "num_linguistic_features",
     "num_phone_features",
     "phone_features",
     "pre_emphasize",

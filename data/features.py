@@ -11,12 +11,13 @@ import numpy as np
 
 F0_FRAME_S = 0.005
 F0_CENTRE_HZ = 150.0
-NUM_POSITIONS = 6
+NUM_PLACES = 4  # columns of `phone_places`
+NUM_PITCH = 2  # and of `pitch`
 
 
 def num_phone_features(num_phones: int) -> int:
     """Columns of `phone_features`."""
-    return 3 * num_phones + NUM_POSITIONS
+    return 3 * num_phones + NUM_PLACES + NUM_PITCH
 
 
 def frame_labels(example: Mapping[str, Any], *, hop_samples: int) -> np.ndarray:
@@ -52,26 +53,41 @@ def phone_features(
       ends); three hats that peak at the phone's start, middle and end; its
       duration in units of 100 ms; ln(F0 / 150 Hz), 0 where unvoiced; 1 where voiced.
     """
-    middles = frame_middles(example, hop_samples)
-    at = _phone_at(example, middles)
+    at, places = phone_places(example, hop_samples, sample_rate_hz)
     phones = np.pad(np.asarray(example["phones"]), 1, constant_values=num_phones)
     one_hot = np.eye(num_phones + 1, num_phones, dtype=np.float32)
+    neighbours = [one_hot[phones[at + shift]] for shift in (1, 0, 2)]
+    heard = pitch(example, hop_samples, sample_rate_hz)
+    return np.concatenate([*neighbours, places, heard], axis=1)
+
+
+def phone_places(
+    example: Mapping[str, Any], hop_samples: int, sample_rate_hz: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Which phone sounds in each frame, int `[F]`, and how far it has come, float32 `[F, 4]`:
+    three hats that peak at its start, middle and end, and its duration in units of 100 ms."""
+    middles = frame_middles(example, hop_samples)
+    at = _phone_at(example, middles)
     starts, ends = np.asarray(example["phone_starts"]), np.asarray(example["phone_ends"])
     duration = (ends - starts)[at]
     position = (middles - starts[at]) / duration
-    f0_hz = np.asarray(example["f0_hz"])
-    frame = np.minimum((middles / (F0_FRAME_S * sample_rate_hz)).astype(int), len(f0_hz) - 1)
-    voiced = f0_hz[frame] > 0
     columns = [
         np.maximum(0, 1 - 2 * position),
         1 - np.abs(2 * position - 1),
         np.maximum(0, 2 * position - 1),
         duration / (0.1 * sample_rate_hz),
-        np.log(np.where(voiced, f0_hz[frame], F0_CENTRE_HZ) / F0_CENTRE_HZ),
-        voiced,
     ]
-    neighbours = [one_hot[phones[at + shift]] for shift in (1, 0, 2)]
-    return np.concatenate([*neighbours, np.stack(columns, axis=1).astype(np.float32)], axis=1)
+    return at, np.stack(columns, axis=1).astype(np.float32)
+
+
+def pitch(example: Mapping[str, Any], hop_samples: int, sample_rate_hz: int) -> np.ndarray:
+    """Float32 `[F, 2]`: ln(F0 / 150 Hz), 0 where unvoiced; 1 where voiced."""
+    middles = frame_middles(example, hop_samples)
+    f0_hz = np.asarray(example["f0_hz"])
+    frame = np.minimum((middles / (F0_FRAME_S * sample_rate_hz)).astype(int), len(f0_hz) - 1)
+    voiced = f0_hz[frame] > 0
+    height = np.log(np.where(voiced, f0_hz[frame], F0_CENTRE_HZ) / F0_CENTRE_HZ)
+    return np.stack([height, voiced], axis=1).astype(np.float32)
 
 
 def frame_middles(example: Mapping[str, Any], hop_samples: int) -> np.ndarray:

@@ -54,8 +54,34 @@ def _mel(condition: Mapping[str, Any], classes: Mapping[str, Any], sample_rate_h
     return functools.partial(data.mel_features, config=config), config.num_mels
 
 
+def _linguistic(
+    condition: Mapping[str, Any],
+    classes: Mapping[str, Any],
+    sample_rate_hz: int,
+    *,
+    with_pitch: bool,
+):
+    """Phone, syllable, word and phrase (`data.linguistic_features`)."""
+    names = tuple(map(str, classes["phones"]))
+    compute = functools.partial(
+        data.linguistic_features,
+        names=names,
+        hop_samples=condition["hop_samples"],
+        sample_rate_hz=sample_rate_hz,
+        with_pitch=with_pitch,
+    )
+    return compute, data.num_linguistic_features(len(names), with_pitch=with_pitch)
+
+
 LOCAL_FEATURES = types.MappingProxyType(
-    {"phones": LocalFeatures(("phones",), _phones), "mel": LocalFeatures((), _mel)}
+    {
+        "phones": LocalFeatures(("phones",), _phones),
+        "linguistic": LocalFeatures(("phones",), functools.partial(_linguistic, with_pitch=False)),
+        "linguistic_f0": LocalFeatures(
+            ("phones",), functools.partial(_linguistic, with_pitch=True)
+        ),
+        "mel": LocalFeatures((), _mel),
+    }
 )
 
 

@@ -103,3 +103,28 @@ def test_tags_are_as_many_as_are_named() -> None:
     config.global_condition.labels = ("tags", "speaker")
     with pytest.raises(InputError, match="several classes of each of 2 labels: name one label"):
         Experiment.create(config, speakers)
+
+
+@pytest.mark.parametrize(
+    ("features", "with_pitch"), [("linguistic", False), ("linguistic_f0", True)]
+)
+def test_linguistic_features_are_as_wide_as_the_model_takes(
+    features: str, with_pitch: bool
+) -> None:
+    """L and L+F of the paper, which differ in two columns."""
+    config = get_config("demo")
+    config.local_condition.features = features
+    corpus: Any = Corpus(config.dataset, 8000, {"phones": 23})
+    experiment = Experiment.create(config, corpus)
+    example = {
+        "audio": np.zeros(1000, np.int16),
+        "phones": np.array([0, 5]),
+        "phone_starts": np.array([0, 400]),
+        "phone_ends": np.array([400, 1000]),
+        "word_starts": np.array([400]),
+        "word_ends": np.array([1000]),
+        "f0_hz": np.zeros(25, np.float32),
+    }
+    frames = experiment.local_features(example)
+    assert frames.shape == (25, experiment.model.local_condition.size)
+    assert frames.shape[1] == 5 * 23 + 12 + 4 + 2 * with_pitch
