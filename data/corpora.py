@@ -34,6 +34,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "folder": recorded.OPTIONS | {"labels": "none"},
     "fsdd": recorded.OPTIONS,
     "ljspeech": recorded.OPTIONS,
+    "timit": recorded.LABELLED_OPTIONS,
     "espeak": {
         "sample_rate_hz": 8000,
         "voices": ("en-us",),

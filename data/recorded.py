@@ -11,6 +11,7 @@ import pathlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import tensorflow_datasets as tfds
 import tqdm
 from absl import logging
@@ -29,6 +30,8 @@ OPTIONS: dict[str, Any] = {
     "skip_bad": False,
     "max_dropped_share": 0.01,
 }
+# Cutting the ends would move what is labelled.
+LABELLED_OPTIONS = {name: value for name, value in OPTIONS.items() if name != "trim_db"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,11 +42,14 @@ class Clip:
       path: Of its file.
       name: Stable, and its own within the corpus.
       features: What is known of it, beside the samples.
+      times_s: Features that are positions, in seconds from its start; they are stored as
+        samples at the rate that the recording is stored at, none beyond its end.
     """
 
     path: pathlib.Path
     name: str
     features: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    times_s: Mapping[str, Sequence[float]] = dataclasses.field(default_factory=dict)
 
 
 class RecordedBuilder(RecordingBuilder):
@@ -53,7 +59,8 @@ class RecordedBuilder(RecordingBuilder):
     `sample_rate_hz`: to resample to; None keeps the rate, which all must share.
     `mono`: whether to mix several channels into one.
     `trim_db`: silence is what is further than so many dB below the recording's loudest
-      25 ms; it is cut from both ends. None cuts nothing.
+      25 ms; it is cut from both ends. None cuts nothing. Corpora whose recordings are
+      labelled in time do not have it.
     `peak_db`: the level, in dB of full scale, that each recording's peak is brought to.
     `loudness_lufs`: the integrated loudness (ITU-R BS.1770-4) it is brought to; less where
       its peak would pass full scale. One of the two at most.
@@ -72,7 +79,15 @@ class RecordedBuilder(RecordingBuilder):
 
     @abc.abstractmethod
     def _features(self, clips: Sequence[Clip]) -> Mapping[str, Any]:
-        """The TFDS feature of each of the clips' features."""
+        """The TFDS feature of each of the clips' features and times."""
+
+    def _labelled(self, clip: Clip) -> Clip:
+        """The clip with what its own label files say; by default it has none.
+
+        Raises:
+          DataError: the labels cannot be used, which `skip_bad` drops the recording for.
+        """
+        return clip
 
     def _splits(self, clips: Sequence[Clip]) -> Mapping[str, Sequence[Clip]]:
         """Clips of each split; by default by a hash of their names."""
@@ -106,9 +121,20 @@ class RecordedBuilder(RecordingBuilder):
 
     def _recordings(self, split: str, clips: Sequence[Clip]) -> Iterator[Example]:
         for clip in tqdm.tqdm(clips, desc=split, unit=" recordings"):
-            yield {"audio": self._read(clip), "recording": clip.name, "start": 0, **clip.features}
+            samples, rate = self._read(clip)
+            positions = {
+                name: np.minimum(np.rint(np.asarray(times) * rate), len(samples)).astype(np.int64)
+                for name, times in clip.times_s.items()
+            }
+            yield {
+                "audio": samples,
+                "recording": clip.name,
+                "start": 0,
+                **clip.features,
+                **positions,
+            }
 
-    def _read(self, clip: Clip) -> Any:
+    def _read(self, clip: Clip) -> tuple[np.ndarray, int]:
         options = self.options
         samples, rate = audio.read(
             clip.path,
@@ -116,9 +142,9 @@ class RecordedBuilder(RecordingBuilder):
             mono=options["mono"],
             notices=self.notices,
         )
-        if options["trim_db"] is not None:
+        if options.get("trim_db") is not None:
             samples = audio.trimmed(clip.path, samples, rate, options["trim_db"], self.notices)
-        return audio.levelled(
+        samples = audio.levelled(
             clip.path,
             samples,
             rate,
@@ -126,16 +152,17 @@ class RecordedBuilder(RecordingBuilder):
             loudness_lufs=options["loudness_lufs"],
             notices=self.notices,
         )
+        return samples, rate
 
     def _usable(self, clips: Sequence[Clip]) -> Sequence[Clip]:
-        """All clips; with `skip_bad`, those that can be read to their end."""
+        """All clips with their labels; with `skip_bad`, those that can be read to their end."""
         if not self.options["skip_bad"]:
-            return clips
+            return [self._labelled(clip) for clip in clips]
         usable = []
         for clip in tqdm.tqdm(clips, desc="checking", unit=" recordings"):
             try:
                 audio.read(clip.path, mono=True, notices=audio.Notices())
-                usable.append(clip)
+                usable.append(self._labelled(clip))
             except DataError as error:
                 logging.warning("dropped: %s", error)
         dropped = len(clips) - len(usable)
@@ -160,6 +187,6 @@ def _check_options(options: Mapping[str, Any]) -> None:
         ("loudness_lufs", -70, 0),
         ("max_dropped_share", 0, 1),
     ):
-        value = options[name]
+        value = options.get(name)
         if value is not None and not low <= value <= high:
             raise DataError(f"{name} is {value}: it must be between {low} and {high}")
