@@ -1,0 +1,1 @@
+"""The CSTR VCTK Corpus."""
