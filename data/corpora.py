@@ -35,6 +35,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "fsdd": recorded.OPTIONS,
     "ljspeech": recorded.OPTIONS,
     "timit": recorded.LABELLED_OPTIONS,
+    "cmu_arctic": recorded.LABELLED_OPTIONS,
     "librispeech": recorded.OPTIONS,
     "vctk": recorded.OPTIONS | {"trim_db": 40.0, "microphone": "mic1"},
     "espeak": {

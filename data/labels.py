@@ -8,8 +8,8 @@ from typing import Any
 from data import audio
 from data.errors import DataError
 
-# Annotators' and recordings' ends differ by a few samples.
-MOST_BEYOND_S = 0.01
+# Ends differ from the recording's by a few samples, or by a frame of an automatic alignment.
+MOST_BEYOND_S = 0.025
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""The CMU ARCTIC databases."""
