@@ -34,9 +34,10 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "folder": recorded.OPTIONS | {"labels": "none"},
     "fsdd": recorded.OPTIONS,
     "ljspeech": recorded.OPTIONS,
-    "timit": recorded.LABELLED_OPTIONS,
     "cmu_arctic": recorded.LABELLED_OPTIONS,
     "librispeech": recorded.OPTIONS,
+    "speech_commands": recorded.OPTIONS,
+    "timit": recorded.LABELLED_OPTIONS,
     "vctk": recorded.OPTIONS | {"trim_db": 40.0, "microphone": "mic1"},
     "espeak": {
         "sample_rate_hz": 8000,

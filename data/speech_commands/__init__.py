@@ -1,0 +1,1 @@
+"""The spoken digits of Speech Commands."""
