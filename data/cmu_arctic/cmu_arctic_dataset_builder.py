@@ -92,9 +92,10 @@ class Builder(RecordedBuilder):
 
     def _splits(self, clips: Sequence[Clip]) -> Mapping[str, Sequence[Clip]]:
         ids = sorted({clip.path.stem for clip in clips})
+        splits = splitting.by_hash(ids)
+        split_of = {id_: split for split, held in splits.items() for id_ in held}
         return {
-            split: [clip for clip in clips if clip.path.stem in set(held)]
-            for split, held in splitting.by_hash(ids).items()
+            split: [clip for clip in clips if split_of[clip.path.stem] == split] for split in splits
         }
 
 
