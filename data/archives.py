@@ -84,9 +84,14 @@ def root_with(source: pathlib.Path, needed: str, corpus: str) -> pathlib.Path:
     for folder in folders:
         if any(folder.glob(needed)):
             return folder
+    raise wrong_layout(source, needed, corpus)
+
+
+def wrong_layout(source: pathlib.Path, needed: str, corpus: str) -> DataError:
+    """What to raise where a folder does not hold what a corpus does."""
     held = sorted(path.name for path in source.iterdir())
     shown = ", ".join(held[:5]) + (", ..." if len(held) > 5 else "")
-    raise DataError(
+    return DataError(
         f"--source={source} is not laid out as {corpus} is: it should hold {needed}, and holds "
         f"{shown or 'nothing'}"
     )

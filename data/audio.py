@@ -11,8 +11,10 @@ samples at full scale), which are kept as they are.
 
 import collections
 import dataclasses
+import math
 import os
 import pathlib
+import re
 import struct
 from collections.abc import Iterable
 from typing import Any
@@ -34,6 +36,9 @@ LOUDNESS_BLOCK_S = 0.4
 MOST_PEAK = 32767 / FULL_SCALE
 OGG_PAGE_LIMIT = 2**16
 OGG_ENDS_STREAM = 0x04
+NIST_HEADER_BYTES = 1024
+NIST_FIELD = re.compile(rb"^(\w+) -i (\d+)$", re.MULTILINE)
+NIST_SIZES = (b"sample_count", b"channel_count", b"sample_n_bytes")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,6 +47,7 @@ class Header:
 
     sample_rate_hz: int
     channels: int
+    length: int
 
 
 class Notices:
@@ -69,13 +75,13 @@ class Notices:
 
 
 def read_header(path: pathlib.Path) -> Header:
-    """Rate and channels of a recording, without decoding it.
+    """Rate, channels and samples of a recording, without decoding it.
 
     Raises:
       DataError: the file is missing, empty, not audio or visibly truncated.
     """
     with _open(path) as file:
-        return Header(file.samplerate, file.channels)
+        return Header(file.samplerate, file.channels, file.frames)
 
 
 def common_header(paths: Iterable[pathlib.Path], *, any_rate: bool, any_channels: bool) -> Header:
@@ -288,6 +294,14 @@ def _check_container(path: pathlib.Path) -> None:
                         raise _truncated(path, f"{length} bytes of samples", f"{held}")
                     return
                 file.seek(length + length % 2, os.SEEK_CUR)
+        elif magic == b"NIST":
+            file.seek(0)
+            said = dict(NIST_FIELD.findall(file.read(NIST_HEADER_BYTES)))
+            promised = math.prod(int(said.get(name, 0)) for name in NIST_SIZES)
+            if promised > size - NIST_HEADER_BYTES:
+                raise _truncated(
+                    path, f"{promised} bytes of samples", f"{size - NIST_HEADER_BYTES}"
+                )
         elif magic == b"OggS":
             # Header, segment table and body of the last page: RFC 3533, section 6.
             file.seek(max(0, size - OGG_PAGE_LIMIT))

@@ -32,11 +32,8 @@ OPTIONS: dict[str, Any] = {
     "skip_bad": False,
     "max_dropped_share": 0.01,
 }
-# Of corpora with labels in time, which trimming would move.
-TIMED_OPTIONS = {name: value for name, value in OPTIONS.items() if name != "trim_db"}
-
-# Label files count in frames or in rounded seconds: so far past the end is still the end.
-LABELS_BEYOND_S = 0.02
+# Cutting the ends would move what is labelled.
+LABELLED_OPTIONS = {name: value for name, value in OPTIONS.items() if name != "trim_db"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,11 +44,14 @@ class Clip:
       path: Of its file.
       name: Stable, and its own within the corpus.
       features: What is known of it, beside the samples.
+      times_s: Features that are positions, in seconds from its start; they are stored as
+        samples at the rate that the recording is stored at, none beyond its end.
     """
 
     path: pathlib.Path
     name: str
     features: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    times_s: Mapping[str, Sequence[float]] = dataclasses.field(default_factory=dict)
 
 
 class RecordedBuilder(RecordingBuilder):
@@ -61,20 +61,15 @@ class RecordedBuilder(RecordingBuilder):
     `sample_rate_hz`: to resample to; None keeps the rate, which all must share.
     `mono`: whether to mix several channels into one.
     `trim_db`: silence is what is further than so many dB below the recording's loudest
-      25 ms; it is cut from both ends. None cuts nothing.
+      25 ms; it is cut from both ends. None cuts nothing. Corpora whose recordings are
+      labelled in time do not have it.
     `peak_db`: the level, in dB of full scale, that each recording's peak is brought to.
     `loudness_lufs`: the integrated loudness (ITU-R BS.1770-4) it is brought to; less where
       its peak would pass full scale. One of the two at most.
     `skip_bad`: drops recordings that cannot be used, saying which and why, where otherwise
       the first stops the build.
     `max_dropped_share`: of the recordings that may be dropped; more stop the build.
-
-    Attributes:
-      TIMES: features that are times in seconds as `_clips` gives them, and that are stored
-        as samples. Recordings with such features are not trimmed, nor cut into pieces.
     """
-
-    TIMES: tuple[str, ...] = ()
 
     @abc.abstractmethod
     def _clips(self, source: pathlib.Path) -> Sequence[Clip]:
@@ -86,7 +81,15 @@ class RecordedBuilder(RecordingBuilder):
 
     @abc.abstractmethod
     def _features(self, clips: Sequence[Clip]) -> Mapping[str, Any]:
-        """The TFDS feature of each of the clips' features."""
+        """The TFDS feature of each of the clips' features and times."""
+
+    def _labelled(self, clip: Clip) -> Clip:
+        """The clip with what its own label files say; by default it has none.
+
+        Raises:
+          DataError: the labels cannot be used, which `skip_bad` drops the recording for.
+        """
+        return clip
 
     def _splits(self, clips: Sequence[Clip]) -> Mapping[str, Sequence[Clip]]:
         """Clips of each split; by default by a hash of their names."""
@@ -120,12 +123,20 @@ class RecordedBuilder(RecordingBuilder):
 
     def _recordings(self, split: str, clips: Sequence[Clip]) -> Iterator[Example]:
         for clip in tqdm.tqdm(clips, desc=split, unit=" recordings"):
-            samples, features = self._read(clip), dict(clip.features)
-            for name in self.TIMES:
-                features[name] = self._in_samples(clip, features[name], len(samples))
-            yield {"audio": samples, "recording": clip.name, "start": 0, **features}
+            samples, rate = self._read(clip)
+            positions = {
+                name: np.minimum(np.rint(np.asarray(times) * rate), len(samples)).astype(np.int64)
+                for name, times in clip.times_s.items()
+            }
+            yield {
+                "audio": samples,
+                "recording": clip.name,
+                "start": 0,
+                **clip.features,
+                **positions,
+            }
 
-    def _read(self, clip: Clip) -> Any:
+    def _read(self, clip: Clip) -> tuple[np.ndarray, int]:
         options = self.options
         samples, rate = audio.read(
             clip.path,
@@ -135,7 +146,7 @@ class RecordedBuilder(RecordingBuilder):
         )
         if options.get("trim_db") is not None:
             samples = audio.trimmed(clip.path, samples, rate, options["trim_db"], self.notices)
-        return audio.levelled(
+        samples = audio.levelled(
             clip.path,
             samples,
             rate,
@@ -143,31 +154,17 @@ class RecordedBuilder(RecordingBuilder):
             loudness_lufs=options["loudness_lufs"],
             notices=self.notices,
         )
-
-    def _in_samples(self, clip: Clip, times_s: Any, length: int) -> np.ndarray:
-        """Times as samples of a recording of `length`, int64; the last may round up to it.
-
-        Raises:
-          DataError: one lies more than `LABELS_BEYOND_S` past the end.
-        """
-        rate = self.info.metadata["sample_rate_hz"]
-        seconds = np.asarray(times_s, np.float64)
-        if (last := seconds.max(initial=0)) > length / rate + LABELS_BEYOND_S:
-            raise DataError(
-                f"{clip.path} lasts {length / rate:.3f} s and its labels {last:.3f} s: restore the "
-                "recording or its label file"
-            )
-        return np.minimum(np.rint(seconds * rate), length).astype(np.int64)
+        return samples, rate
 
     def _usable(self, clips: Sequence[Clip]) -> Sequence[Clip]:
-        """All clips; with `skip_bad`, those that can be read to their end."""
+        """All clips with their labels; with `skip_bad`, those that can be read to their end."""
         if not self.options["skip_bad"]:
-            return clips
+            return [self._labelled(clip) for clip in clips]
         usable = []
         for clip in tqdm.tqdm(clips, desc="checking", unit=" recordings"):
             try:
                 audio.read(clip.path, mono=True, notices=audio.Notices())
-                usable.append(clip)
+                usable.append(self._labelled(clip))
             except DataError as error:
                 logging.warning("dropped: %s", error)
         dropped = len(clips) - len(usable)

@@ -39,7 +39,7 @@ flags.DEFINE_float(
     "trim_db",
     None,
     "Cut silence from both ends: what is so many dB below the recording's loudest 25 ms, "
-    "such as 40 (all but espeak and corpora with labels in time).",
+    "such as 40 (all but espeak and corpora with labels in time; 40 by default for vctk).",
 )
 flags.DEFINE_float(
     "peak_db", None, "Bring each recording's peak to this level, such as -1 (all but espeak)."
@@ -61,7 +61,7 @@ flags.DEFINE_string(
     "Classes of recordings (folder): none, folders (the sub-folder of --source that holds them), "
     "or a CSV file with the columns path,label.",
 )
-flags.DEFINE_string("microphone", None, "mic1 or mic2, of version 0.92 (vctk).")
+flags.DEFINE_enum("microphone", None, ["mic1", "mic2"], "Which of the two (vctk; mic1 by default).")
 flags.DEFINE_list("voices", None, "eSpeak voices, such as en-us,en-us+f2 (espeak).")
 flags.DEFINE_integer("num_utterances", None, "Utterances to make (espeak).")
 flags.DEFINE_enum(

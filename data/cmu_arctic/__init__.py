@@ -1,1 +1,1 @@
-"""The CMU Arctic databases."""
+"""The CMU ARCTIC databases."""

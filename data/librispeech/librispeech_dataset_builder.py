@@ -1,73 +1,86 @@
-"""LibriSpeech (CC BY 4.0), whole or in some of its parts.
+"""LibriSpeech (CC BY 4.0, https://www.openslr.org/12), or some of its subsets.
 
-`LibriSpeech/PART/SPEAKER/CHAPTER/SPEAKER-CHAPTER-NUMBER.flac`, and in each chapter's folder
-`SPEAKER-CHAPTER.trans.txt` with a line `SPEAKER-CHAPTER-NUMBER TEXT` for each recording. The
-parts `train-*` train, `dev-*` are validation, `test-*` test. Where parts of one kind alone are
-there, as in any of its archives, chapters are split by a hash (`splitting.by_hash`).
+Read in its own layout: `LibriSpeech/train-clean-100/84/121123/84-121123-0000.flac`, by subset,
+speaker and chapter, beside `84-121123.trans.txt` with a line `84-121123-0000 WHAT IS READ` for
+each utterance.
+
+The subsets `train-*` train, `dev-*` validate and `test-*` test; no speaker is in two of them.
+Where only one of the three kinds is there, its utterances go to splits by a hash of their
+names (`splitting.by_hash`), and speakers are in several.
 """
 
 import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import tensorflow_datasets as tfds
 
-from data import archives, splitting
+from data import archives, labels
 from data.errors import DataError
 from data.recorded import Clip, RecordedBuilder
 
 SPLITS = {"train": "train", "dev": "validation", "test": "test"}
+LISTS = "*-*/*/*/*.trans.txt"
 
 
 class Builder(RecordedBuilder):
-    """Clips with `speaker`, `chapter`, `text`, in capitals, and `part`."""
+    """Utterances with their `speaker`, `chapter`, `subset` and `text`.
+
+    Options as every recorded corpus has them.
+    """
 
     def _clips(self, source: pathlib.Path) -> Sequence[Clip]:
-        root = archives.root_with(source, "*-*/*/*/*.trans.txt", "LibriSpeech")
-        clips = []
-        for path in sorted(root.glob("*-*/*/*/*.trans.txt")):
-            part, speaker, chapter = path.relative_to(root).parts[:3]
-            if part.split("-")[0] not in SPLITS:
-                raise DataError(
-                    f"{path.parents[2]} is no part of LibriSpeech: these are train-*, dev-*, test-*"
-                )
-            for i, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
-                name, _, text = line.partition(" ")
-                recording = path.parent / f"{name}.flac"
-                if not text.strip() or not recording.is_file():
-                    raise DataError(
-                        f"line {i} of {path} is {line[:60]!r}: it must be the name of a recording "
-                        "beside it, without .flac, and its text"
-                    )
-                known = {"speaker": speaker, "chapter": chapter, "text": text, "part": part}
-                clips.append(Clip(recording, name, known))
+        root = archives.root_with(source, LISTS, "LibriSpeech")
+        clips = [clip for path in sorted(root.glob(LISTS)) for clip in _chapter(path)]
+        if not clips:
+            raise DataError(f"{root} has no transcripts in train-*, dev-* or test-*: restore them")
         return clips
 
     def _features(self, clips: Sequence[Clip]) -> Mapping[str, Any]:
-        speakers = sorted({clip.features["speaker"] for clip in clips}, key=int)
+        speakers, subsets = (
+            {clip.features[name] for clip in clips} for name in ("speaker", "subset")
+        )
         return {
-            "speaker": tfds.features.ClassLabel(names=speakers),
-            "chapter": tfds.features.Text(),
-            "text": tfds.features.Text(doc="what is read, in capitals"),
-            "part": tfds.features.Text(doc="such as train-clean-100"),
+            "speaker": tfds.features.ClassLabel(names=sorted(speakers, key=int)),
+            "chapter": tfds.features.Scalar(np.int64, doc="number of the chapter at LibriVox"),
+            "subset": tfds.features.ClassLabel(names=sorted(subsets)),
+            "text": tfds.features.Text(doc="what is read, in capitals without punctuation"),
         }
 
     def _splits(self, clips: Sequence[Clip]) -> Mapping[str, Sequence[Clip]]:
-        kinds = {clip.features["part"].split("-")[0] for clip in clips}
-        if len(kinds) == 1:
-            chapters = list(dict.fromkeys(clip.features["chapter"] for clip in clips))
-            if len(chapters) < 2:
-                raise DataError(
-                    f"{self.options['source']} holds a single chapter: give a whole part of "
-                    "LibriSpeech, such as train-clean-100"
-                )
-            return {
-                split: [clip for clip in clips if clip.features["chapter"] in held]
-                for split, held in splitting.by_hash(chapters).items()
-            }
-        splits: dict[str, list[Clip]] = {
-            split: [] for kind, split in SPLITS.items() if kind in kinds
+        splits: dict[str, list[Clip]] = {}
+        for kind, split in SPLITS.items():
+            part = [clip for clip in clips if clip.features["subset"].startswith(f"{kind}-")]
+            if part:
+                splits[split] = part
+        return splits if len(splits) > 1 else super()._splits(clips)
+
+
+def _chapter(path: pathlib.Path) -> list[Clip]:
+    """The utterances that a transcript lists."""
+    subset, speaker, chapter = path.parts[-4:-1]
+    if subset.split("-")[0] not in SPLITS:
+        return []
+    clips = []
+    for i, line in labels.lines(path):
+        name, _, text = line.partition(" ")
+        if name.split("-")[:-1] != [speaker, chapter] or not text:
+            raise DataError(
+                f"line {i} of {path} is {line[:60]!r}: it must be {speaker}-{chapter}-{{number}} "
+                "and what is read"
+            )
+        recording = path.with_name(f"{name}.flac")
+        if not recording.is_file():
+            raise DataError(
+                f"{recording} is missing, and line {i} of {path.name} names it: restore it, or "
+                "remove the line"
+            )
+        features = {
+            "speaker": speaker,
+            "chapter": int(chapter),
+            "subset": subset,
+            "text": text.strip(),
         }
-        for clip in clips:
-            splits[SPLITS[clip.features["part"].split("-")[0]]].append(clip)
-        return splits
+        clips.append(Clip(recording, name, features))
+    return clips

@@ -1,1 +1,1 @@
-"""The ten digits of Speech Commands."""
+"""The spoken digits of Speech Commands."""

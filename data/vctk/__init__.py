@@ -1,1 +1,1 @@
-"""The VCTK Corpus."""
+"""The CSTR VCTK Corpus."""

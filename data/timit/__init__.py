@@ -1,0 +1,1 @@
+"""The TIMIT Acoustic-Phonetic Continuous Speech Corpus."""
