@@ -108,6 +108,16 @@ def test_identities_stress_and_vowels() -> None:
     assert contexts[:, 38].tolist() == [name in ("@", "oU", "u:") for name in SAID]
 
 
+def test_a_sound_after_a_words_end_is_of_no_word() -> None:
+    cut = example()
+    cut["word_ends"] = cut["word_ends"].copy()
+    cut["word_ends"][1] = cut["phone_ends"][5]  # of "too" the t alone is left
+    contexts = linguistics.phone_contexts(cut, names=NAMES)
+    assert not contexts[6, 5 * len(NAMES) : 5 * len(NAMES) + 3].any()
+    assert not contexts[6, 5 * len(NAMES) + 4 :].any()
+    assert contexts[5, 5 * len(NAMES) + 4 :].any()
+
+
 def test_frames_say_what_sounds_and_with_pitch_how_high() -> None:
     options = {"names": NAMES, "hop_samples": 40, "sample_rate_hz": 8000}
     plain = linguistics.linguistic_features(example(), with_pitch=False, **options)
