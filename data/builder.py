@@ -33,8 +33,14 @@ class RecordingBuilder(tfds.core.GeneratorBasedBuilder):
     Subclasses give `_split_generators` (an iterable of recordings for each
     split: the features that they declare, with `audio` int16 `[N]`, `recording`
     and `start`) and describe themselves through `_recordings_info`.
+
+    Attributes:
+      LICENCE: Of the recordings, as their source states it.
+      HOMEPAGE: Where they come from; "" if nobody knows.
     """
 
+    LICENCE: str
+    HOMEPAGE: str
     VERSION = tfds.core.Version("1.0.0")
     PIECE_S: float = 20.0
 
@@ -67,6 +73,8 @@ class RecordingBuilder(tfds.core.GeneratorBasedBuilder):
             disable_shuffling=True,
             metadata=tfds.core.MetadataDict(
                 sample_rate_hz=sample_rate_hz,
+                licence=self.LICENCE,
+                homepage=self.HOMEPAGE,
                 options={key: str(value) for key, value in sorted(self.options.items())},
             ),
         )

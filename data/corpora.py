@@ -140,6 +140,7 @@ class Corpus:
       names: Name of each recording.
       lengths: Samples in each recording, int64 `[len(corpus)]`.
       class_names: The classes of each label, by the label's name.
+      licence, homepage: As the corpus states them.
       several: Names of the labels of which a recording may have several classes.
     """
 
@@ -163,6 +164,8 @@ class Corpus:
         self._pieces = builder.as_data_source(split)
         metadata = builder.info.metadata
         self.sample_rate_hz = int(metadata["sample_rate_hz"])
+        self.licence = metadata.get("licence", "not recorded when this was prepared")
+        self.homepage = metadata.get("homepage", "")
         self.class_names = {
             key: tuple(getattr(feature, "feature", feature).names)
             for key, feature in builder.info.features.items()

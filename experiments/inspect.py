@@ -115,7 +115,7 @@ def field_figures(config: ml_collections.ConfigDict, corpus: data.Corpus) -> dic
 
 def described(figures: Mapping[str, Any]) -> str:
     """Figures of `inspect` as lines to read."""
-    lines = [f"{figures['dataset']}, {figures['sample_rate_hz']} Hz"]
+    lines = [f"{figures['dataset']}, {figures['sample_rate_hz']} Hz, licence: {figures['licence']}"]
     for split, part in figures["splits"].items():
         shortest, median, longest = part["seconds"]
         usual_db, highest_db = part["peak_db"]
@@ -161,6 +161,7 @@ def inspect(
     corpora = {split: data.load(name, data_dir, split) for split in data.splits(name, data_dir)}
     first = next(iter(corpora.values()))
     figures: dict[str, Any] = {"dataset": name, "sample_rate_hz": first.sample_rate_hz}
+    figures["licence"] = first.licence
     if config is not None:
         figures["receptive_field"] = field_figures(config, first)
     figures["splits"] = {split: split_figures(corpus) for split, corpus in corpora.items()}

@@ -81,7 +81,8 @@ def prepare(name: str, *, data_dir: os.PathLike[str] | str, **options: Any) -> s
       **options: As `data.OPTIONS[name]` lists them.
 
     Returns:
-      Recordings, duration and rate of each split and the labels, a line each.
+      Recordings, duration and rate of each split, the labels, and the licence and source, a
+      line each.
 
     Raises:
       data.DataError: the input cannot be used; nothing is left behind.
@@ -97,6 +98,7 @@ def prepare(name: str, *, data_dir: os.PathLike[str] | str, **options: Any) -> s
     for label, classes in corpus.class_names.items():
         shown = ", ".join(classes[:12]) + (", ..." if len(classes) > 12 else "")
         lines.append(f"  {label}: {len(classes)} classes ({shown})")
+    lines.append(f"  licence: {corpus.licence}" + f" ({corpus.homepage})" * bool(corpus.homepage))
     return "\n".join(lines)
 
 

@@ -38,6 +38,9 @@ class Builder(RecordedBuilder):
     corpus has them, but for `trim_db`.
     """
 
+    LICENCE = "free for any use with its notice kept (each speaker's COPYING)"
+    HOMEPAGE = "http://festvox.org/cmu_arctic"
+
     def _clips(self, source: pathlib.Path) -> Sequence[Clip]:
         own = [source] if (source / TEXTS).is_file() else []
         folders = own or sorted(path.parents[1] for path in source.glob(f"*/{TEXTS}"))

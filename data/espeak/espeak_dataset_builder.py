@@ -36,6 +36,9 @@ class Builder(RecordingBuilder):
     eSpeak's names for them; `_` is a pause.
     """
 
+    LICENCE = "made here by eSpeak NG, a program under GPL-3.0-or-later"
+    HOMEPAGE = "https://github.com/espeak-ng/espeak-ng"
+
     PIECE_S = 0.0
 
     def _info(self) -> tfds.core.DatasetInfo:

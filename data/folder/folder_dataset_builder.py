@@ -28,6 +28,9 @@ class Builder(RecordedBuilder):
     `path` (within `source`) and `label`.
     """
 
+    LICENCE = "that of the recordings"
+    HOMEPAGE = ""
+
     def _clips(self, source: pathlib.Path) -> Sequence[Clip]:
         paths = {path.relative_to(source).as_posix(): path for path in _find(source, self.notices)}
         labels = labels_of(list(paths), self.options["labels"])

@@ -27,6 +27,9 @@ class Builder(RecordedBuilder):
     The source is the repository, or its `recordings` folder.
     """
 
+    LICENCE = "CC BY-SA 4.0"
+    HOMEPAGE = "https://github.com/Jakobovski/free-spoken-digit-dataset"
+
     def _clips(self, source: pathlib.Path) -> Sequence[Clip]:
         if any(source.glob("*.wav")):
             folder = source

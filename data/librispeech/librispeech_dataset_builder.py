@@ -30,6 +30,9 @@ class Builder(RecordedBuilder):
     Options as every recorded corpus has them.
     """
 
+    LICENCE = "CC BY 4.0"
+    HOMEPAGE = "https://www.openslr.org/12"
+
     def _clips(self, source: pathlib.Path) -> Sequence[Clip]:
         root = archives.root_with(source, LISTS, "LibriSpeech")
         clips = [clip for path in sorted(root.glob(LISTS)) for clip in _chapter(path)]

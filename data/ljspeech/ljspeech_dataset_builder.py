@@ -23,6 +23,9 @@ HELD_OUT_SHARE = 0.01
 class Builder(RecordedBuilder):
     """Clips with their `text`; options as every recorded corpus has them."""
 
+    LICENCE = "public domain"
+    HOMEPAGE = "https://keithito.com/LJ-Speech-Dataset"
+
     def _clips(self, source: pathlib.Path) -> Sequence[Clip]:
         root = archives.root_with(source, "metadata.csv", "LJ Speech")
         texts = _transcripts(root / "metadata.csv")

@@ -23,6 +23,9 @@ SPLITS = ("train", "validation", "test")
 class Builder(RecordedBuilder):
     """Performances with `composer`, `title` and `year`. They are stereo: build with `mono`."""
 
+    LICENCE = "CC BY-NC-SA 4.0"
+    HOMEPAGE = "https://magenta.tensorflow.org/datasets/maestro"
+
     def _clips(self, source: pathlib.Path) -> Sequence[Clip]:
         root = archives.root_with(source, "maestro-v*.csv", "MAESTRO")
         table = sorted(root.glob("maestro-v*.csv"))[-1]

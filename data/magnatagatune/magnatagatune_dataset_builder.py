@@ -1,4 +1,4 @@
-"""MagnaTagATune (music CC BY-NC-SA of Magnatune): clips of 29 s with tags.
+"""MagnaTagATune (music CC BY-NC-SA 3.0, of Magnatune): clips of 29 s with tags.
 
 `annotations_final.csv`, columns parted by tabs (`clip_id`, one of 0 or 1 for each tag,
 `mp3_path`), beside the folders `0` to `f` that the paths lead into. Kept are the 50 tags that
@@ -25,6 +25,9 @@ HELD_OUT = {"c": "validation", "d": "test", "e": "test", "f": "test"}
 
 class Builder(RecordedBuilder):
     """Clips with `tags`, of which one may have none."""
+
+    LICENCE = "CC BY-NC-SA 3.0"
+    HOMEPAGE = "https://mirg.city.ac.uk/codeapps/the-magnatagatune-dataset"
 
     def _clips(self, source: pathlib.Path) -> Sequence[Clip]:
         root = archives.root_with(source, ANNOTATIONS, "MagnaTagATune")

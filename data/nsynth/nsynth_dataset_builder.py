@@ -27,6 +27,9 @@ class Builder(RecordedBuilder):
     """Notes with `pitch` (a MIDI number as a class), `velocity`, `instrument`,
     `instrument_family` and `instrument_source`."""
 
+    LICENCE = "CC BY 4.0"
+    HOMEPAGE = "https://magenta.tensorflow.org/datasets/nsynth"
+
     def _clips(self, source: pathlib.Path) -> Sequence[Clip]:
         if (source / "examples.json").is_file():
             folders = [source]

@@ -25,6 +25,9 @@ NAME = re.compile(r"(?P<speaker>[0-9a-f]+)_nohash_\d+\.wav")
 class Builder(RecordedBuilder):
     """Clips with `digit` and `speaker`; options as every recorded corpus has them."""
 
+    LICENCE = "CC BY 4.0"
+    HOMEPAGE = "https://arxiv.org/abs/1804.03209"
+
     def _clips(self, source: pathlib.Path) -> Sequence[Clip]:
         root = archives.root_with(source, LISTS["validation"], "Speech Commands")
         self._held_out = {

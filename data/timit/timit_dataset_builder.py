@@ -45,6 +45,9 @@ class Builder(RecordedBuilder):
     them, but for `trim_db`.
     """
 
+    LICENCE = "LDC User Agreement (the corpus), CC BY-NC-SA (the sample)"
+    HOMEPAGE = "https://catalog.ldc.upenn.edu/LDC93S1"
+
     def _clips(self, source: pathlib.Path) -> Sequence[Clip]:
         found = {path.relative_to(source).as_posix().lower(): path for path in source.rglob("*")}
         self._beside: dict[str, dict[str, pathlib.Path]] = {}

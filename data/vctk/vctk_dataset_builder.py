@@ -34,6 +34,9 @@ class Builder(RecordedBuilder):
     corpus has.
     """
 
+    LICENCE = "CC BY 4.0 (version 0.92), ODC-By 1.0 (version 0.80)"
+    HOMEPAGE = "https://datashare.ed.ac.uk/handle/10283/3443"
+
     def _clips(self, source: pathlib.Path) -> Sequence[Clip]:
         microphone = self.options["microphone"]
         if microphone not in MICROPHONES:

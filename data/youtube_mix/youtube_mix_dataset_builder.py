@@ -11,4 +11,7 @@ from data.recorded import SortedBuilder
 class Builder(SortedBuilder):
     """Pieces without labels; options as every recorded corpus has them."""
 
+    LICENCE = "none stated: the rights are those of the recording"
+    HOMEPAGE = "https://huggingface.co/datasets/krandiash/youtubemix"
+
     TITLE = "YouTubeMix"

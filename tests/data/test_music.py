@@ -209,12 +209,13 @@ def test_nsynth(tmp_path: pathlib.Path) -> None:
         build("nsynth", tmp_path / "damaged", damaged)
 
 
-def test_no_builder_loads_tensorflow() -> None:
+def test_every_builder_states_its_licence_and_loads_no_tensorflow() -> None:
     program = (
         "import importlib, sys\n"
         "import data\n"
         "for name in data.OPTIONS:\n"
-        "    importlib.import_module(f'data.{name}.{name}_dataset_builder')\n"
+        "    module = importlib.import_module(f'data.{name}.{name}_dataset_builder')\n"
+        "    assert module.Builder.LICENCE and isinstance(module.Builder.HOMEPAGE, str)\n"
         "assert 'tensorflow' not in sys.modules\n"
     )
     root = pathlib.Path(__file__).parents[2]

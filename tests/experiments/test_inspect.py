@@ -52,7 +52,7 @@ def test_figures_are_those_of_the_recordings(data_dir: pathlib.Path) -> None:
         assert sum(part["labels"]["label"][label] for part in parts) == count
     assert "receptive_field" not in figures
     lines = inspect.described(figures)
-    assert "folder, 8000 Hz" in lines
+    assert "folder, 8000 Hz, licence: that of the recordings" in lines
     assert "each 1.00 to 1.00 s (median 1.00)" in lines
     assert "silence: 50.0% of the time" in lines
 

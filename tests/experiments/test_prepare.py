@@ -33,7 +33,8 @@ def test_the_summary(source: pathlib.Path, tmp_path: pathlib.Path) -> None:
     summary = prepare.prepare("folder", data_dir=tmp_path / "out", source=source).splitlines()
     assert summary[0] == f"folder in {tmp_path / 'out' / 'folder' / '1.0.0'}"
     assert any(line.startswith("  train: ") and line.endswith("at 8000 Hz") for line in summary)
-    counts = [int(line.split(": ")[1].split()[0]) for line in summary[1:]]
+    assert summary[-1] == "  licence: that of the recordings"
+    counts = [int(line.split(": ")[1].split()[0]) for line in summary[1:-1]]
     assert sum(counts) == 4
 
 
