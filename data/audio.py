@@ -241,13 +241,14 @@ def levelled(
     Raises:
       DataError: the recording is too short or too quiet for its loudness to be measured.
     """
+    if peak_db is None and loudness_lufs is None:
+        return samples
     scaled = samples / FULL_SCALE
     peak = np.abs(scaled).max()
     if peak_db is not None:
         gain = 10 ** (peak_db / 20) / peak
-    elif loudness_lufs is None:
-        return samples
     else:
+        assert loudness_lufs is not None
         length_s = len(samples) / rate_hz
         loudness = -np.inf
         if length_s > LOUDNESS_BLOCK_S:

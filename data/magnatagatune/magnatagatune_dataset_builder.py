@@ -40,6 +40,13 @@ class Builder(RecordedBuilder):
                 "restore the original file"
             )
         names = rows[0][1:-1]
+        counts = {
+            name: sum(row[j : j + 1] == ["1"] for row in rows[1:])
+            for j, name in enumerate(names, 1)
+        }
+        # Sorting is stable: of tags of one frequency the first columns stay.
+        by_frequency = sorted(filter(counts.get, names), key=lambda name: -counts[name])
+        self._tags = by_frequency[:NUM_TAGS]
         clips = []
         for i, row in enumerate(rows[1:], start=2):
             if len(row) != len(rows[0]) or row[-1][:1] not in FOLDERS or not row[-1]:
@@ -47,20 +54,13 @@ class Builder(RecordedBuilder):
                     f"line {i} of {table} has {len(row)} columns and the path {row[-1]!r}: it must "
                     f"have {len(rows[0])}, and a path in one of the folders 0 to f"
                 )
-            tags = [name for name, has in zip(names, row[1:-1], strict=True) if has == "1"]
+            has = dict(zip(names, row[1:-1], strict=True))
+            tags = [name for name in self._tags if has[name] == "1"]
             path = root / row[-1]
             if not path.is_file():
                 raise DataError(f"{path} is missing, and line {i} of {table} names it: restore it")
             clips.append(Clip(path, row[-1], {"tags": tags}))
-        counts = {name: sum(row[j] == "1" for row in rows[1:]) for j, name in enumerate(names, 1)}
-        in_use = [name for name in names if counts[name]]
-        # Sorting is stable: of tags of one frequency the first columns stay.
-        kept = sorted(in_use, key=lambda name: -counts[name])[:NUM_TAGS]
-        self._tags = kept
-        return [
-            Clip(c.path, c.name, {"tags": [tag for tag in c.features["tags"] if tag in kept]})
-            for c in clips
-        ]
+        return clips
 
     def _features(self, clips: Sequence[Clip]) -> Mapping[str, Any]:
         return {"tags": tfds.features.Sequence(tfds.features.ClassLabel(names=self._tags))}

@@ -36,14 +36,12 @@ class Builder(RecordedBuilder):
         else:
             root = archives.root_with(source, "nsynth-*/examples.json", "NSynth")
             folders = [root / part for part in PARTS if (root / part / "examples.json").is_file()]
-        self._split_of: dict[str, str] = {}
         clips = []
         for folder in folders:
             for note, known in _notes(folder / "examples.json").items():
                 path = folder / "audio" / f"{note}.wav"
                 if not path.is_file():
                     raise DataError(f"{path} is missing, and examples.json names it: restore it")
-                self._split_of[note] = PARTS.get(folder.name, "train")
                 clips.append(Clip(path, note, known))
         return clips
 
@@ -60,12 +58,12 @@ class Builder(RecordedBuilder):
         }
 
     def _splits(self, clips: Sequence[Clip]) -> Mapping[str, Sequence[Clip]]:
-        if len(set(self._split_of.values())) > 1:
-            return {
-                split: held
-                for split in PARTS.values()
-                if (held := [clip for clip in clips if self._split_of[clip.name] == split])
-            }
+        splits: dict[str, list[Clip]] = {}
+        for part, split in PARTS.items():
+            if held := [clip for clip in clips if clip.path.parents[1].name == part]:
+                splits[split] = held
+        if len(splits) > 1:
+            return splits
         instruments = sorted({clip.features["instrument"] for clip in clips})
         if len(instruments) < 2:
             raise DataError(

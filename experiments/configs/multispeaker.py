@@ -7,9 +7,9 @@
     python -m experiments.sample --workdir=runs/multispeaker --out=runs/multispeaker/samples \\
         --label=p225,p226 --num_samples=8 --seconds=4
 
-The network of `reference.py`, whose field of 192 ms is about the 300 ms that the paper names.
-VCTK is not here, so the recipe was run on one minute laid out as VCTK is; what it scores on
-the corpus is not known. The same recipe on a corpus that is here is `fsdd.py`.
+The network of `reference.py`; its field is 192 ms, where the paper names about 300 ms. VCTK is
+not here, so the recipe was built but not trained, and what it scores is not known. The same on
+a corpus that is here is `fsdd.py`.
 """
 
 from ml_collections import ConfigDict
