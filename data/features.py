@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-F0_FRAME_S = 0.005
+from data.pitch import FRAME_S
+
 F0_CENTRE_HZ = 150.0
 NUM_PLACES = 4  # columns of `phone_places`
 NUM_PITCH = 2  # and of `pitch`
@@ -84,7 +85,7 @@ def pitch(example: Mapping[str, Any], hop_samples: int, sample_rate_hz: int) -> 
     """Float32 `[F, 2]`: ln(F0 / 150 Hz), 0 where unvoiced; 1 where voiced."""
     middles = frame_middles(example, hop_samples)
     f0_hz = np.asarray(example["f0_hz"])
-    frame = np.minimum((middles / (F0_FRAME_S * sample_rate_hz)).astype(int), len(f0_hz) - 1)
+    frame = np.minimum((middles / (FRAME_S * sample_rate_hz)).astype(int), len(f0_hz) - 1)
     voiced = f0_hz[frame] > 0
     height = np.log(np.where(voiced, f0_hz[frame], F0_CENTRE_HZ) / F0_CENTRE_HZ)
     return np.stack([height, voiced], axis=1).astype(np.float32)

@@ -15,15 +15,13 @@ import soxr
 import tensorflow_datasets as tfds
 import tqdm
 
-from data import audio
+from data import audio, pitch
 from data.builder import Example, RecordingBuilder
 from data.errors import DataError
-from data.espeak import pitch, texts
+from data.espeak import texts
 from data.espeak.synthesis import NATIVE_RATE_HZ, STRESSES, Span, Utterance, synthesise
-from data.features import F0_FRAME_S
 
 HELD_OUT_SHARE = 0.05
-PITCH_RATE_HZ = 4000
 
 
 class Builder(RecordingBuilder):
@@ -84,7 +82,6 @@ class Builder(RecordingBuilder):
             resampled = soxr.resample(native, NATIVE_RATE_HZ, rate)
             starts, ends = _rescaled(speech.phones, rate, len(resampled))
             word_starts, word_ends = _rescaled(speech.words, rate, len(resampled))
-            low = soxr.resample(native, NATIVE_RATE_HZ, PITCH_RATE_HZ)
             yield {
                 "audio": audio.to_int16(resampled),
                 "recording": f"{split}-{i:05d}",
@@ -98,7 +95,7 @@ class Builder(RecordingBuilder):
                 "words": [word.name for word in speech.words],
                 "word_starts": word_starts,
                 "word_ends": word_ends,
-                "f0_hz": pitch.f0(low, PITCH_RATE_HZ, frame_s=F0_FRAME_S),
+                "f0_hz": pitch.f0(resampled, rate),
             }
 
 

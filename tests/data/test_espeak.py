@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import data
-from data.espeak import pitch, texts
+from data.espeak import texts
 
 
 def test_phones_tile_the_utterance(spoken: data.Corpus) -> None:
@@ -62,21 +62,6 @@ def test_pitch_follows_the_voice(spoken: data.Corpus) -> None:
     assert np.mean(vowels) > 0.95
     assert np.mean(unvoiced) < 0.1
     assert 60 < np.median(medians[0]) < np.median(medians[1]) < 300
-
-
-@pytest.mark.parametrize("hz", [70.0, 123.4, 250.0, 330.0])
-def test_pitch_of_a_pulse_train(hz: float) -> None:
-    phase = np.arange(4000) * hz / 4000
-    voice = sum(np.sin(2 * np.pi * k * phase) / k for k in range(1, 6) if k * hz < 1900)
-    measured = pitch.f0(np.asarray(voice), 4000, frame_s=0.005)
-    assert measured.shape == (200,)
-    np.testing.assert_allclose(measured[10:-10], hz, rtol=0.01)
-
-
-def test_pitch_of_noise_and_silence() -> None:
-    random = np.random.default_rng(0)
-    assert (pitch.f0(np.zeros(4000), 4000, frame_s=0.005) == 0).all()
-    assert (pitch.f0(random.normal(size=4000), 4000, frame_s=0.005) > 0).mean() < 0.1
 
 
 def test_the_same_options_give_the_same_corpus(spoken: data.Corpus, tmp_path: pathlib.Path) -> None:
