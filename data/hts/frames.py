@@ -1,6 +1,8 @@
-"""HTS labels and questions, as rows of numbers a frame.
+"""HTS labels and questions as rows of numbers: a phone, or a frame.
 
-The columns after the answers are the "full" sub-phone features of Merlin.
+`phone_contexts` and `linguistic_features` are for a recording of the `hts` corpus, as those of
+`data.linguistics` are for phones, words and stress. `frame_answers` and `frame_features` are
+Merlin's rows to the bit, with its "full" sub-phone features.
 
 Wu, Watts, King: Merlin: An open source neural network speech synthesis system (SSW 2016).
 """
@@ -14,11 +16,69 @@ import numpy as np
 from data import audio
 from data.errors import DataError
 from data.features import frame_middles
-from data.hts.labels import ALIGNMENT_FRAME_S, LONGEST_TAIL_S, TICKS_PER_S, Labels, read_labels
+from data.hts.labels import ALIGNMENT_FRAME_S, TICKS_PER_S, Labels, read_labels
 from data.hts.questions import Questions
+from data.linguistics import COUNT_UNIT, context_frames
 
 NUM_POSITIONS = 9
 """Columns of `frame_answers` after those of the questions."""
+
+
+def phone_contexts(example: Mapping[str, Any], *, questions: Questions) -> np.ndarray:
+    """The context of each phone, known before anything is said.
+
+    Args:
+      example: `labels`, the P contexts; `recording`, its name, where it has one.
+      questions: Q of them.
+
+    Returns:
+      Float32 `[P, Q]`, the answers: those of `QS` 0 or 1, and those of `CQS` in units of
+      `linguistics.COUNT_UNIT`, so that they are about as large; -1, for no number, too.
+
+    Raises:
+      DataError: as `Questions.answers`.
+    """
+    name = example.get("recording", "what is said")
+    rows = [
+        questions.answer(context, f"label {i} of {name}")
+        for i, context in enumerate(example["labels"], start=1)
+    ]
+    answers = np.array(rows, np.float32)
+    answers[:, questions.num_binary :] /= COUNT_UNIT
+    return answers
+
+
+def linguistic_features(
+    example: Mapping[str, Any],
+    *,
+    questions: Questions,
+    hop_samples: int,
+    sample_rate_hz: int,
+    with_pitch: bool,
+) -> np.ndarray:
+    """The context of the phone that sounds in each frame, and how far it has come.
+
+    Args:
+      example: As for `phone_contexts`, with `audio` `[N]`, `phone_starts`, `phone_ends`, and
+        for the pitch `f0_hz`, one value each 5 ms.
+      questions: Q of them.
+      hop_samples: Samples a frame.
+      sample_rate_hz: Rate of `audio`.
+      with_pitch: Whether to add ln F0 and voicing.
+
+    Returns:
+      Float32 `[F, Q + 4]`, or `[F, Q + 6]` with pitch: `linguistics.context_frames`.
+
+    Raises:
+      DataError: as `Questions.answers`.
+    """
+    return context_frames(
+        example,
+        phone_contexts(example, questions=questions),
+        hop_samples=hop_samples,
+        sample_rate_hz=sample_rate_hz,
+        with_pitch=with_pitch,
+    )
 
 
 def frame_answers(
@@ -92,12 +152,7 @@ def frame_features(
     name = str(example["recording"])
     stem = next((name[: -len(e)] for e in audio.EXTENSIONS if name.lower().endswith(e)), name)
     labels = read_labels(pathlib.Path(label_folder, f"{stem}.lab"))
-    end_s, length_s = labels.ends[-1] / TICKS_PER_S, len(example["audio"]) / sample_rate_hz
-    if not -LONGEST_TAIL_S <= end_s - length_s <= ALIGNMENT_FRAME_S + 1 / TICKS_PER_S:
-        raise DataError(
-            f"line {len(labels.ends)} of {labels.path} ends at {end_s:g} s, and the audio of "
-            f"{name} at {length_s:g} s: give this recording's own labels, and leave it untrimmed"
-        )
+    labels.check_length(name, len(example["audio"]) / sample_rate_hz)
     at_samples = frame_middles(example, hop_samples)
     state = np.searchsorted(
         labels.ends * sample_rate_hz, at_samples.astype(np.int64) * TICKS_PER_S, side="right"

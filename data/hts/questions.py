@@ -14,6 +14,7 @@ match anywhere, as in Merlin, except in a question named `LL-`, whose phone begi
 import dataclasses
 import pathlib
 import re
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -31,14 +32,17 @@ class Questions:
     """Questions to full-context labels, as the module's docstring defines them.
 
     Attributes:
-      path: Of the file they come from.
+      source: What they come from, for messages.
+      lines: That ask them, of which `parse` makes the same questions again, in the order of the
+        file. Where those of two files are equal, so are the answers.
       names: Of the Q questions in the order of the answers' columns: first all `QS`, then all
         `CQS`, each in the file's order, as Merlin has them.
       patterns: What each looks for.
       num_binary: How many are `QS`.
     """
 
-    path: pathlib.Path
+    source: str
+    lines: tuple[str, ...]
     names: tuple[str, ...]
     patterns: tuple[re.Pattern[str], ...]
     num_binary: int
@@ -52,13 +56,28 @@ class Questions:
             empty; a `CQS` has not one pattern with one number to find.
         """
         path = pathlib.Path(path)
+        return cls.parse(lines(path), str(path))
+
+    @classmethod
+    def parse(cls, text: Sequence[str], source: str) -> "Questions":
+        """As `read`, of the lines of a question file.
+
+        Args:
+          text: The lines.
+          source: What they come from, for messages.
+
+        Raises:
+          DataError: as `read`.
+        """
+        asked: list[str] = []
         binary: list[tuple[str, re.Pattern[str]]] = []
         numeric: list[tuple[str, re.Pattern[str]]] = []
-        for i, line in enumerate(lines(path), start=1):
-            line = line.strip()
+        for i, line in enumerate(text, start=1):
+            line = " ".join(line.split())
             if not line or line.startswith("#"):
                 continue
-            where = f"line {i} of {path}"
+            asked.append(line)
+            where = f"line {i} of {source}"
             found = _QUESTION.match(line)
             if not found:
                 raise DataError(
@@ -83,9 +102,9 @@ class Questions:
                 )
             numeric.append((name, re.compile(_expression(patterns[0], numbers=True))))
         if not binary and not numeric:
-            raise DataError(f"{path} asks no questions: give lines of QS or CQS")
+            raise DataError(f"{source} asks no questions: give lines of QS or CQS")
         names, found_by = zip(*binary, *numeric, strict=True)
-        return cls(path, names, found_by, len(binary))
+        return cls(source, tuple(asked), names, found_by, len(binary))
 
     def answers(self, labels: Labels) -> np.ndarray:
         """The answers for each phone.
@@ -97,14 +116,23 @@ class Questions:
         Raises:
           DataError: what a `CQS` found is no number, such as `1.2.3`.
         """
-        lines = np.searchsorted(labels.phones, np.arange(len(labels.contexts))) + 1
+        first_lines = np.searchsorted(labels.phones, np.arange(len(labels.contexts))) + 1
         rows = [
-            self._answer(context, f"line {line} of {labels.path}")
-            for context, line in zip(labels.contexts, lines, strict=True)
+            self.answer(context, f"line {line} of {labels.path}")
+            for context, line in zip(labels.contexts, first_lines, strict=True)
         ]
         return np.array(rows, np.float32)
 
-    def _answer(self, context: str, where: str) -> list[float]:
+    def answer(self, context: str, where: str) -> list[float]:
+        """The answers for one label, as in a row of `answers`.
+
+        Args:
+          context: The label, without a state.
+          where: It stands, for messages.
+
+        Raises:
+          DataError: as `answers`.
+        """
         found = [pattern.search(context) for pattern in self.patterns]
         row = [float(match is not None) for match in found[: self.num_binary]]
         for i, match in enumerate(found[self.num_binary :], start=self.num_binary):
@@ -112,7 +140,7 @@ class Questions:
                 row.append(float(match[1]) if match else -1.0)
             except ValueError:
                 raise DataError(
-                    f"{where} answers {self.names[i]} of {self.path} with a number that is none: "
+                    f"{where} answers {self.names[i]} of {self.source} with a number that is none: "
                     "correct the label or the question"
                 ) from None
         return row
