@@ -9,7 +9,13 @@ from data.corpora import OPTIONS, Corpus, build, load, splits
 from data.emphasis import DeEmphasis, pre_emphasize
 from data.errors import DataError
 from data.features import frame_labels, num_phone_features, phone_features
-from data.linguistics import linguistic_features, num_linguistic_features
+from data.linguistics import (
+    linguistic_features,
+    num_context_features,
+    num_context_frame_features,
+    num_linguistic_features,
+    phone_contexts,
+)
 from data.mel import MelConfig, griffin_lim, mel_features, mel_spectrogram, mel_to_magnitudes
 from data.windows import WindowIterator, recordings, training_windows
 
@@ -29,8 +35,11 @@ __all__ = [
     "mel_features",
     "mel_spectrogram",
     "mel_to_magnitudes",
+    "num_context_features",
+    "num_context_frame_features",
     "num_linguistic_features",
     "num_phone_features",
+    "phone_contexts",
     "phone_features",
     "pre_emphasize",
     "recordings",

@@ -38,6 +38,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "timit": recorded.LABELLED_OPTIONS,
     "librispeech": recorded.OPTIONS,
     "cmu_arctic": recorded.LABELLED_OPTIONS,
+    "hts": recorded.LABELLED_OPTIONS | {"questions": None},
     "speech_commands": recorded.OPTIONS,
     "magnatagatune": recorded.OPTIONS,
     "youtube_mix": recorded.OPTIONS,
@@ -139,7 +140,9 @@ class Corpus:
       sample_rate_hz: Rate of all recordings.
       names: Name of each recording.
       lengths: Samples in each recording, int64 `[len(corpus)]`.
-      class_names: The classes of each label, by the label's name.
+      class_names: The classes of each label, by the label's name. Among them, where its
+        recordings have labels of HTS, `questions`: the lines of the question file, which are
+        no label of a recording but what the columns of its features depend on.
       licence, homepage: As the corpus states them.
       several: Names of the labels of which a recording may have several classes.
     """
@@ -171,6 +174,9 @@ class Corpus:
             for key, feature in builder.info.features.items()
             if isinstance(getattr(feature, "feature", feature), tfds.features.ClassLabel)
         }
+        self._labels = tuple(self.class_names)
+        if questions := metadata.get("questions"):
+            self.class_names["questions"] = tuple(questions)
         self.several = frozenset(
             key
             for key, feature in builder.info.features.items()
@@ -199,9 +205,9 @@ class Corpus:
         Raises:
           DataError: the corpus has no such label.
         """
-        if name not in self.class_names:
+        if name not in self._labels:
             raise DataError(
-                f"{self.name} has no label {name!r}: it has {', '.join(self.class_names) or 'none'}"
+                f"{self.name} has no label {name!r}: it has {', '.join(self._labels) or 'none'}"
             )
         classes = self._piece(self._first_piece[recording])[name]
         return np.asarray(classes, np.int64) if name in self.several else int(classes)

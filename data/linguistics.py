@@ -46,7 +46,12 @@ def num_context_features(num_phones: int) -> int:
 
 def num_linguistic_features(num_phones: int, *, with_pitch: bool) -> int:
     """Columns of `linguistic_features`."""
-    return num_context_features(num_phones) + features.NUM_PLACES + with_pitch * features.NUM_PITCH
+    return num_context_frame_features(num_context_features(num_phones), with_pitch=with_pitch)
+
+
+def num_context_frame_features(width: int, *, with_pitch: bool) -> int:
+    """Columns of `context_frames`, of contexts so wide."""
+    return width + features.NUM_PLACES + with_pitch * features.NUM_PITCH
 
 
 def phone_contexts(example: Mapping[str, Any], *, names: Sequence[str]) -> np.ndarray:
@@ -102,8 +107,39 @@ def linguistic_features(
     Returns:
       Float32 `[F, D]`, F = ceil(N / hop_samples), D = num_linguistic_features(K).
     """
+    return context_frames(
+        example,
+        phone_contexts(example, names=names),
+        hop_samples=hop_samples,
+        sample_rate_hz=sample_rate_hz,
+        with_pitch=with_pitch,
+    )
+
+
+def context_frames(
+    example: Mapping[str, Any],
+    contexts: np.ndarray,
+    *,
+    hop_samples: int,
+    sample_rate_hz: int,
+    with_pitch: bool,
+) -> np.ndarray:
+    """`linguistic_features` of contexts of any kind.
+
+    Args:
+      example: `audio` `[N]`, `phone_starts` and `phone_ends` `[P]`, and for the pitch `f0_hz`,
+        one value each 5 ms.
+      contexts: Of each phone, float32 `[P, D]`.
+      hop_samples: Samples a frame.
+      sample_rate_hz: Rate of `audio`.
+      with_pitch: Whether to add ln F0 and voicing.
+
+    Returns:
+      Float32 `[F, D + 4]`, or `[F, D + 6]` with pitch, F = ceil(N / hop_samples): the context of
+      the phone that sounds, `phone_places`, and `pitch`.
+    """
     at, place = features.phone_places(example, hop_samples, sample_rate_hz)
-    columns = [phone_contexts(example, names=names)[at], place]
+    columns = [contexts[at], place]
     if with_pitch:
         columns.append(features.pitch(example, hop_samples, sample_rate_hz))
     return np.concatenate(columns, axis=1)

@@ -22,6 +22,8 @@ from wavenet_jax.conditioning import ConditionConfig, LocalConditionConfig
 from wavenet_jax.training import TrainingConfig
 from wavenet_jax.wavenet import WaveNetConfig, config_from_dict, receptive_field
 
+MOST_SHOWN = 20  # of the classes that differ from a corpus's
+
 
 class LocalFeatures(NamedTuple):
     """What `config.local_condition.features` may name.
@@ -30,10 +32,14 @@ class LocalFeatures(NamedTuple):
       labels: names of the labels whose classes they need.
       make: from `config.local_condition`, the classes of those labels and the sample
         rate to (a function from recording to frames, their width).
+      contexts: where frames are made of what is known of each phone before anything is
+        said: from `config.local_condition` and those classes to (a function from an
+        example to contexts `[P, D]`, D).
     """
 
     labels: tuple[str, ...]
     make: Callable[[Mapping[str, Any], Mapping[str, Any], int], tuple[Callable, int]]
+    contexts: Callable[[Mapping[str, Any], Mapping[str, Any]], tuple[Callable, int]] | None = None
 
 
 def _phones(condition: Mapping[str, Any], classes: Mapping[str, Any], sample_rate_hz: int):
@@ -73,12 +79,58 @@ def _linguistic(
     return compute, data.num_linguistic_features(len(names), with_pitch=with_pitch)
 
 
+def _linguistic_contexts(condition: Mapping[str, Any], classes: Mapping[str, Any]):
+    """What `_linguistic` makes frames of (`data.phone_contexts`)."""
+    del condition
+    names = tuple(map(str, classes["phones"]))
+    compute = functools.partial(data.phone_contexts, names=names)
+    return compute, data.num_context_features(len(names))
+
+
+def _hts(
+    condition: Mapping[str, Any],
+    classes: Mapping[str, Any],
+    sample_rate_hz: int,
+    *,
+    with_pitch: bool,
+):
+    """Answers to questions about labels of HTS (`data.hts.linguistic_features`)."""
+    questions = _questions(classes)
+    compute = functools.partial(
+        data.hts.linguistic_features,
+        questions=questions,
+        hop_samples=condition["hop_samples"],
+        sample_rate_hz=sample_rate_hz,
+        with_pitch=with_pitch,
+    )
+    return compute, data.num_context_frame_features(len(questions.names), with_pitch=with_pitch)
+
+
+def _hts_contexts(condition: Mapping[str, Any], classes: Mapping[str, Any]):
+    """What `_hts` makes frames of (`data.hts.phone_contexts`)."""
+    del condition
+    questions = _questions(classes)
+    return functools.partial(data.hts.phone_contexts, questions=questions), len(questions.names)
+
+
+def _questions(classes: Mapping[str, Any]) -> data.hts.Questions:
+    return data.hts.Questions.parse(classes["questions"], "the corpus's question file")
+
+
 LOCAL_FEATURES = types.MappingProxyType(
     {
         "phones": LocalFeatures(("phones",), _phones),
-        "linguistic": LocalFeatures(("phones",), functools.partial(_linguistic, with_pitch=False)),
+        "linguistic": LocalFeatures(
+            ("phones",), functools.partial(_linguistic, with_pitch=False), _linguistic_contexts
+        ),
         "linguistic_f0": LocalFeatures(
-            ("phones",), functools.partial(_linguistic, with_pitch=True)
+            ("phones",), functools.partial(_linguistic, with_pitch=True), _linguistic_contexts
+        ),
+        "hts": LocalFeatures(
+            ("questions",), functools.partial(_hts, with_pitch=False), _hts_contexts
+        ),
+        "hts_f0": LocalFeatures(
+            ("questions",), functools.partial(_hts, with_pitch=True), _hts_contexts
         ),
         "mel": LocalFeatures((), _mel),
     }
@@ -227,6 +279,17 @@ class Experiment:
         return compute
 
     @property
+    def phone_contexts(self) -> Callable[[Mapping[str, Any]], np.ndarray] | None:
+        """From an example to what is known of each of its phones before anything is said,
+        `[P, D]`, if the model's frames are made of that."""
+        condition = self.config["local_condition"]
+        contexts = LOCAL_FEATURES[condition["features"]].contexts if condition else None
+        if not contexts:
+            return None
+        compute, _ = contexts(condition, self.classes)
+        return compute
+
+    @property
     def mel(self) -> data.MelConfig | None:
         """Of the mel spectrogram that conditions the model, if one does."""
         condition = self.config["local_condition"]
@@ -253,9 +316,10 @@ class Experiment:
         for label, names in self.classes.items():
             have = list(_classes(corpus, label))
             if have != names:
+                here, there = _apart(have, names)
                 raise InputError(
-                    f"The {corpus.name} corpus has the {label} classes {', '.join(have)}, and "
-                    f"the model was made for {', '.join(names)}: use the corpus it was "
+                    f"The {corpus.name} corpus has the {label} classes {', '.join(here)}, and "
+                    f"the model was made for {', '.join(there)}: use the corpus it was "
                     "trained on."
                 )
         return corpus
@@ -328,6 +392,10 @@ class Experiment:
             for field, value in stored[part].items():
                 here = _as_json(mine[part][field])
                 if here != value:
+                    if field == "classes" and here.keys() == value.keys():
+                        label = next(label for label in here if here[label] != value[label])
+                        field = f"{label} {field}"
+                        here, value = _apart(here[label], value[label])
                     raise InputError(
                         f"The work directory holds a run with {part} {field}={value}, and the "
                         f"config says {here}: continue it with its own config, or choose "
@@ -429,6 +497,19 @@ def _classes(corpus: data.Corpus, label: str) -> tuple[str, ...]:
             f"it has {', '.join(corpus.class_names) or 'none'}."
         )
     return corpus.class_names[label]
+
+
+def _apart(some: list[str], others: list[str]) -> tuple[list[str], list[str]]:
+    """Two lists that differ, for messages: if long, a few items from where they do."""
+    if max(len(some), len(others)) <= MOST_SHOWN:
+        return some, others
+    same = [a == b for a, b in zip(some, others, strict=False)]
+    first = [*same, False].index(False)
+    begins, last = ["..."] * (first > 0), first + 3
+    here, there = (
+        [*begins, *names[first:last], *["..."] * (len(names) > last)] for names in (some, others)
+    )
+    return here, there
 
 
 def _as_json(value: Any) -> Any:

@@ -80,10 +80,11 @@ def split_figures(corpus: data.Corpus) -> dict[str, Any]:
 def _balance(corpus: data.Corpus) -> dict[str, dict[str, int]]:
     """Recordings of each class, of the labels that are not labels in time."""
     balance = {}
-    # `phones` and `phone_stress` are at `phone_starts`.
-    timed = [key.removesuffix("_starts") for key in corpus.recording(0) if key.endswith("_starts")]
+    # `phones` and `phone_stress` are at `phone_starts`. `questions` are the corpus's.
+    recording = corpus.recording(0)
+    timed = [key.removesuffix("_starts") for key in recording if key.endswith("_starts")]
     for label, classes in corpus.class_names.items():
-        if label.startswith(tuple(timed)):
+        if label not in recording or label.startswith(tuple(timed)):
             continue
         of_each = [np.atleast_1d(corpus.label(i, label)) for i in range(len(corpus))]
         counts = np.bincount(np.concatenate(of_each), minlength=len(classes))

@@ -2,6 +2,7 @@
 
     python -m experiments.prepare --dataset=folder --source=DIR --data_dir=DIR
     python -m experiments.prepare --dataset=ljspeech --source=LJSpeech-1.1.tar.bz2 --data_dir=DIR
+    python -m experiments.prepare --dataset=hts --source=DIR --questions=FILE --data_dir=DIR
     python -m experiments.prepare --dataset=espeak --data_dir=DIR
 
 Nothing half-written stays behind, whatever stops it. Preparing again with the
@@ -61,6 +62,9 @@ flags.DEFINE_string(
     "Classes of recordings (folder): none, folders (the sub-folder of --source that holds them), "
     "or a CSV file with the columns path,label.",
 )
+flags.DEFINE_string(
+    "questions", None, "Question file (.hed) to the full-context labels of the recordings (hts)."
+)
 flags.DEFINE_enum("microphone", None, ["mic1", "mic2"], "Which of the two (vctk; mic1 by default).")
 flags.DEFINE_list("voices", None, "eSpeak voices, such as en-us,en-us+f2 (espeak).")
 flags.DEFINE_integer("num_utterances", None, "Utterances to make (espeak).")
@@ -96,7 +100,8 @@ def prepare(name: str, *, data_dir: os.PathLike[str] | str, **options: Any) -> s
             f"  {split}: {len(corpus)} recordings, {hours:.3f} h at {corpus.sample_rate_hz} Hz"
         )
     for label, classes in corpus.class_names.items():
-        shown = ", ".join(classes[:12]) + (", ..." if len(classes) > 12 else "")
+        short = [name if len(name) <= 24 else f"{name[:21]}..." for name in classes[:12]]
+        shown = ", ".join(short) + (", ..." if len(classes) > 12 else "")
         lines.append(f"  {label}: {len(classes)} classes ({shown})")
     lines.append(f"  licence: {corpus.licence}" + f" ({corpus.homepage})" * bool(corpus.homepage))
     return "\n".join(lines)

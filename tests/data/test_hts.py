@@ -186,6 +186,50 @@ def test_files_that_cannot_be_read(tmp_path: pathlib.Path) -> None:
         hts.read_labels(tmp_path / "b.lab")
 
 
+@pytest.mark.parametrize(("text", "ends"), [(PHONES, [80, 320, 360]), (STATES, [80, 320])])
+def test_what_is_to_be_said_at_a_rate(tmp_path: pathlib.Path, text: str, ends: list[int]) -> None:
+    labels = made_labels(tmp_path, text)
+    said = hts.utterance(labels.path, sample_rate_hz=8000)
+    assert said["labels"] == labels.contexts
+    assert said["phone_starts"].tolist() == [0, *ends[:-1]]
+    assert said["phone_ends"].tolist() == ends
+    assert hts.utterance(labels.path) == {"labels": labels.contexts}
+    to_an_end = hts.phone_samples(labels, 8000, 400)
+    assert to_an_end["phone_starts"].tolist() == [0, *ends[:-1]]
+    assert to_an_end["phone_ends"].tolist() == [*ends[:-1], 400]
+
+
+@pytest.mark.parametrize(("text", "count"), [(PHONES, 3), (STATES, 2)])
+def test_what_is_to_be_said_without_times(tmp_path: pathlib.Path, text: str, count: int) -> None:
+    alone = "\n".join(line.split()[2] for line in text.splitlines())
+    (tmp_path / "b.lab").write_text(f"{alone} \r\n")
+    timed = made_labels(tmp_path, text)
+    assert hts.utterance(tmp_path / "b.lab", sample_rate_hz=8000) == {"labels": timed.contexts}
+    assert len(timed.contexts) == count
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "a.lab has no labels: restore"),
+        ("a^b-c+d=e\n0 9 a^b-c+d=e\n", "line 2 of .*a.lab is '0 9 .*: it must be a label alone"),
+        ("a^b-c+d=e\n\na^b-c+d=e\n", "line 2 of .*a.lab is '': it must be a label alone"),
+        ("0 9 a^b-c+d=e\na^b-c+d=e\n", "line 2 of .*a.lab is 'a.*: it must be start end label"),
+        ("hello\n", "line 1 of .*a.lab has the label 'hello': it must be a phone in context"),
+        ("a^b-c+d=e[2]\na^b-c+d=e[4]\n", r"line 2 of .*a.lab has state \[4\]"),
+        (
+            "0 9000 a^b-c+d=e[2]\n9000 9500 a^b-c+d=e[3]\n"
+            "9500 9600 a^b-c+d=e[2]\n9600 9700 a^b-c+d=e[3]\n",
+            "line 3 of .*a.lab begins a phone that lasts no sample at 8000 Hz: correct its times",
+        ),
+    ],
+)
+def test_what_cannot_be_said(tmp_path: pathlib.Path, text: str, message: str) -> None:
+    (tmp_path / "a.lab").write_text(text)
+    with pytest.raises(data.DataError, match=message):
+        hts.utterance(tmp_path / "a.lab", sample_rate_hz=8000)
+
+
 # Questions.
 
 
@@ -281,6 +325,18 @@ def test_columns_are_binary_then_numeric(tmp_path: pathlib.Path, labels: hts.Lab
     assert questions.answers(labels).tolist() == [[0, 1, 1, 2], [1, 0, -1, 2], [0, 0, 13, 2]]
 
 
+def test_the_lines_ask_the_same_again(tmp_path: pathlib.Path, labels: hts.Labels) -> None:
+    """However they are spaced; without what says nothing."""
+    text = ["# who asks what", r'CQS  "n" {@(\d+)_}', "", "\tQS 'b'\t{-b+}  "]
+    questions = made_questions(tmp_path, *text)
+    assert questions.lines == (r'CQS "n" {@(\d+)_}', "QS 'b' {-b+}")
+    again = hts.Questions.parse(questions.lines, "elsewhere")
+    assert (again.lines, again.names) == (questions.lines, ("b", "n"))
+    np.testing.assert_array_equal(again.answers(labels), questions.answers(labels))
+    with pytest.raises(data.DataError, match="line 2 of elsewhere is 'why'"):
+        hts.Questions.parse([*questions.lines[:1], "why"], "elsewhere")
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -312,6 +368,51 @@ def test_what_is_no_number_is_refused(tmp_path: pathlib.Path) -> None:
     text = STATES.replace("A:1.5", "A:1.5.2")
     with pytest.raises(data.DataError, match="line 3 of .*a.lab answers accent of .*q.hed"):
         found_by(tmp_path, r"CQS accent {/A:([\d\.]+)}", made_labels(tmp_path, text))
+
+
+# Contexts.
+
+
+def test_contexts_by_hand(tmp_path: pathlib.Path, labels: hts.Labels) -> None:
+    """Counts of 1, none (which is -1) and 13, in fives; yes and no as they are."""
+    questions = made_questions(tmp_path, r"CQS n {@(\d+)_}", "QS b {-b+}", "QS ac {-a+,-c+}")
+    contexts = hts.phone_contexts({"labels": labels.contexts}, questions=questions)
+    assert contexts.dtype == np.float32
+    np.testing.assert_allclose(contexts, [[0, 1, 0.2], [1, 0, -0.2], [0, 1, 2.6]], rtol=1e-6)
+    said = {"labels": ("a^b-c+d=e@1.2.3/",), "recording": "b/1.wav"}
+    with pytest.raises(data.DataError, match=r"label 1 of b/1\.wav answers n of .*q\.hed"):
+        hts.phone_contexts(said, questions=made_questions(tmp_path, r"CQS n {@([\d\.]+)/}"))
+
+
+def test_contexts_are_the_peers_answers_scaled(shared: pathlib.Path) -> None:
+    folder, questions = peer(shared)
+    stored = np.fromfile(folder / "arctic_a0001_questions416_float32.bin", np.float32)
+    answers = stored.reshape(37, 416)
+    said = hts.utterance(folder / "arctic_a0001_state.lab")
+    contexts = hts.phone_contexts(said, questions=questions)
+    numbers = np.array([line.startswith("CQS") for line in questions.lines])
+    np.testing.assert_array_equal(contexts[:, ~numbers], answers[:, ~numbers])
+    np.testing.assert_allclose(contexts[:, numbers] * 5, answers[:, numbers], rtol=1e-6)
+    assert contexts.min() == np.float32(-0.2) and contexts.max() < 10
+
+
+def test_frames_of_a_recording_with_labels(tmp_path: pathlib.Path, labels: hts.Labels) -> None:
+    questions = made_questions(tmp_path, r"CQS n {@(\d+)_}", "QS b {-b+}")
+    example = {
+        "audio": np.zeros(400, np.int16),
+        "labels": labels.contexts,
+        **hts.phone_samples(labels, 8000, 400),
+        "f0_hz": np.full(10, 300, np.float32),
+    }
+    options = {"questions": questions, "hop_samples": 40, "sample_rate_hz": 8000}
+    plain = hts.linguistic_features(example, with_pitch=False, **options)
+    voiced = hts.linguistic_features(example, with_pitch=True, **options)
+    assert (plain.shape, voiced.shape) == ((10, 2 + 4), (10, 2 + 6))
+    assert plain[:, 0].tolist() == [0] * 2 + [1] * 6 + [0] * 2
+    np.testing.assert_allclose(plain[:, 1], [0.2] * 2 + [-0.2] * 6 + [2.6] * 2)
+    np.testing.assert_allclose(plain[:, 5], [0.1] * 2 + [0.3] * 6 + [0.1] * 2)
+    np.testing.assert_array_equal(voiced[:, :6], plain)
+    np.testing.assert_allclose(voiced[:, 6:], [[np.log(2), 1]] * 10, atol=1e-6)
 
 
 # Frames.

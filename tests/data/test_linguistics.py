@@ -132,6 +132,17 @@ def test_frames_say_what_sounds_and_with_pitch_how_high() -> None:
     np.testing.assert_allclose(plain[0, -4:-1], [0.95, 0.05, 0], atol=1e-6)
 
 
+def test_frames_of_contexts_of_any_kind() -> None:
+    contexts = np.arange(24, dtype=np.float32).reshape(12, 2)
+    for with_pitch in (False, True):
+        frames = linguistics.context_frames(
+            example(), contexts, hop_samples=40, sample_rate_hz=8000, with_pitch=with_pitch
+        )
+        width = linguistics.num_context_frame_features(2, with_pitch=with_pitch)
+        assert frames.shape == (240, width) == (240, 8 if with_pitch else 6)
+        np.testing.assert_array_equal(frames[:, :2], np.repeat(contexts, 20, axis=0))
+
+
 @pytest.mark.parametrize(
     ("vowels", "others"),
     [

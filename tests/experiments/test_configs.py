@@ -1,6 +1,7 @@
 """Every config builds, and is the model that its figures were measured with."""
 
 import importlib.util
+import json
 import pathlib
 from typing import Any
 
@@ -70,8 +71,6 @@ def test_a_config_builds_what_it_is_pinned_to(name: str) -> None:
 @pytest.mark.parametrize("name", PINNED)
 def test_a_config_survives_its_checkpoint(name: str) -> None:
     """What sampling reads from a checkpoint is the experiment that trained."""
-    import json
-
     num_classes, sample_rate_hz, *_ = PINNED[name]
     config = get_config(name)
     corpus: Any = Corpus(config.dataset, sample_rate_hz, num_classes)
@@ -128,3 +127,73 @@ def test_linguistic_features_are_as_wide_as_the_model_takes(
     frames = experiment.local_features(example)
     assert frames.shape == (25, experiment.model.local_condition.size)
     assert frames.shape[1] == 5 * 23 + 12 + 4 + 2 * with_pitch
+    contexts = experiment.phone_contexts(example)
+    assert contexts.shape == (2, 5 * 23 + 12)
+    np.testing.assert_array_equal(frames[:, : 5 * 23 + 12], np.repeat(contexts, [10, 15], axis=0))
+
+
+QUESTIONS = ('QS "C-b" {-b+}', 'QS "C-c" {-c+}', r'CQS "n" {@(\d+)_}')
+
+
+def hts_experiment(features: str, questions: tuple[str, ...] = QUESTIONS) -> Experiment:
+    config = get_config("demo")
+    config.dataset = "hts"
+    config.local_condition.features = features
+    corpus: Any = Corpus("hts", 8000, {})
+    corpus.class_names = {"questions": questions}
+    return Experiment.create(config, corpus)
+
+
+@pytest.mark.parametrize(("features", "with_pitch"), [("hts", False), ("hts_f0", True)])
+def test_answers_to_questions_are_as_wide_as_the_model_takes(
+    features: str, with_pitch: bool
+) -> None:
+    """And a checkpoint that has the questions answers them without the corpus."""
+    experiment = Experiment.from_dict(hts_experiment(features).to_dict())
+    assert experiment.classes == {"questions": list(QUESTIONS)}
+    example = {
+        "audio": np.zeros(1000, np.int16),
+        "labels": ("x^a-b+c=x@5_x", "a^b-c+x=x@x_x"),
+        "phone_starts": np.array([0, 400]),
+        "phone_ends": np.array([400, 1000]),
+        "f0_hz": np.zeros(25, np.float32),
+    }
+    frames = experiment.local_features(example)
+    assert frames.shape == (25, experiment.model.local_condition.size) == (25, 7 + 2 * with_pitch)
+    contexts = experiment.phone_contexts(example)
+    np.testing.assert_allclose(contexts, [[1, 0, 1], [0, 1, -0.2]])
+    np.testing.assert_array_equal(frames[:, :3], np.repeat(contexts, [10, 15], axis=0))
+
+
+@pytest.mark.parametrize("name", ["demo", "vocoder", "reference"])
+def test_frames_of_no_contexts(name: str) -> None:
+    """Phones, mel spectrograms, nothing."""
+    num_classes, sample_rate_hz, *_ = PINNED[name]
+    config = get_config(name)
+    corpus: Any = Corpus(config.dataset, sample_rate_hz, num_classes)
+    assert Experiment.create(config, corpus).phone_contexts is None
+
+
+def test_other_questions_are_refused_without_reciting_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    many = tuple(f'QS "q{i}" {{*-{i}+*}}' for i in range(400))
+    experiment = hts_experiment("hts", many)
+    corpus: Any = Corpus("hts", 8000, {})
+    monkeypatch.setattr("experiments.experiment.data.load", lambda *_, **__: corpus)
+    for other, here, there in (
+        ((*many[:30], *many[31:]), "q31.*q32.*q33", "q30.*q31.*q32"),
+        (many[:399], "...", 'QS "q399"'),
+    ):
+        corpus.class_names = {"questions": other}
+        message = f"the questions classes ..., .*{here}.*was made for ..., .*{there}"
+        with pytest.raises(InputError, match=message) as refused:
+            experiment.load("corpora", "train")
+        assert len(str(refused.value)) < 400
+    corpus.class_names = {"questions": many}
+    assert experiment.load("corpora", "train") is corpus
+    stored = json.loads(json.dumps(experiment.to_dict()))
+    other = (*many[:30], 'QS "other" {*}', *many[31:])
+    with pytest.raises(InputError, match="audio questions classes=.*q30.*says .*other") as refused:
+        hts_experiment("hts", other).check_continues(stored)
+    assert len(str(refused.value)) < 400

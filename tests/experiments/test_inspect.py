@@ -82,6 +82,19 @@ def test_labels_in_time_are_not_of_recordings(tmp_path: pathlib.Path) -> None:
     assert all(part["labels"].keys() == {"speaker"} for part in figures["splits"].values())
 
 
+def test_questions_are_not_of_recordings(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "q.hed").write_text('QS "C-b" {-b+}')
+    for i in range(2):
+        samples = np.random.default_rng(i).integers(-999, 999, 800).astype(np.int16)
+        soundfile.write(tmp_path / "in" / f"{i}.wav", samples, 8000)
+        (tmp_path / "in" / f"{i}.lab").write_text("0 1000000 x^a-b+c=x\n")
+    questions = str(tmp_path / "q.hed")
+    data.build("hts", data_dir=tmp_path, source=tmp_path / "in", questions=questions)
+    figures = inspect.inspect("hts", tmp_path)
+    assert all(part["labels"] == {} for part in figures["splits"].values())
+
+
 def test_from_the_command_line(data_dir: pathlib.Path, tmp_path: pathlib.Path) -> None:
     def run(*flags: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "experiments.inspect", *flags]
