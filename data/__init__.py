@@ -4,12 +4,13 @@ Letters in shapes: `B` windows a batch, `C` context samples, `S` scored samples,
 `N` samples of a recording, `F` frames, `D` features a frame, `M` mel bands.
 """
 
-from data import hts
+from data import espeak, hts
 from data.corpora import OPTIONS, Corpus, build, load, splits
 from data.emphasis import DeEmphasis, pre_emphasize
 from data.errors import DataError
-from data.features import frame_labels, num_phone_features, phone_features
+from data.features import frame_labels, log_f0, num_phone_features, phone_features
 from data.linguistics import (
+    context_frames,
     linguistic_features,
     num_context_features,
     num_context_frame_features,
@@ -17,7 +18,8 @@ from data.linguistics import (
     phone_contexts,
 )
 from data.mel import MelConfig, griffin_lim, mel_features, mel_spectrogram, mel_to_magnitudes
-from data.windows import WindowIterator, recordings, training_windows
+from data.pitch import f0
+from data.windows import WindowIterator, global_condition, recordings, training_windows
 
 __all__ = [
     "OPTIONS",
@@ -27,11 +29,16 @@ __all__ = [
     "MelConfig",
     "WindowIterator",
     "build",
+    "context_frames",
+    "espeak",
+    "f0",
     "frame_labels",
+    "global_condition",
     "griffin_lim",
     "hts",
     "linguistic_features",
     "load",
+    "log_f0",
     "mel_features",
     "mel_spectrogram",
     "mel_to_magnitudes",

@@ -13,7 +13,7 @@ from data.pitch import FRAME_S
 
 F0_CENTRE_HZ = 150.0
 NUM_PLACES = 4  # columns of `phone_places`
-NUM_PITCH = 2  # and of `pitch`
+NUM_PITCH = 2  # and of `log_f0`
 
 
 def num_phone_features(num_phones: int) -> int:
@@ -58,7 +58,7 @@ def phone_features(
     phones = np.pad(np.asarray(example["phones"]), 1, constant_values=num_phones)
     one_hot = np.eye(num_phones + 1, num_phones, dtype=np.float32)
     neighbours = [one_hot[phones[at + shift]] for shift in (1, 0, 2)]
-    heard = pitch(example, hop_samples, sample_rate_hz)
+    heard = log_f0(example, hop_samples, sample_rate_hz)
     return np.concatenate([*neighbours, places, heard], axis=1)
 
 
@@ -81,7 +81,7 @@ def phone_places(
     return at, np.stack(columns, axis=1).astype(np.float32)
 
 
-def pitch(example: Mapping[str, Any], hop_samples: int, sample_rate_hz: int) -> np.ndarray:
+def log_f0(example: Mapping[str, Any], hop_samples: int, sample_rate_hz: int) -> np.ndarray:
     """Float32 `[F, 2]`: ln(F0 / 150 Hz), 0 where unvoiced; 1 where voiced."""
     middles = frame_middles(example, hop_samples)
     f0_hz = np.asarray(example["f0_hz"])

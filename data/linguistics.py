@@ -136,12 +136,12 @@ def context_frames(
 
     Returns:
       Float32 `[F, D + 4]`, or `[F, D + 6]` with pitch, F = ceil(N / hop_samples): the context of
-      the phone that sounds, `phone_places`, and `pitch`.
+      the phone that sounds, `phone_places`, and `log_f0`.
     """
     at, place = features.phone_places(example, hop_samples, sample_rate_hz)
     columns = [contexts[at], place]
     if with_pitch:
-        columns.append(features.pitch(example, hop_samples, sample_rate_hz))
+        columns.append(features.log_f0(example, hop_samples, sample_rate_hz))
     return np.concatenate(columns, axis=1)
 
 

@@ -74,7 +74,7 @@ class Windows(grain.MapDataset[Batch]):
         samples[begin + offset : stop + offset] = self._corpus.samples(recording, begin, stop)
         window: Batch = {"samples": samples, "mask": np.arange(segment) < stop - start}
         if self._global_labels:
-            window["global"] = _global(self._corpus, recording, self._global_labels)
+            window["global"] = global_condition(self._corpus, recording, self._global_labels)
         if self._local_features:
             whole = _local(self._corpus, recording, self._local_features, hop)
             # In frames, of which the recording may lack some at either end.
@@ -226,7 +226,7 @@ def training_windows(
     if not 0 <= shard_index < shard_count:
         raise DataError(f"shard_index is {shard_index}: it must be below shard_count={shard_count}")
     if global_labels:
-        _global(corpus, 0, global_labels)
+        global_condition(corpus, 0, global_labels)
     windows = Windows(
         corpus,
         Shape(segment_samples, context_samples, hop_samples, margin_frames),
@@ -264,13 +264,13 @@ def recordings(
             "samples": corpus.samples(i, 0, int(corpus.lengths[i])),
         }
         if global_labels:
-            example["global"] = _global(corpus, i, global_labels)
+            example["global"] = global_condition(corpus, i, global_labels)
         if local_features:
             example["local"] = _local(corpus, i, local_features, hop_samples)
         yield example
 
 
-def _global(corpus: Corpus, recording: int, labels: Sequence[str]) -> np.ndarray:
+def global_condition(corpus: Corpus, recording: int, labels: Sequence[str]) -> np.ndarray:
     """The class of one label, int32; or of several the multi-hot vector, int32 `[D]`."""
     classes = [corpus.label(recording, label) for label in labels]
     if len(labels) == 1 and labels[0] not in corpus.several:

@@ -79,8 +79,8 @@ def demo(folder: str | os.PathLike[str], *, train_minutes: float) -> dict[str, A
         "steps": figures["step"],
         "training_seconds": max(row["time_s"] for row in rows),
         "seconds": round(time.monotonic() - begun_s, 1),
-        "word_error_rate": {
-            kind: intelligibility.word_error_rate(pairs) for kind, pairs in understood.items()
+        "error_rate": {
+            kind: intelligibility.error_rate(pairs) for kind, pairs in understood.items()
         },
         "heard": [
             {"said": " ".join(said), "heard": " ".join(heard)}
@@ -111,7 +111,7 @@ def _say(program: str, *arguments: str, limit_s: float | None = None) -> None:
 def main(argv: Sequence[str]) -> None:
     del argv
     metrics = demo(_DIR.value, train_minutes=_TRAIN_MINUTES.value)
-    rate = metrics["word_error_rate"]
+    rate = metrics["error_rate"]
     print(
         f"\n{metrics['held_out_bits_per_sample']:.2f} bits per sample on held-out speech "
         f"(entropy of its codes {metrics['unigram_bits_per_sample']:.2f}) after "

@@ -35,11 +35,13 @@ class LocalFeatures(NamedTuple):
       contexts: where frames are made of what is known of each phone before anything is
         said: from `config.local_condition` and those classes to (a function from an
         example to contexts `[P, D]`, D).
+      has_pitch: whether such frames end with ln F0 and voicing.
     """
 
     labels: tuple[str, ...]
     make: Callable[[Mapping[str, Any], Mapping[str, Any], int], tuple[Callable, int]]
     contexts: Callable[[Mapping[str, Any], Mapping[str, Any]], tuple[Callable, int]] | None = None
+    has_pitch: bool = False
 
 
 def _phones(condition: Mapping[str, Any], classes: Mapping[str, Any], sample_rate_hz: int):
@@ -124,13 +126,13 @@ LOCAL_FEATURES = types.MappingProxyType(
             ("phones",), functools.partial(_linguistic, with_pitch=False), _linguistic_contexts
         ),
         "linguistic_f0": LocalFeatures(
-            ("phones",), functools.partial(_linguistic, with_pitch=True), _linguistic_contexts
+            ("phones",), functools.partial(_linguistic, with_pitch=True), _linguistic_contexts, True
         ),
         "hts": LocalFeatures(
             ("questions",), functools.partial(_hts, with_pitch=False), _hts_contexts
         ),
         "hts_f0": LocalFeatures(
-            ("questions",), functools.partial(_hts, with_pitch=True), _hts_contexts
+            ("questions",), functools.partial(_hts, with_pitch=True), _hts_contexts, True
         ),
         "mel": LocalFeatures((), _mel),
     }
@@ -262,6 +264,12 @@ class Experiment:
         ]
         return np.concatenate(one_hot).astype(np.int32)
 
+    def global_condition_of(self, corpus: data.Corpus, recording: int) -> np.ndarray | None:
+        """What the model takes for the labels of a recording, None if it takes none."""
+        if not self.global_labels:
+            return None
+        return data.global_condition(corpus, recording, self.global_labels)
+
     def _class(self, label: str, name: str) -> int:
         classes = self.classes[label]
         if name not in classes:
@@ -288,6 +296,12 @@ class Experiment:
             return None
         compute, _ = contexts(condition, self.classes)
         return compute
+
+    @property
+    def has_pitch(self) -> bool:
+        """Whether the frames made of `phone_contexts` end with ln F0 and voicing (L+F)."""
+        condition = self.config["local_condition"]
+        return bool(condition) and LOCAL_FEATURES[condition["features"]].has_pitch
 
     @property
     def mel(self) -> data.MelConfig | None:

@@ -1,19 +1,27 @@
-"""Can spoken digits be understood? Judged by a recogniser that knows nothing of ours.
+"""Can speech be understood? Judged by a recogniser that knows nothing of ours.
 
 PocketSphinx with its bundled US English model, which hears 16 kHz. Sound at 8 kHz
 lacks the upper octave, in which /s/ lies and which the model has never known to be
 empty. So the octave is filled with a faint mirror image of the lower one and some
-noise, and the lexicon also lists what "six" and "seven" sound like on a telephone.
+noise, and the lexicon of digits also lists what "six" and "seven" sound like on a telephone.
 """
 
 import functools
-from collections.abc import Iterable, Sequence
+import math
+import pathlib
+import re
+import tempfile
+from collections.abc import Collection, Iterable, Sequence
 
 import jiwer
 import numpy as np
 import pocketsphinx
 import soxr
 
+from wavenet_jax import InputError
+
+MODELS = pathlib.Path(pocketsphinx.get_model_path()) / "en-us"
+NOT_PHONES = ("SIL", "+SPN+", "+NSN+")
 RATE_HZ = 16000
 PAUSE_S = 0.5
 PEAK = 0.3
@@ -47,6 +55,66 @@ def recognise_digits(
     Returns:
       Names of digits, "zero" to "nine"; empty where none is heard.
     """
+    return _heard(_digit_decoder(count), samples, sample_rate_hz)
+
+
+def recognise_words(
+    samples: np.ndarray, sample_rate_hz: int, *, vocabulary: Collection[str]
+) -> list[str]:
+    """The words that are heard in a recording, each as likely as any other.
+
+    Args:
+      samples: Int16 `[N]`.
+      sample_rate_hz: Their rate.
+      vocabulary: Words that may be heard, of `pronunciations`.
+
+    Raises:
+      InputError: as `pronunciations`.
+    """
+    return _heard(_word_decoder(tuple(sorted(vocabulary))), samples, sample_rate_hz)
+
+
+def recognise_phones(samples: np.ndarray, sample_rate_hz: int) -> list[str]:
+    """The phones that are heard in a recording: names of ARPAbet, pauses left out.
+
+    Args:
+      samples: Int16 `[N]`.
+      sample_rate_hz: Their rate.
+    """
+    heard = _heard(_phone_decoder(), samples, sample_rate_hz)
+    return [phone for phone in heard if phone not in NOT_PHONES]
+
+
+def words_of(text: str) -> list[str]:
+    """The words of a text as the dictionary writes them: lower case, with apostrophes."""
+    return re.findall(r"[a-z]+(?:'[a-z]+)*", text.lower())
+
+
+def pronunciations(word: str) -> list[str]:
+    """How the recogniser's dictionary, CMUdict, says a word: phones of ARPAbet, the first way
+    the usual one.
+
+    Raises:
+      InputError: it does not have the word.
+    """
+    if word not in _dictionary():
+        raise InputError(
+            f"The recogniser's dictionary has no {word!r}: choose recordings of other words."
+        )
+    return _dictionary()[word]
+
+
+def error_rate(pairs: Iterable[tuple[Sequence[str], Sequence[str]]]) -> float:
+    """Substituted, deleted and inserted words, or phones, over those said.
+
+    Args:
+      pairs: What was said and what was heard; something was said in each.
+    """
+    said, heard = zip(*((" ".join(a), " ".join(b)) for a, b in pairs), strict=True)
+    return float(jiwer.wer(list(said), list(heard)))
+
+
+def _heard(decoder: pocketsphinx.Decoder, samples: np.ndarray, sample_rate_hz: int) -> list[str]:
     sound = soxr.resample(samples.astype(np.float32), sample_rate_hz, RATE_HZ)
     sound = sound * (PEAK / max(1.0, float(np.abs(sound).max(initial=0))))
     if sample_rate_hz < RATE_HZ:
@@ -54,7 +122,6 @@ def recognise_digits(
         sound[1::2] *= 1 - IMAGE
     sound = np.pad(sound, int(PAUSE_S * RATE_HZ))
     sound = sound + np.random.default_rng(0).normal(0, NOISE, len(sound))
-    decoder = _decoder(count)
     decoder.start_utt()
     decoder.process_raw(
         np.rint(sound.clip(-1, 1) * 32767).astype(np.int16).tobytes(), full_utt=True
@@ -64,18 +131,8 @@ def recognise_digits(
     return heard.hypstr.split() if heard else []
 
 
-def word_error_rate(pairs: Iterable[tuple[Sequence[str], Sequence[str]]]) -> float:
-    """Substituted, deleted and inserted words over the words said.
-
-    Args:
-      pairs: What was said and what was heard, as words; something was said in each.
-    """
-    said, heard = zip(*((" ".join(a), " ".join(b)) for a, b in pairs), strict=True)
-    return float(jiwer.wer(list(said), list(heard)))
-
-
 @functools.cache
-def _decoder(count: int | None) -> pocketsphinx.Decoder:
+def _digit_decoder(count: int | None) -> pocketsphinx.Decoder:
     decoder = pocketsphinx.Decoder(
         samprate=RATE_HZ, lm=None, dict=None, cmn="batch", wbeam=1e-40, wip=0.01, loglevel="FATAL"
     )
@@ -89,3 +146,50 @@ def _decoder(count: int | None) -> pocketsphinx.Decoder:
     )
     decoder.activate_search("digits")
     return decoder
+
+
+@functools.cache
+def _word_decoder(vocabulary: tuple[str, ...]) -> pocketsphinx.Decoder:
+    """A grammar of so many alternatives takes minutes to compile; a unigram model does not."""
+    said = [
+        (word, i, phones) for word in vocabulary for i, phones in enumerate(pronunciations(word))
+    ]
+    dictionary = "".join(
+        f"{word}{f'({i + 1})' if i else ''} {phones}\n" for word, i, phones in said
+    )
+    each = -math.log10(len(vocabulary))
+    model = "".join(f"{each:.4f} {word}\n" for word in vocabulary)
+    with tempfile.TemporaryDirectory() as folder:
+        words, unigrams = pathlib.Path(folder, "words.dict"), pathlib.Path(folder, "words.lm")
+        words.write_text(dictionary)
+        unigrams.write_text(
+            f"\\data\\\nngram 1={len(vocabulary) + 2}\n\n\\1-grams:\n-99 <s>\n{each:.4f} </s>\n"
+            f"{model}\n\\end\\\n"
+        )
+        return pocketsphinx.Decoder(
+            samprate=RATE_HZ, lm=str(unigrams), dict=str(words), cmn="batch", loglevel="FATAL"
+        )
+
+
+@functools.cache
+def _phone_decoder() -> pocketsphinx.Decoder:
+    return pocketsphinx.Decoder(
+        samprate=RATE_HZ,
+        lm=None,
+        dict=None,
+        allphone=str(MODELS / "en-us-phone.lm.bin"),
+        lw=2.0,
+        beam=1e-20,
+        pbeam=1e-20,
+        cmn="batch",
+        loglevel="FATAL",
+    )
+
+
+@functools.cache
+def _dictionary() -> dict[str, list[str]]:
+    known: dict[str, list[str]] = {}
+    for line in (MODELS / "cmudict-en-us.dict").read_text().splitlines():
+        word, phones = line.split(maxsplit=1)
+        known.setdefault(word.split("(")[0], []).append(phones)
+    return known

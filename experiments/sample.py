@@ -14,7 +14,7 @@ import itertools
 import os
 import pathlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -34,7 +34,7 @@ flags.declare_key_flag("data_dir")
 flags.declare_key_flag("seed")
 flags.declare_key_flag("step")
 
-flags.DEFINE_string("out", None, "Folder for the wav files.")
+flags.DEFINE_string("out", None, "Folder for the wav files; for speak the file itself.")
 _NUM_SAMPLES = flags.DEFINE_integer("num_samples", 1, "How many recordings to generate.")
 _SECONDS = flags.DEFINE_float(
     "seconds", None, "Length of each; 1 by default, or that of the recordings of --split."
@@ -53,6 +53,8 @@ _LABEL = flags.DEFINE_list(
     "tags of one recording, joined by +, as in jackson+7 or guitar+slow.",
 )
 flags.declare_key_flag("split")
+
+NOTHING = np.zeros(0, np.int16)
 
 
 def sample(
@@ -107,23 +109,59 @@ def sample(
         lengths = wanted if lengths is None else np.minimum(lengths, wanted)
     elif lengths is None:
         lengths = np.full(num_samples, rate)
-    spoken, codes = np.zeros(0, np.int16), None
+    spoken, codes = NOTHING, None
     if prime:
         spoken, _ = audio.read(pathlib.Path(prime), sample_rate_hz=rate, mono=True)
         codes = np.repeat(experiment.encode(spoken)[None], num_samples, axis=0)
-    chunks = sampling.generate(
-        experiment.model,
-        trained.params,
-        keys=sampling.utterance_keys(seed, range(num_samples)),
-        num_samples=int(lengths.max()),
+    folder = cli.require_writable(out)
+    paths = [folder / f"sample_{i:03}.wav" for i in range(num_samples)]
+    write_generated(
+        trained,
+        paths,
+        lengths,
+        conditions,
+        seed=seed,
+        temperature=temperature,
+        spoken=spoken,
         prime=codes,
+    )
+    return paths
+
+
+def write_generated(
+    trained: checkpointed.Trained,
+    paths: Sequence[pathlib.Path],
+    lengths: np.ndarray,
+    conditions: Mapping[str, Any],
+    *,
+    seed: int,
+    temperature: float,
+    spoken: np.ndarray = NOTHING,
+    prime: np.ndarray | None = None,
+) -> None:
+    """Generates a batch into wav files, each of which appears once it is complete.
+
+    Args:
+      trained: of `checkpointed.load`.
+      paths: of the B files; file i is the seed's utterance i.
+      lengths: samples to generate for each, `[B]`.
+      conditions: as `sampling.generate` takes them.
+      seed, temperature: as in `sample`.
+      spoken: int16 samples that each file begins with.
+      prime: the same as codes `[B, N]`, which is continued.
+    """
+    rate = trained.experiment.sample_rate_hz
+    chunks = sampling.generate(
+        trained.experiment.model,
+        trained.params,
+        keys=sampling.utterance_keys(seed, range(len(paths))),
+        num_samples=int(lengths.max()),
+        prime=prime,
         temperature=temperature,
         **conditions,
     )
     last = int(spoken[-1]) if len(spoken) else 0
-    decoders = [experiment.decoder(last) for _ in range(num_samples)]
-    folder = cli.require_writable(out)
-    paths = [folder / f"sample_{i:03}.wav" for i in range(num_samples)]
+    decoders = [trained.experiment.decoder(last) for _ in paths]
     with contextlib.ExitStack() as stack:
         bar = stack.enter_context(
             tqdm(total=int(lengths.sum()), unit="sample", unit_scale=True, file=sys.stderr)
@@ -138,13 +176,12 @@ def sample(
                 file.write(decode(part))
                 bar.update(len(part))
             done += chunk.shape[1]
-    return paths
 
 
 @contextlib.contextmanager
 def _whole_or_nothing(path: pathlib.Path, sample_rate_hz: int):
     """A wav file to write to, which gets its name when all went well."""
-    part = path.with_suffix(".wav.part")
+    part = path.with_name(path.name + ".part")
     try:
         with soundfile.SoundFile(
             part, "w", sample_rate_hz, channels=1, subtype="PCM_16", format="WAV"

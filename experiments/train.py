@@ -90,7 +90,7 @@ def train(
                 active=jax.process_index() == 0,
             )
         )
-        should_stop = stack.enter_context(_stop_on_signals())
+        should_stop = stack.enter_context(stop_on_signals())
 
         def on_metrics(step: int, metrics: dict[str, float]) -> None:
             reporter.progress(step, {"bits/sample": metrics["bits_per_sample"]})
@@ -176,7 +176,7 @@ def _first(experiment: Experiment, corpus: data.Corpus, number: int) -> Iterator
 
 
 @contextlib.contextmanager
-def _stop_on_signals():
+def stop_on_signals():
     """Gives a function that says whether Ctrl-C or SIGTERM asked to stop.
 
     A second signal no longer waits for the step to end. Several hosts must stop

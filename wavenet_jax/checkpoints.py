@@ -11,7 +11,7 @@ import os
 import pathlib
 import shutil
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -23,8 +23,9 @@ from orbax.checkpoint.checkpoint_managers import (
     LatestN,
 )
 
-from wavenet_jax import training
+from wavenet_jax import prosody, training
 from wavenet_jax.errors import InputError
+from wavenet_jax.prosody import ProsodyConfig, ProsodyState
 from wavenet_jax.training import TrainingConfig, TrainState
 from wavenet_jax.wavenet import WaveNetConfig, config_from_dict
 
@@ -220,3 +221,94 @@ def _of_this_process(positions: Mapping[str, Any]) -> Any:
             f"by {jax.process_count()}: use as many hosts as before."
         )
     return positions[str(jax.process_index())]
+
+
+class ProsodyCheckpoint(NamedTuple):
+    """A network of durations or of pitch, as it was saved.
+
+    Attributes:
+      config: of the network.
+      state: of its training.
+      described: what else was saved with it.
+    """
+
+    config: ProsodyConfig
+    state: ProsodyState
+    described: dict[str, Any]
+
+
+def save_prosody(
+    workdir: str | os.PathLike[str],
+    config: ProsodyConfig,
+    state: ProsodyState,
+    described: Mapping[str, Any],
+) -> None:
+    """Saves to `workdir/prosody/KIND/STEP/`, then removes what was there of earlier steps.
+
+    Args:
+      workdir: of the WaveNet that it belongs to.
+      config: of the network.
+      state: of its training.
+      described: what is to be known of it, anything JSON can hold.
+
+    Raises:
+      InputError: it could not be written.
+    """
+    directory = _prosody_directory(workdir, config.kind)
+    try:
+        options = ocp.CheckpointManagerOptions(max_to_keep=1)
+        with ocp.CheckpointManager(directory, options=options) as manager:
+            about = {"network": dataclasses.asdict(config), "described": dict(described)}
+            items = {
+                "state": ocp.args.StandardSave(_as_dict(state)),
+                "config": ocp.args.JsonSave(about),
+            }
+            manager.save(int(state.step), args=ocp.args.Composite(**items))
+    except Exception as error:  # orbax and tensorstore raise many kinds
+        raise InputError(
+            f"The prosody could not be saved in {directory} ({_first_line(error)}): free some "
+            "space or choose another workdir."
+        ) from error
+
+
+def restore_prosody(workdir: str | os.PathLike[str], kind: str) -> ProsodyCheckpoint | None:
+    """What `save_prosody` saved last, or None where nothing was.
+
+    Raises:
+      InputError: it cannot be read.
+    """
+    directory = _prosody_directory(workdir, kind)
+    if not directory.is_dir():
+        return None
+    options = ocp.CheckpointManagerOptions(read_only=True)
+    try:
+        with ocp.CheckpointManager(directory, options=options) as manager:
+            if (step := manager.latest_step()) is None:
+                return None
+            about = manager.restore(step, args=ocp.args.Composite(config=ocp.args.JsonRestore()))
+            config = ProsodyConfig(**_with_tuples(about["config"]["network"]))
+            like = jax.eval_shape(lambda: prosody.init_state(config))
+            item = ocp.args.StandardRestore(
+                jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), _as_dict(like))
+            )
+            restored = manager.restore(step, args=ocp.args.Composite(state=item))
+    except Exception as error:  # whatever a damaged file makes them raise
+        raise InputError(
+            f"The prosody in {directory} cannot be read ({_first_line(error)}): delete that "
+            "directory and train it again."
+        ) from error
+    return ProsodyCheckpoint(
+        config, ProsodyState(**restored["state"]), about["config"]["described"]
+    )
+
+
+def _prosody_directory(workdir: str | os.PathLike[str], kind: str) -> pathlib.Path:
+    return pathlib.Path(workdir).absolute() / "prosody" / kind
+
+
+def _as_dict(state: ProsodyState) -> dict[str, Any]:
+    return {field.name: getattr(state, field.name) for field in dataclasses.fields(state)}
+
+
+def _with_tuples(fields: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: tuple(x) if isinstance(x, list) else x for name, x in fields.items()}

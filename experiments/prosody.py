@@ -1,0 +1,193 @@
+"""Between recordings and the networks of durations and pitch (`wavenet_jax.prosody`).
+
+What is predicted is what a model's local condition is made of beside the contexts of phones:
+how many samples each phone lasts, and ln F0 and voicing of each frame.
+"""
+
+import os
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+import data
+from experiments.experiment import Experiment
+from wavenet_jax import InputError, checkpoints
+from wavenet_jax.prosody import DURATION_UNIT_S, OUTPUTS, ProsodyConfig, predict
+
+SHORTEST_S = 0.005
+
+
+class Prosody(NamedTuple):
+    """The trained networks of a work directory.
+
+    Attributes:
+      experiment: whose frames they complete.
+      duration, pitch: each the network's config and parameters.
+    """
+
+    experiment: Experiment
+    duration: tuple[ProsodyConfig, Any]
+    pitch: tuple[ProsodyConfig, Any]
+
+    def durations(self, contexts: np.ndarray, voice: np.ndarray) -> np.ndarray:
+        """How many samples each phone lasts, int64 `[P]`, at least 5 ms.
+
+        Args:
+          contexts: of the phones `[P, D]`.
+          voice: of `voice_of`.
+        """
+        outputs = predict(*self.duration, with_voice(contexts, voice))
+        seconds = np.maximum(DURATION_UNIT_S * np.exp(outputs[:, 0]), SHORTEST_S)
+        # Rounding the ends, not the durations, leaves the whole as long as it should be.
+        ends = np.rint(np.cumsum(seconds) * self.experiment.sample_rate_hz).astype(np.int64)
+        return np.diff(ends, prepend=0)
+
+    def log_f0(self, frames: np.ndarray, voice: np.ndarray) -> np.ndarray:
+        """ln F0 and voicing, float32 `[F, 2]` as `data.log_f0` has them.
+
+        Args:
+          frames: the linguistic ones, `[F, D + 4]`.
+          voice: of `voice_of`.
+        """
+        outputs = predict(*self.pitch, with_voice(frames, voice))
+        voiced = outputs[:, 1] > 0
+        return np.stack([outputs[:, 0] * voiced, voiced], axis=1).astype(np.float32)
+
+    def frames(self, contexts: np.ndarray, voice: np.ndarray) -> tuple[np.ndarray, int]:
+        """The local condition of phones that are yet to be said.
+
+        Returns:
+          Frames as the model takes them, and the number of samples that they are for.
+        """
+        ends = np.cumsum(self.durations(contexts, voice))
+        timed = {
+            "audio": np.zeros(ends[-1], np.int16),
+            "phone_starts": np.concatenate([[0], ends[:-1]]),
+            "phone_ends": ends,
+        }
+        frames = linguistic_frames(self.experiment, timed, contexts)
+        if self.experiment.has_pitch:
+            frames = np.concatenate([frames, self.log_f0(frames, voice)], axis=1)
+        return frames, int(ends[-1])
+
+
+def load(workdir: str | os.PathLike[str], experiment: Experiment) -> Prosody:
+    """Reads what `experiments.train_prosody` trained for an experiment.
+
+    Raises:
+      InputError: there is none, or it is for other contexts.
+    """
+    networks = {}
+    for kind in OUTPUTS:
+        saved = checkpoints.restore_prosody(workdir, kind)
+        if saved is None or int(saved.state.step) < saved.config.num_steps:
+            raise InputError(
+                f"{workdir} has no trained {kind} model: run python -m experiments.train_prosody "
+                f"--workdir={workdir} --data_dir=DIR"
+            )
+        check_fits(experiment, saved, workdir)
+        networks[kind] = saved.config, saved.state.params
+    return Prosody(experiment, networks["duration"], networks["pitch"])
+
+
+def check_fits(
+    experiment: Experiment, saved: checkpoints.ProsodyCheckpoint, workdir: str | os.PathLike[str]
+) -> None:
+    """Refuses a network that was trained for another corpus.
+
+    Raises:
+      InputError: it was.
+    """
+    if saved.described != description(experiment):
+        raise InputError(
+            f"The {saved.config.kind} model in {workdir} was trained for other phones, voices or "
+            f"frames than the WaveNet there: delete {workdir}/prosody and train it again."
+        )
+
+
+def description(experiment: Experiment) -> dict[str, Any]:
+    """What networks of an experiment are for, fit for JSON."""
+    audio = experiment.to_dict()["audio"]
+    hop_samples = audio["local_condition"]["hop_samples"]
+    return {
+        "classes": {label: list(map(str, names)) for label, names in audio["classes"].items()},
+        "sample_rate_hz": audio["sample_rate_hz"],
+        "hop_samples": hop_samples,
+    }
+
+
+def voice_of(experiment: Experiment, condition: np.ndarray | None) -> np.ndarray:
+    """A global condition as a vector, float32 `[V]`; without one V is 0."""
+    if condition is None:
+        return np.zeros(0, np.float32)
+    if np.ndim(condition) == 0:
+        assert experiment.model.global_condition is not None
+        return np.eye(experiment.model.global_condition.size, dtype=np.float32)[condition]
+    return np.asarray(condition, np.float32)
+
+
+def with_voice(features: np.ndarray, voice: np.ndarray) -> np.ndarray:
+    """The voice beside each row, `[T, D + V]`."""
+    return np.concatenate([features, np.tile(voice, (len(features), 1))], axis=1)
+
+
+def linguistic_frames(
+    experiment: Experiment, recording: Mapping[str, Any], contexts: np.ndarray
+) -> np.ndarray:
+    """The model's frames without pitch, `[F, D + 4]`."""
+    return data.context_frames(
+        recording,
+        contexts,
+        hop_samples=experiment.config["local_condition"]["hop_samples"],
+        sample_rate_hz=experiment.sample_rate_hz,
+        with_pitch=False,
+    )
+
+
+def duration_example(
+    experiment: Experiment, recording: Mapping[str, Any]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Contexts `[P, D]` and ln(duration / 0.1 s) `[P, 1]` of a recording."""
+    contexts = contexts_of(experiment, recording)
+    samples = np.asarray(recording["phone_ends"]) - np.asarray(recording["phone_starts"])
+    seconds = np.maximum(samples / experiment.sample_rate_hz, SHORTEST_S)
+    return contexts, np.log(seconds / DURATION_UNIT_S).astype(np.float32)[:, None]
+
+
+def pitch_example(
+    experiment: Experiment, recording: Mapping[str, Any]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Linguistic frames `[F, D + 4]`, and ln F0 and voicing `[F, 2]`, of a recording."""
+    frames = linguistic_frames(experiment, recording, contexts_of(experiment, recording))
+    hop_samples = experiment.config["local_condition"]["hop_samples"]
+    return frames, data.log_f0(recording, hop_samples, experiment.sample_rate_hz)
+
+
+EXAMPLES = {"duration": duration_example, "pitch": pitch_example}
+
+
+def require_contexts(experiment: Experiment) -> None:
+    """Refuses a model that no text can be said with.
+
+    Raises:
+      InputError: its local condition, if it has one, is not made of contexts of phones.
+    """
+    if experiment.phone_contexts is None:
+        condition = experiment.config["local_condition"]
+        taken = condition["features"] if condition else "none"
+        raise InputError(
+            f"The model's local features are {taken}, which no text gives: train one that takes "
+            "linguistic features, such as --config=experiments/configs/tts.py."
+        )
+
+
+def contexts_of(experiment: Experiment, example: Mapping[str, Any]) -> np.ndarray:
+    """What is known of each phone before anything is said, `[P, D]`.
+
+    Raises:
+      InputError: as `require_contexts`.
+    """
+    require_contexts(experiment)
+    assert experiment.phone_contexts is not None
+    return experiment.phone_contexts(example)

@@ -1,0 +1,209 @@
+"""How long each phone lasts, and how high the voice is (section 3.2).
+
+In the paper external models predict what WaveNet is conditioned on beside the linguistic
+features: durations (there by an LSTM) and log F0 (there by an autoregressive CNN). Both are
+here one kind of network, which sees the whole sentence at once: convolutions over phones, or
+over frames, whose dilations double, each followed by a ReLU and added to what it was given.
+
+Letters in shapes: `B` sentences, `T` phones or frames, `D` features of each, `O` outputs.
+"""
+
+import dataclasses
+import functools
+from typing import Any, NamedTuple
+
+import flax.linen as nn
+import flax.struct
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from wavenet_jax.errors import InputError
+
+DURATION_UNIT_S = 0.1
+KERNEL_SIZE = 3
+OUTPUTS = {"duration": 1, "pitch": 2}
+DILATIONS = {"duration": (1, 2, 4), "pitch": (1, 2, 4, 8, 16, 32)}
+
+
+@dataclasses.dataclass(frozen=True)
+class ProsodyConfig:
+    """A network over a sequence, and its training.
+
+    Attributes:
+      kind: "duration" over phones, whose output is ln(duration / 0.1 s); or "pitch" over
+        frames, whose outputs are ln F0, in any unit, and the logit of being voiced.
+      features: D.
+      dilations: of the layers; by default those that reach over about a word of phones, or
+        over half a second of frames of 5 ms.
+      channels: of each.
+      dropout: share of each layer's channels left out in training.
+      num_steps: length of the training.
+      batch_size: sentences a step.
+      learning_rate: Adam's at the beginning, from where half a cosine leads to 0.
+      seed: of the first parameters, the dropout and the order of the sentences.
+    """
+
+    kind: str
+    features: int
+    dilations: tuple[int, ...] = ()
+    channels: int = 64
+    dropout: float = 0.1
+    num_steps: int = 1000
+    batch_size: int = 8
+    learning_rate: float = 2e-3
+    seed: int = 0
+
+    def __post_init__(self):
+        if self.kind not in OUTPUTS:
+            raise InputError(f"There is no model of {self.kind!r}: use {' or '.join(OUTPUTS)}.")
+        if not self.dilations:
+            object.__setattr__(self, "dilations", DILATIONS[self.kind])
+        if not 0 <= self.dropout < 1:
+            raise InputError(
+                f"The prosody's dropout is {self.dropout}: give a number from 0 up to, not "
+                "including, 1."
+            )
+        for name in ("features", "channels", "num_steps", "batch_size"):
+            if getattr(self, name) < 1:
+                raise InputError(f"The prosody's {name} is {getattr(self, name)}: give at least 1.")
+
+
+class ProsodyNet(nn.Module):
+    """Non-causal convolutions over a sequence; what is beyond its ends is zero."""
+
+    config: ProsodyConfig
+
+    @nn.compact
+    def __call__(self, features: jax.Array, mask: jax.Array, *, train: bool = False) -> jax.Array:
+        """Predicts at each place from all places within reach.
+
+        Args:
+          features: float32 `[B, T, D]`.
+          mask: bool `[B, T]`, false past a sentence's end. What stands there changes nothing.
+          train: whether to drop channels, with the PRNG key `dropout`.
+
+        Returns:
+          Float32 `[B, T, O]`.
+        """
+        inside = mask[..., None]
+        x = nn.Dense(self.config.channels, name="input")(features)
+        for i, dilation in enumerate(self.config.dilations):
+            convolution = nn.Conv(
+                self.config.channels,
+                (KERNEL_SIZE,),
+                kernel_dilation=dilation,
+                padding="SAME",
+                name=f"layer_{i}",
+            )
+            layer = nn.relu(convolution(jnp.where(inside, x, 0)))
+            x += nn.Dropout(self.config.dropout, deterministic=not train)(layer)
+        return nn.Dense(OUTPUTS[self.config.kind], name="output")(nn.relu(x))
+
+
+class Batch(NamedTuple):
+    """Sentences padded to one length.
+
+    Attributes:
+      features: float32 `[B, T, D]`.
+      targets: float32 `[B, T, O]`: as the outputs, but 1 where voiced and 0 elsewhere instead
+        of a logit.
+      mask: bool `[B, T]`, false past a sentence's end.
+    """
+
+    features: np.ndarray
+    targets: np.ndarray
+    mask: np.ndarray
+
+
+@flax.struct.dataclass
+class ProsodyState:
+    """All that changes in training; `step` is an int32 scalar, the number of updates made."""
+
+    step: jax.Array
+    params: Any
+    opt_state: Any
+
+
+def loss(config: ProsodyConfig, outputs: jax.Array, batch: Batch) -> jax.Array:
+    """Mean over the batch's places of the squared error of the logarithm; for pitch that of
+    the voiced places, and with it the cross-entropy of voicing, in nats."""
+    errors = jnp.square(outputs[..., 0] - batch.targets[..., 0])
+    if config.kind == "duration":
+        return jnp.mean(errors, where=batch.mask)
+    voiced = batch.targets[..., 1]
+    entropies = optax.sigmoid_binary_cross_entropy(outputs[..., 1], voiced)
+    num_voiced = jnp.maximum(jnp.sum(voiced, where=batch.mask), 1)
+    return jnp.sum(errors * voiced, where=batch.mask) / num_voiced + jnp.mean(
+        entropies, where=batch.mask
+    )
+
+
+def make_optimizer(config: ProsodyConfig) -> optax.GradientTransformation:
+    """Adam along half a cosine, on gradients of length 1 at most."""
+    schedule = optax.cosine_decay_schedule(config.learning_rate, config.num_steps)
+    return optax.chain(optax.clip_by_global_norm(1.0), optax.adam(schedule))
+
+
+def init_state(config: ProsodyConfig) -> ProsodyState:
+    """The state before the first step; a function of the seed alone."""
+    place = jnp.zeros((1, 1, config.features)), jnp.ones((1, 1), bool)
+    params = ProsodyNet(config).init(jax.random.key(config.seed), *place)
+    return ProsodyState(jnp.int32(0), params, make_optimizer(config).init(params))
+
+
+def make_step(config: ProsodyConfig):
+    """One update, compiled: `(state, batch)` to the next state and the loss before it."""
+    optimizer = make_optimizer(config)
+
+    @functools.partial(jax.jit, donate_argnums=0)
+    def step(state: ProsodyState, batch: Batch) -> tuple[ProsodyState, jax.Array]:
+        key = jax.random.fold_in(jax.random.key(config.seed), state.step)
+
+        def of(params):
+            outputs: Any = ProsodyNet(config).apply(
+                params, batch.features, batch.mask, train=True, rngs={"dropout": key}
+            )
+            return loss(config, outputs, batch)
+
+        value, gradients = jax.value_and_grad(of)(state.params)
+        updates, opt_state = optimizer.update(gradients, state.opt_state, state.params)
+        params = optax.apply_updates(state.params, updates)
+        return ProsodyState(state.step + 1, params, opt_state), value
+
+    return step
+
+
+def predict(config: ProsodyConfig, params: Any, features: np.ndarray) -> np.ndarray:
+    """The outputs for one sentence, `[T, D]` to `[T, O]`."""
+    padded, mask = padded_features([features])
+    outputs = _apply(config, params, padded, mask)
+    return np.asarray(outputs)[0, : len(features)]
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _apply(config: ProsodyConfig, params: Any, features: jax.Array, mask: jax.Array) -> jax.Array:
+    outputs: Any = ProsodyNet(config).apply(params, features, mask)
+    return outputs
+
+
+def batch_of(features: list[np.ndarray], targets: list[np.ndarray]) -> Batch:
+    """Pads sentences, `[T, D]` and `[T, O]` each."""
+    padded, mask = padded_features(features)
+    length = mask.shape[1]
+    return Batch(
+        padded,
+        np.stack([np.pad(x, ((0, length - len(x)), (0, 0))) for x in targets]),
+        mask,
+    )
+
+
+def padded_features(features: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """To one length, of which there are few, for each is compiled: `[B, T, D]`, `[B, T]`."""
+    longest = max(map(len, features))
+    unit = 1 << max(5, longest.bit_length() - 3)
+    length = -(-longest // unit) * unit
+    padded = np.stack([np.pad(x, ((0, length - len(x)), (0, 0))) for x in features])
+    mask = np.arange(length) < np.array([[len(x)] for x in features])
+    return padded.astype(np.float32), mask
