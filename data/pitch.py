@@ -15,12 +15,15 @@ FRAME_S = 0.005
 _MARGIN_S = 3 / LOWEST_HZ
 
 
-def f0(samples: np.ndarray, sample_rate_hz: int) -> np.ndarray:
+def f0(
+    samples: np.ndarray, sample_rate_hz: int, *, voiced_above: float = VOICED_ABOVE
+) -> np.ndarray:
     """F0 at the middle of each frame of 5 ms.
 
     Args:
       samples: `[N]`, int16 or floats.
       sample_rate_hz: Their rate.
+      voiced_above: The autocorrelation from which a frame is voiced.
 
     Returns:
       Hz, float32 `[ceil(N / (0.005 sample_rate_hz))]`, from 60 to 400, and 0 where unvoiced.
@@ -44,7 +47,7 @@ def f0(samples: np.ndarray, sample_rate_hz: int) -> np.ndarray:
         time_step=FRAME_S,
         pitch_floor=LOWEST_HZ,
         pitch_ceiling=HIGHEST_HZ,
-        voicing_threshold=VOICED_ABOVE,
+        voicing_threshold=voiced_above,
     )
     middles_s = (np.arange(num_frames) + 0.5) * FRAME_S + margin / sample_rate_hz
     f0_hz = np.array([track.get_value_at_time(middle) for middle in middles_s], np.float32)

@@ -11,7 +11,7 @@ trained already is only scored again; stopped, the same command goes on.
 import copy
 import pathlib
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import ml_collections
@@ -102,23 +102,46 @@ def ablation(
       InputError: there is no variant of that name, or the config does not fit.
     """
     rows = []
+    for name, trained in train_variants(
+        config, VARIANTS, names, num_steps=num_steps, workdir=workdir, data_dir=data_dir
+    ):
+        corpus = trained.experiment.load(data_dir, config.held_out_split)
+        rows.append({"name": name} | evaluate.evaluate(trained, corpus))
+    return rows
+
+
+def train_variants(
+    config: ml_collections.ConfigDict,
+    variants: Mapping[str, Change],
+    names: Sequence[str],
+    *,
+    num_steps: int,
+    workdir: str,
+    data_dir: str,
+) -> Iterator[tuple[str, checkpointed.Trained]]:
+    """Trains variants of a config one after the other, each in a folder of `workdir`.
+
+    Raises:
+      InputError: there is no variant of that name, or the config does not fit.
+    """
     for name in names:
-        if name not in VARIANTS:
-            raise InputError(f"There is no variant {name!r}: use {', '.join(VARIANTS)}.")
+        if name not in variants:
+            raise InputError(f"There is no variant {name!r}: use {', '.join(variants)}.")
     for name in names:
         variant = copy.deepcopy(config)
         variant.num_steps = variant.checkpoint_every = num_steps
         variant.preview_s = 0.0
-        variant.held_out_recordings = 10
-        VARIANTS[name](variant)
-        folder = pathlib.Path(workdir) / "".join(c if c.isalnum() else "_" for c in name)
+        variant.held_out_recordings = min(10, config.held_out_recordings)
+        variants[name](variant)
+        folder = pathlib.Path(workdir) / folder_of(name)
         print(f"{name}:", file=sys.stderr)
         train.train(variant, workdir=folder, data_dir=data_dir)
-        trained = checkpointed.load(folder)
-        corpus = trained.experiment.load(data_dir, variant.held_out_split)
-        scored = evaluate.evaluate(trained, corpus)
-        rows.append({"name": name} | scored)
-    return rows
+        yield name, checkpointed.load(folder)
+
+
+def folder_of(name: str) -> str:
+    """The folder of a variant's run."""
+    return "".join(c if c.isalnum() else "_" for c in name)
 
 
 def main(argv: Sequence[str]) -> None:

@@ -6,9 +6,10 @@
 Each recording of a split is said again twice: *copied*, with the recording's own durations
 and pitch, and *spoken*, from its phones alone, with those that `train_prosody` learned. A
 recogniser that knows nothing of either (PocketSphinx, which hears single words of the split's
-texts, or phones) says how much of it, and of the recordings, it mistakes. The copy's pitch is
-tracked as the recording's was, and compared with it frame by frame; so are the durations and
-the pitch that were predicted.
+texts, or phones) says how much of it, and of the recordings, it mistakes. Praat tracks the pitch
+of copies and recordings, with a threshold of voicing that is its own and lower than the corpus's,
+as the copies are rougher; they are compared frame by frame, and so are the durations and the
+pitch that were predicted.
 """
 
 import os
@@ -43,6 +44,7 @@ _NUM_RECORDINGS = flags.DEFINE_integer(
 
 KINDS = ("recorded", "copied", "spoken")
 PICTURED = 3
+VOICED_ABOVE = 0.45
 
 
 def evaluate_speech(
@@ -189,11 +191,15 @@ def _copied_pitch(
     hop_samples = experiment.config["local_condition"]["hop_samples"]
     tracked = []
     for each, copy in zip(recordings, copies, strict=True):
-        f0_hz = data.f0(copy, experiment.sample_rate_hz)
+        rate = experiment.sample_rate_hz
         tracked.append(
             [
-                data.log_f0(example, hop_samples, experiment.sample_rate_hz)
-                for example in (each, {"audio": copy, "f0_hz": f0_hz})
+                data.log_f0(
+                    {"audio": sound, "f0_hz": data.f0(sound, rate, voiced_above=VOICED_ABOVE)},
+                    hop_samples,
+                    rate,
+                )
+                for sound in (each["audio"], copy)
             ]
         )
     true, other = (np.concatenate(parts) for parts in zip(*tracked, strict=True))

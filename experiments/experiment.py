@@ -264,6 +264,16 @@ class Experiment:
         ]
         return np.concatenate(one_hot).astype(np.int32)
 
+    def named_condition(self, name: str) -> np.ndarray:
+        """What the model takes for `--label` or `--speaker`: a class, or several joined by +.
+
+        Raises:
+          InputError: as `global_condition`.
+        """
+        # A single class may have a + in its own name, as eSpeak's voice en-us+f2.
+        alone = len(self.global_labels) == 1 and name in self.classes[self.global_labels[0]]
+        return self.global_condition([name] if alone else name.split("+"))
+
     def global_condition_of(self, corpus: data.Corpus, recording: int) -> np.ndarray | None:
         """What the model takes for the labels of a recording, None if it takes none."""
         if not self.global_labels:

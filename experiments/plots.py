@@ -30,6 +30,11 @@ WINDOW_S = 0.025
 HOP_S = 0.004
 SMOOTHED_FROM_POINTS = 100
 
+LOWEST_NOTE = "G3"
+HIGHEST_SHARE = 0.9  # of half the sample rate
+BINS_PER_OCTAVE = 36
+NOTES_RANGE_DB = 60.0
+
 
 def spectrograms(
     pairs: Sequence[tuple[str, ArrayLike]],
@@ -113,6 +118,94 @@ def spectrograms(
     scale.set_label("level (dB re the loudest point)", color=INK)
     scale.ax.tick_params(colors=INK, labelsize=9)
     scale.outline.set_visible(False)
+    return figure
+
+
+def notes(pairs: Sequence[tuple[str, ArrayLike]], sample_rate_hz: int) -> Figure:
+    """Draws recordings of music one below the other, by pitch.
+
+    The constant-Q transform, 36 bins an octave from the violin's lowest string (G3) up as far
+    as the rate allows. All panels share one scale of loudness, which begins 60 dB below the
+    loudest point.
+
+    Args:
+      pairs: title and samples of each recording, `[T]`, as floats in [-1, 1] or as int16.
+      sample_rate_hz: samples per second of all the recordings.
+
+    Raises:
+      ValueError: if there is nothing to draw, or a recording is not a row of samples.
+    """
+    if not pairs:
+        raise ValueError("there are no recordings to draw")
+    lowest_hz = float(librosa.note_to_hz(LOWEST_NOTE))
+    octaves = math.log2(HIGHEST_SHARE * sample_rate_hz / 2 / lowest_hz)
+    hop_samples = 2 ** round(math.log2(4 * HOP_S * sample_rate_hz))
+    magnitudes = [
+        np.abs(
+            librosa.cqt(
+                _as_float(title, samples),
+                sr=sample_rate_hz,
+                hop_length=hop_samples,
+                fmin=lowest_hz,
+                n_bins=int(octaves * BINS_PER_OCTAVE),
+                bins_per_octave=BINS_PER_OCTAVE,
+            )
+        )
+        for title, samples in pairs
+    ]
+    loudest = max(magnitude.max() for magnitude in magnitudes) or 1.0
+    figure = Figure(figsize=(9.0, 0.4 + 1.7 * len(pairs)), layout="constrained")
+    figure.set_facecolor("white")
+    panels = figure.subplots(len(pairs), sharex=True, squeeze=False)[:, 0]
+    longest_s = max(len(np.asarray(samples)) for _, samples in pairs) / sample_rate_hz
+    for panel, (title, _), magnitude in zip(panels, pairs, magnitudes, strict=True):
+        level_db = 20 * np.log10(np.maximum(magnitude / loudest, 10 ** (-NOTES_RANGE_DB / 20)))
+        seconds = magnitude.shape[1] * hop_samples / sample_rate_hz
+        image = panel.imshow(
+            level_db,
+            origin="lower",
+            aspect="auto",
+            cmap=LOUDNESS,
+            vmin=-NOTES_RANGE_DB,
+            vmax=0.0,
+            extent=(0, seconds, 0, len(level_db) / BINS_PER_OCTAVE),
+        )
+        panel.set_title(title, loc="left", color=INK, fontsize=10)
+        panel.set_yticks(range(int(octaves) + 1))
+        panel.set_yticklabels([f"{LOWEST_NOTE[0]}{3 + i}" for i in range(int(octaves) + 1)])
+        panel.set_xlim(0, longest_s)
+        _tidy(panel)
+    panels[-1].set_xlabel("time (s)", color=INK)
+    scale = figure.colorbar(image, ax=list(panels), shrink=0.6, pad=0.02, aspect=30)
+    scale.set_label("level (dB re the loudest point)", color=INK)
+    scale.ax.tick_params(colors=INK, labelsize=9)
+    scale.outline.set_visible(False)
+    return figure
+
+
+def bits_by_field(rows: Sequence[tuple[str, float, float]]) -> Figure:
+    """Draws held-out bits per sample against the receptive field.
+
+    Args:
+      rows: of each model its name, its receptive field in milliseconds, and its bits.
+
+    Raises:
+      ValueError: if there are none.
+    """
+    if not rows:
+        raise ValueError("there are no models to draw")
+    figure = Figure(figsize=(6.5, 3.8), layout="constrained")
+    figure.set_facecolor("white")
+    axes = figure.add_subplot()
+    names, fields_ms, bits = zip(*rows, strict=True)
+    axes.scatter(fields_ms, bits, color=SERIES_COLOURS[0], s=24)
+    for name, at in zip(names, zip(fields_ms, bits, strict=True), strict=True):
+        axes.annotate(name, at, xytext=(5, 4), textcoords="offset points", color=INK, fontsize=9)
+    axes.set_xscale("log")
+    axes.margins(x=0.25, y=0.2)
+    axes.set_xlabel("receptive field (ms)", color=INK)
+    axes.set_ylabel("held-out bits per sample", color=INK)
+    _tidy(axes)
     return figure
 
 

@@ -228,7 +228,7 @@ def _conditions(
         if not given:
             return conditions, lengths
         if labels:
-            chosen = [experiment.global_condition(name.split("+")) for name in labels]
+            chosen = [experiment.named_condition(name) for name in labels]
         else:
             combinations = itertools.product(*(experiment.classes[label] for label in given))
             chosen = [experiment.global_condition(names) for names in combinations]

@@ -117,7 +117,7 @@ def _global_condition(experiment: Experiment, speaker: str | None) -> np.ndarray
     if speaker is None:
         names = ", ".join(experiment.classes[experiment.global_labels[0]])
         raise InputError(f"--speaker is missing: name one of {names}.")
-    return experiment.global_condition(speaker.split("+"))
+    return experiment.named_condition(speaker)
 
 
 def main(argv: Sequence[str]) -> None:

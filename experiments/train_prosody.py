@@ -175,16 +175,17 @@ def f0_errors(true: np.ndarray, other: np.ndarray) -> dict[str, float]:
       true, other: ln F0 and voicing, `[F, 2]`.
 
     Returns:
-      `f0_rmse_cents`, `f0_correlation` and `voicing_error`, as in `prosody_errors`; nan where
-      fewer than two frames are voiced in both.
+      `f0_rmse_cents`, `f0_median_cents` (of the absolute error), `f0_correlation` and
+      `voicing_error`, as in `prosody_errors`; nan where too few frames are voiced in both.
     """
     voiced, also = true[:, 1] > 0.5, other[:, 1] > 0.5
     both = voiced & also
     a, b = true[both, 0], other[both, 0]
     correlation = np.corrcoef(a, b)[0, 1] if len(a) > 1 and a.std() and b.std() else np.nan
-    cents = 1200 / np.log(2) * np.sqrt(np.mean((a - b) ** 2)) if len(a) else np.nan
+    cents = 1200 / np.log(2) * np.abs(a - b) if len(a) else np.full(1, np.nan)
     return {
-        "f0_rmse_cents": float(cents),
+        "f0_rmse_cents": float(np.sqrt(np.mean(cents**2))),
+        "f0_median_cents": float(np.median(cents)),
         "f0_correlation": float(correlation),
         "voicing_error": float(np.mean(voiced != also)),
     }
@@ -201,7 +202,8 @@ def sentence(errors: dict[str, float]) -> str:
 def f0_sentence(errors: dict[str, float]) -> str:
     """What `f0_errors` found, in words."""
     return (
-        f"F0 {errors['f0_rmse_cents']:.0f} cents off (correlation "
+        f"F0 {errors['f0_median_cents']:.0f} cents off in the median, "
+        f"{errors['f0_rmse_cents']:.0f} rms (correlation "
         f"{errors['f0_correlation']:.2f}), voicing wrong in {errors['voicing_error']:.1%} of the "
         "frames"
     )

@@ -178,7 +178,7 @@ def _phones(events: list[Any], length: int) -> tuple[Span, ...]:
 def _words(events: list[Any], phones: tuple[Span, ...], text: str) -> tuple[Span, ...]:
     """A word's phones are those from its event to the next word's, less the pauses."""
     heard = [event[1:4] for event in events if event[0] == _WORD]
-    limits = [start for start, _, _ in heard[1:]] + [phones[-1].end if phones else 0]
+    limits = [start for start, _, _ in heard[1:]] + [phones[-1].end for _ in heard[:1] if phones]
     words = []
     for (start, position, length), limit in zip(heard, limits, strict=True):
         own = [p for p in phones if start <= p.start < limit and p.name != PAUSE]
