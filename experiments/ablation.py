@@ -135,7 +135,9 @@ def train_variants(
         variants[name](variant)
         folder = pathlib.Path(workdir) / folder_of(name)
         print(f"{name}:", file=sys.stderr)
-        train.train(variant, workdir=folder, data_dir=data_dir)
+        state = train.train(variant, workdir=folder, data_dir=data_dir)
+        if int(state.step) < num_steps:  # asked to stop, which `train` has said
+            raise KeyboardInterrupt
         yield name, checkpointed.load(folder)
 
 

@@ -140,19 +140,20 @@ def notes(pairs: Sequence[tuple[str, ArrayLike]], sample_rate_hz: int) -> Figure
     lowest_hz = float(librosa.note_to_hz(LOWEST_NOTE))
     octaves = math.log2(HIGHEST_SHARE * sample_rate_hz / 2 / lowest_hz)
     hop_samples = 2 ** round(math.log2(4 * HOP_S * sample_rate_hz))
-    magnitudes = [
-        np.abs(
-            librosa.cqt(
-                _as_float(title, samples),
-                sr=sample_rate_hz,
-                hop_length=hop_samples,
-                fmin=lowest_hz,
-                n_bins=int(octaves * BINS_PER_OCTAVE),
-                bins_per_octave=BINS_PER_OCTAVE,
-            )
+    magnitudes = []
+    for title, samples in pairs:
+        recording = _as_float(title, samples)
+        # librosa warns of recordings shorter than its windows.
+        longer = np.pad(recording, (0, max(0, sample_rate_hz - len(recording))))
+        transform = librosa.cqt(
+            longer,
+            sr=sample_rate_hz,
+            hop_length=hop_samples,
+            fmin=lowest_hz,
+            n_bins=int(octaves * BINS_PER_OCTAVE),
+            bins_per_octave=BINS_PER_OCTAVE,
         )
-        for title, samples in pairs
-    ]
+        magnitudes.append(np.abs(transform[:, : 1 + len(recording) // hop_samples]))
     loudest = max(magnitude.max() for magnitude in magnitudes) or 1.0
     figure = Figure(figsize=(9.0, 0.4 + 1.7 * len(pairs)), layout="constrained")
     figure.set_facecolor("white")

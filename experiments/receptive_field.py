@@ -56,7 +56,6 @@ def _context_stack(layers: int) -> ablation.Change:
 VARIANTS: dict[str, ablation.Change] = {
     "128 ms": _main_stack(9, 9),
     "272 ms": _main_stack(11, 7),
-    "1 s, dilated": _main_stack(13, 5),
     "1 s, context stack": _context_stack(7),
     "4 s, context stack": _context_stack(9),
 }

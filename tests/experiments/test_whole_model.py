@@ -1,5 +1,6 @@
 """All that the model can be, from a corpus to sound: what is trained is what is scored."""
 
+import contextlib
 import dataclasses
 import itertools
 import json
@@ -183,6 +184,22 @@ def test_an_ablation_trains_and_scores_each_variant(fsdd_dir, tmp_path) -> None:
     assert rows[0]["num_samples"] == rows[1]["num_samples"]
     with pytest.raises(InputError, match="There is no variant 'student': use speaker"):
         ablation.ablation(config, ["student"], **kwargs)
+
+
+def test_an_ablation_that_is_stopped_begins_no_other_variant(
+    fsdd_dir, tmp_path, monkeypatch
+) -> None:
+    @contextlib.contextmanager
+    def stop_at_once():
+        yield lambda step: True
+
+    monkeypatch.setattr(ablation.train, "stop_on_signals", stop_at_once)
+    names = ["unconditioned", "gaussian"]
+    with pytest.raises(KeyboardInterrupt):
+        ablation.ablation(
+            tiny.get_config(), names, num_steps=2, workdir=str(tmp_path), data_dir=str(fsdd_dir)
+        )
+    assert [path.name for path in tmp_path.iterdir()] == ["unconditioned"]
 
 
 @pytest.mark.parametrize("name", ablation.VARIANTS)
