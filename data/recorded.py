@@ -7,6 +7,7 @@ the options ask, and those that cannot be used are dropped, counted and limited.
 
 import abc
 import dataclasses
+import itertools
 import pathlib
 import re
 import types
@@ -18,9 +19,10 @@ import tensorflow_datasets as tfds
 import tqdm
 from absl import logging
 
-from data import archives, audio, splitting
+from data import alignment, archives, audio, labels, pitch, splitting
 from data.builder import Example, RecordingBuilder
 from data.errors import DataError
+from data.espeak import synthesis
 
 OPTIONS: dict[str, Any] = {
     "source": None,
@@ -32,8 +34,13 @@ OPTIONS: dict[str, Any] = {
     "skip_bad": False,
     "max_dropped_share": 0.01,
 }
+# What of a recording itself can be added to what is said of it.
+PITCH_OPTIONS: dict[str, Any] = {"f0": False}
+TEXT_OPTIONS = OPTIONS | PITCH_OPTIONS | {"align": None}
 # Cutting the ends would move what is labelled.
-LABELLED_OPTIONS = {name: value for name, value in OPTIONS.items() if name != "trim_db"}
+LABELLED_OPTIONS = {
+    name: value for name, value in (OPTIONS | PITCH_OPTIONS).items() if name != "trim_db"
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,7 +68,7 @@ class RecordedBuilder(RecordingBuilder):
     `sample_rate_hz`: to resample to; None keeps the rate, which all must share.
     `mono`: whether to mix several channels into one.
     `trim_db`: silence is what is further than so many dB below the recording's loudest
-      25 ms; it is cut from both ends. None cuts nothing. Corpora whose recordings are
+      25 ms; it is cut from both ends. None and 0 cut nothing. Corpora whose recordings are
       labelled in time do not have it.
     `peak_db`: the level, in dB of full scale, that each recording's peak is brought to.
     `loudness_lufs`: the integrated loudness (ITU-R BS.1770-4) it is brought to; less where
@@ -69,6 +76,12 @@ class RecordedBuilder(RecordingBuilder):
     `skip_bad`: drops recordings that cannot be used, saying which and why, where otherwise
       the first stops the build.
     `max_dropped_share`: of the recordings that may be dropped; more stop the build.
+
+    And of those that are speech:
+
+    `f0`: whether to add `f0_hz`, the pitch each 5 ms (`data.pitch`).
+    `align`: of those with text and no phones, the eSpeak voice whose phones they get, aligned
+      in time (`data.alignment`): the features that the `espeak` corpus has.
     """
 
     @abc.abstractmethod
@@ -112,18 +125,42 @@ class RecordedBuilder(RecordingBuilder):
             raise DataError(
                 f"{clips[0].path} has {header.channels} channels: mix them to one with --mono"
             )
+        added: dict[str, Any] = {}
+        if voice := self.options.get("align"):
+            clips, phones = self._alignable(clips, voice)
+            added |= alignment.features(phones)
+        if self.options.get("f0"):
+            added["f0_hz"] = tfds.features.Tensor(shape=(None,), dtype=np.float32)
         self._planned = self._splits(clips)
         return self._recordings_info(
-            self._features(clips),
+            {**self._features(clips), **added},
             sample_rate_hz=self.options["sample_rate_hz"] or header.sample_rate_hz,
         )
 
     def _split_generators(self, dl_manager: Any) -> dict[str, Iterator[Example]]:
-        return {split: self._recordings(split, part) for split, part in self._planned.items()}
+        spoken: Iterator[Any] = itertools.repeat(None)
+        if voice := self.options.get("align"):
+            every = [clip for part in self._planned.values() for clip in part]
+            spoken = synthesis.synthesise(_utterance(clip, voice) for clip in every)
+        return {
+            split: self._recordings(split, part, itertools.islice(spoken, len(part)))
+            for split, part in self._planned.items()
+        }
 
-    def _recordings(self, split: str, clips: Sequence[Clip]) -> Iterator[Example]:
-        for clip in tqdm.tqdm(clips, desc=split, unit=" recordings"):
+    def _recordings(
+        self, split: str, clips: Sequence[Clip], spoken: Iterator[Any]
+    ) -> Iterator[Example]:
+        progress = tqdm.tqdm(clips, desc=split, unit=" recordings")
+        for clip, speech in zip(progress, spoken, strict=True):
             samples, rate = self._read(clip)
+            added: dict[str, Any] = {}
+            if speech is not None:
+                aligned = alignment.align(speech, samples, rate)
+                if aligned is None:
+                    raise _too_short(clip)
+                added |= alignment.labels(aligned)
+            if self.options.get("f0"):
+                added["f0_hz"] = pitch.f0(samples, rate)
             positions = {
                 name: np.minimum(np.rint(np.asarray(times) * rate), len(samples)).astype(np.int64)
                 for name, times in clip.times_s.items()
@@ -134,6 +171,7 @@ class RecordedBuilder(RecordingBuilder):
                 "start": 0,
                 **clip.features,
                 **positions,
+                **added,
             }
 
     def _read(self, clip: Clip) -> tuple[np.ndarray, int]:
@@ -144,7 +182,7 @@ class RecordedBuilder(RecordingBuilder):
             mono=options["mono"],
             notices=self.notices,
         )
-        if options.get("trim_db") is not None:
+        if options.get("trim_db"):
             samples = audio.trimmed(clip.path, samples, rate, options["trim_db"], self.notices)
         samples = audio.levelled(
             clip.path,
@@ -167,17 +205,38 @@ class RecordedBuilder(RecordingBuilder):
                 usable.append(self._labelled(clip))
             except DataError as error:
                 logging.warning("dropped: %s", error)
-        dropped = len(clips) - len(usable)
-        logging.warning("dropped %d of %d recordings", dropped, len(clips))
-        if not usable:
+        self._check_dropped(len(clips) - len(usable), len(clips))
+        return usable
+
+    def _alignable(self, clips: Sequence[Clip], voice: str) -> tuple[Sequence[Clip], Sequence[str]]:
+        """The clips that can last as long as what eSpeak says, and the names of its phones."""
+        names: set[str] = set()
+        usable = []
+        spoken = synthesis.synthesise(_utterance(clip, voice) for clip in clips)
+        progress = tqdm.tqdm(clips, desc="listing phones", unit=" recordings")
+        for clip, speech in zip(progress, spoken, strict=True):
+            if not alignment.fits(speech, labels.length_s(clip.path)):
+                if not self.options["skip_bad"]:
+                    raise _too_short(clip)
+                logging.warning("dropped: %s", _too_short(clip))
+                continue
+            names |= {phone.name for phone in speech.phones}
+            usable.append(clip)
+        self._check_dropped(len(clips) - len(usable), len(clips))
+        return usable, sorted(names)
+
+    def _check_dropped(self, dropped: int, number: int) -> None:
+        """Says how many recordings were dropped, and refuses that it are too many."""
+        if self.options["skip_bad"]:
+            logging.warning("dropped %d of %d recordings", dropped, number)
+        if dropped == number:
             raise DataError(f"{self.options['source']} holds no usable recording: add some")
-        if dropped > self.options["max_dropped_share"] * len(clips):
+        if dropped > self.options["max_dropped_share"] * number:
             raise DataError(
-                f"{dropped} of {len(clips)} recordings of {self.options['source']} cannot be used, "
+                f"{dropped} of {number} recordings of {self.options['source']} cannot be used, "
                 f"a larger share than max_dropped_share={self.options['max_dropped_share']}: mend "
                 "them, or allow it with --max_dropped_share"
             )
-        return usable
 
 
 class SortedBuilder(RecordedBuilder):
@@ -211,6 +270,20 @@ def _natural(path: pathlib.Path) -> list[tuple[int, str]]:
     return [(int(part), "") if i % 2 else (-1, part) for i, part in enumerate(parts)]
 
 
+def _utterance(clip: Clip, voice: str) -> synthesis.Utterance:
+    """eSpeak would spell words in capitals, as which some corpora write all."""
+    text = clip.features["text"]
+    said = text.lower() if text.isupper() else text
+    return synthesis.Utterance(said, voice, synthesis.WORDS_PER_MINUTE)
+
+
+def _too_short(clip: Clip) -> DataError:
+    return DataError(
+        f"{clip.path} is too short for its text, {clip.features['text'][:60]!r}, or that has no "
+        "words: correct the text, or drop it with --skip_bad"
+    )
+
+
 def _check_options(options: Mapping[str, Any]) -> None:
     if options["peak_db"] is not None and options["loudness_lufs"] is not None:
         raise DataError("peak_db and loudness_lufs are both given: give one")
@@ -221,5 +294,7 @@ def _check_options(options: Mapping[str, Any]) -> None:
         ("max_dropped_share", 0, 1),
     ):
         value = options.get(name)
+        if name == "trim_db" and value == 0:
+            continue
         if value is not None and not low <= value <= high:
             raise DataError(f"{name} is {value}: it must be between {low} and {high}")

@@ -40,7 +40,8 @@ flags.DEFINE_float(
     "trim_db",
     None,
     "Cut silence from both ends: what is so many dB below the recording's loudest 25 ms, "
-    "such as 40 (all but espeak and corpora with labels in time; 40 by default for vctk).",
+    "such as 40 (all but espeak and corpora with labels in time; 40 by default for vctk, and 0 "
+    "for nothing).",
 )
 flags.DEFINE_float(
     "peak_db", None, "Bring each recording's peak to this level, such as -1 (all but espeak)."
@@ -66,6 +67,13 @@ flags.DEFINE_string(
     "questions", None, "Question file (.hed) to the full-context labels of the recordings (hts)."
 )
 flags.DEFINE_enum("microphone", None, ["mic1", "mic2"], "Which of the two (vctk; mic1 by default).")
+flags.DEFINE_string(
+    "align",
+    None,
+    "Add phones in time, aligned with what this eSpeak voice makes of the text, such as en-us "
+    "(ljspeech, vctk, librispeech).",
+)
+flags.DEFINE_bool("f0", None, "Add the pitch (ljspeech, vctk, librispeech, timit, cmu_arctic).")
 flags.DEFINE_list("voices", None, "eSpeak voices, such as en-us,en-us+f2 (espeak).")
 flags.DEFINE_integer("num_utterances", None, "Utterances to make (espeak).")
 flags.DEFINE_enum(

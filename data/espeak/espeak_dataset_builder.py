@@ -15,11 +15,11 @@ import soxr
 import tensorflow_datasets as tfds
 import tqdm
 
-from data import audio, pitch
+from data import alignment, audio, pitch
 from data.builder import Example, RecordingBuilder
 from data.errors import DataError
 from data.espeak import texts
-from data.espeak.synthesis import NATIVE_RATE_HZ, STRESSES, Span, Utterance, synthesise
+from data.espeak.synthesis import NATIVE_RATE_HZ, Span, Utterance, synthesise
 
 HELD_OUT_SHARE = 0.05
 
@@ -44,20 +44,11 @@ class Builder(RecordingBuilder):
         every = [utterance for part in self._utterances.values() for utterance in part]
         spoken = tqdm.tqdm(synthesise(every), "listing phones", len(every), unit=" utterances")
         names = sorted({phone.name for speech in spoken for phone in speech.phones})
-        positions = tfds.features.Tensor(shape=(None,), dtype=np.int64)
         return self._recordings_info(
             {
                 "text": tfds.features.Text(),
                 "speaker": tfds.features.ClassLabel(names=list(self.options["voices"])),
-                "phones": tfds.features.Sequence(tfds.features.ClassLabel(names=names)),
-                "phone_starts": positions,
-                "phone_ends": positions,
-                "phone_stress": tfds.features.Sequence(
-                    tfds.features.ClassLabel(names=list(STRESSES))
-                ),
-                "words": tfds.features.Sequence(tfds.features.Text()),
-                "word_starts": positions,
-                "word_ends": positions,
+                **alignment.features(names),
                 "f0_hz": tfds.features.Tensor(shape=(None,), dtype=np.float32),
             },
             sample_rate_hz=self.options["sample_rate_hz"],
@@ -80,21 +71,17 @@ class Builder(RecordingBuilder):
         for i, (utterance, speech) in enumerate(zip(progress, spoken, strict=True)):
             native = speech.samples.astype(np.float32)
             resampled = soxr.resample(native, NATIVE_RATE_HZ, rate)
-            starts, ends = _rescaled(speech.phones, rate, len(resampled))
-            word_starts, word_ends = _rescaled(speech.words, rate, len(resampled))
+            at_rate = alignment.Alignment(
+                _rescaled(speech.phones, rate, len(resampled)),
+                _rescaled(speech.words, rate, len(resampled)),
+            )
             yield {
                 "audio": audio.to_int16(resampled),
                 "recording": f"{split}-{i:05d}",
                 "start": 0,
                 "text": utterance.text,
                 "speaker": utterance.voice,
-                "phones": [phone.name for phone in speech.phones],
-                "phone_starts": starts,
-                "phone_ends": ends,
-                "phone_stress": [phone.stress for phone in speech.phones],
-                "words": [word.name for word in speech.words],
-                "word_starts": word_starts,
-                "word_ends": word_ends,
+                **alignment.labels(at_rate),
                 "f0_hz": pitch.f0(resampled, rate),
             }
 
@@ -141,9 +128,12 @@ def _plan(
     }
 
 
-def _rescaled(spans: Sequence[Span], rate_hz: int, length: int) -> tuple[np.ndarray, np.ndarray]:
-    """Starts and ends at another rate, int64, within a recording of `length` samples."""
-    edges = np.array([dataclasses.astuple(span)[1:3] for span in spans], np.float64).reshape(-1, 2)
-    scaled = np.rint(edges * rate_hz / NATIVE_RATE_HZ).astype(np.int64)
-    starts, ends = np.minimum(scaled, length).T
-    return starts.copy(), ends.copy()
+def _rescaled(spans: Sequence[Span], rate_hz: int, length: int) -> tuple[Span, ...]:
+    """At another rate, within a recording of `length` samples."""
+
+    def moved(sample: int) -> int:
+        return min(round(sample * rate_hz / NATIVE_RATE_HZ), length)
+
+    return tuple(
+        dataclasses.replace(span, start=moved(span.start), end=moved(span.end)) for span in spans
+    )

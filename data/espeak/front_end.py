@@ -6,9 +6,7 @@ from typing import Any
 import numpy as np
 
 from data.errors import DataError
-from data.espeak.synthesis import PAUSE, STRESSES, Utterance, synthesise
-
-WORDS_PER_MINUTE = 150
+from data.espeak.synthesis import PAUSE, STRESSES, WORDS_PER_MINUTE, Utterance, synthesise
 
 
 def utterance(text: str, *, voice: str, phones: Sequence[str]) -> dict[str, Any]:

@@ -6,6 +6,7 @@ so `synthesise` says everything in one fresh process, in order: the same
 utterances give the same bytes.
 """
 
+import collections
 import concurrent.futures
 import ctypes
 import dataclasses
@@ -19,8 +20,10 @@ import numpy as np
 from data.errors import DataError
 
 NATIVE_RATE_HZ = 22050
+WORDS_PER_MINUTE = 150
 PAUSE = "_"
 STRESS_MARKS = "',%="
+MOST_AHEAD = 16
 STRESSES = ("none", "secondary", "primary")
 
 # From eSpeak's speak_lib.h.
@@ -65,14 +68,20 @@ class Speech:
 
 
 def synthesise(utterances: Iterable[Utterance]) -> Iterator[Speech]:
-    """Says the utterances in order.
+    """Says the utterances in order, a few ahead of what is taken.
 
     Raises:
       DataError: `espeakng-loader` is not installed, or a voice is unknown.
     """
     spawn = multiprocessing.get_context("spawn")
     with concurrent.futures.ProcessPoolExecutor(1, mp_context=spawn) as process:
-        yield from process.map(_say, utterances)
+        ahead: collections.deque[concurrent.futures.Future[Speech]] = collections.deque()
+        for utterance in utterances:
+            ahead.append(process.submit(_say, utterance))
+            if len(ahead) > MOST_AHEAD:
+                yield ahead.popleft().result()
+        while ahead:
+            yield ahead.popleft().result()
 
 
 class _Identity(ctypes.Union):

@@ -10,14 +10,13 @@ Recordings go to splits by a hash of their paths within the source (`splitting.b
 import dataclasses
 import math
 import pathlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import tensorflow_datasets as tfds
 
-from data import archives, audio, pitch
-from data.builder import Example
+from data import archives, audio
 from data.errors import DataError
 from data.hts.labels import phone_samples, read_labels
 from data.hts.questions import Questions
@@ -81,7 +80,6 @@ class Builder(RecordedBuilder):
             "labels": tfds.features.Sequence(tfds.features.Text()),
             "phone_starts": positions,
             "phone_ends": positions,
-            "f0_hz": tfds.features.Tensor(shape=(None,), dtype=np.float32),
         }
 
     def _splits(self, clips: Sequence[Clip]) -> Mapping[str, Sequence[Clip]]:
@@ -91,11 +89,6 @@ class Builder(RecordedBuilder):
                 "train on and to validate with"
             )
         return super()._splits(clips)
-
-    def _recordings(self, split: str, clips: Sequence[Clip]) -> Iterator[Example]:
-        for example in super()._recordings(split, clips):
-            f0_hz = pitch.f0(example["audio"], self.info.metadata["sample_rate_hz"])
-            yield example | {"f0_hz": f0_hz}
 
 
 def _label_path(path: pathlib.Path) -> pathlib.Path:
