@@ -54,7 +54,7 @@ def score(
       recordings: mappings with `samples` (int16 `[N]`), `recording` (its name)
         and, where the model takes them, `global` (a label or `[D]`) and `local`
         (`[F]` labels or `[F, D]`).
-      batch_size: recordings scored side by side.
+      batch_size: recordings scored side by side, at most.
       chunk_samples: samples of each at a time, made a whole number of frames.
       devices: over which the batch is spread; all of this process by default.
 
@@ -67,8 +67,11 @@ def score(
     devices = devices or jax.local_devices()
     batch_size = len(parallel.padded_rows(batch_size, len(devices)))
     chunk = -(-chunk_samples // config.hop_samples) * config.hop_samples
-    begin, advance = _programs(config, tuple(devices), batch_size)
-    for gathered in _batched(recordings, _SORTED_AT_A_TIME * batch_size):
+    for i, gathered in enumerate(_batched(recordings, _SORTED_AT_A_TIME * batch_size)):
+        if i == 0:  # A single long recording is not worth eight.
+            needed = len(parallel.padded_rows(len(gathered), len(devices)))
+            batch_size = min(batch_size, needed)
+            begin, advance = _programs(config, tuple(devices), batch_size)
         gathered.sort(key=lambda r: len(r["samples"]))
         for batch in _batched(gathered, batch_size):
             yield from _score_batch(config, params, batch, batch_size, chunk, begin, advance)

@@ -105,6 +105,24 @@ def test_many_recordings_are_gathered_and_none_is_lost() -> None:
     assert by_length[50] == pytest.approx(expected("plain")["0.wav"][0], abs=1e-3)
 
 
+@pytest.mark.parametrize(("number", "rows"), [(1, 1), (3, 3), (20, 8)])
+def test_few_recordings_are_not_scored_as_eight(
+    number: int, rows: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config, made, programs = CONFIGS["plain"], [], scoring._programs
+    monkeypatch.setattr(
+        scoring, "_programs", lambda *arguments: made.append(arguments[2]) or programs(*arguments)
+    )
+    one = recordings("plain")[0]
+    scores = scoring.score(
+        config, grid.random_params(config), [one] * number, devices=jax.devices()[:1]
+    )
+    assert [score.bits for score in scores] == pytest.approx(
+        [expected("plain")["0.wav"][0]] * number, abs=1e-3
+    )
+    assert made == [rows]
+
+
 def test_the_mean_is_over_samples() -> None:
     scores = [scoring.Score("a", 10.0, 5), scoring.Score("b", 2.0, 1)]
     assert scoring.bits_per_sample(scores) == 2.0
