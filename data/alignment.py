@@ -3,6 +3,10 @@
 eSpeak NG says the text, and the recording is warped onto what it says by dynamic time warping
 of cepstra (as in Malfrere and Dutoit, 1997, "High-quality speech synthesis for phonetic speech
 segmentation"): what eSpeak knows of its own phones and words then holds for the recording.
+
+Of 40 sentences of TIMIT the words' starts and ends are 23 ms from where they were set by hand
+in the median, and 87 ms or less in nine of ten; by stretching evenly it would be 113 and 337 ms
+(2026-11-21; `tests/data/test_alignment.py` measures it).
 """
 
 import dataclasses
