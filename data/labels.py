@@ -28,19 +28,28 @@ class Span:
     name: str
 
 
-def lines(path: pathlib.Path) -> list[tuple[int, str]]:
-    """The lines of a file that are not blank, stripped, each with its number from 1.
+def text(path: pathlib.Path) -> str:
+    """What a file says.
 
     Raises:
       DataError: there is no such file, or it is not text.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise DataError(f"{path} is missing: restore it from the original corpus") from None
     except UnicodeDecodeError as error:
         raise DataError(f"{path} is not UTF-8 ({error}): restore the original file") from None
-    return [(i, line.strip()) for i, line in enumerate(text.splitlines(), start=1) if line.strip()]
+
+
+def lines(path: pathlib.Path) -> list[tuple[int, str]]:
+    """The lines of a file that are not blank, stripped, each with its number from 1.
+
+    Raises:
+      DataError: as `text` does.
+    """
+    rows = enumerate(text(path).splitlines(), start=1)
+    return [(i, line.strip()) for i, line in rows if line.strip()]
 
 
 def check(path: pathlib.Path, spans: Sequence[Span], length_s: float, *, tile: bool) -> None:

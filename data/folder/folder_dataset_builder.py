@@ -6,6 +6,7 @@ it the train split.
 """
 
 import csv
+import io
 import pathlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -15,6 +16,7 @@ import tensorflow_datasets as tfds
 from data import audio
 from data.builder import Example
 from data.errors import DataError
+from data.labels import text
 from data.recorded import Clip, RecordedBuilder
 
 LAST_SHARE = 0.1
@@ -79,8 +81,7 @@ def labels_of(names: Sequence[str], labels: str) -> dict[str, str]:
     path = pathlib.Path(labels)
     if not path.is_file():
         raise DataError(f"--labels={labels} is neither none, folders nor a CSV file: check it")
-    with path.open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
+    rows = list(csv.DictReader(io.StringIO(text(path))))
     if not rows or not {"path", "label"} <= rows[0].keys():
         raise DataError(f"{path} needs a header line with path,label and a row a recording")
     table = {row["path"]: row["label"] for row in rows}

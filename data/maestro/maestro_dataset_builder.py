@@ -5,6 +5,7 @@ years, and their official splits.
 """
 
 import csv
+import io
 import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -12,7 +13,7 @@ from typing import Any
 import numpy as np
 import tensorflow_datasets as tfds
 
-from data import archives
+from data import archives, labels
 from data.errors import DataError
 from data.recorded import Clip, RecordedBuilder
 
@@ -29,8 +30,7 @@ class Builder(RecordedBuilder):
     def _clips(self, source: pathlib.Path) -> Sequence[Clip]:
         root = archives.root_with(source, "maestro-v*.csv", "MAESTRO")
         table = sorted(root.glob("maestro-v*.csv"))[-1]
-        with table.open(newline="", encoding="utf-8") as file:
-            rows = list(csv.DictReader(file))
+        rows = list(csv.DictReader(io.StringIO(labels.text(table))))
         if not rows or not rows[0].keys() >= set(COLUMNS):
             raise DataError(f"{table} lacks one of the columns {', '.join(COLUMNS)}: restore it")
         self._split_of: dict[str, str] = {}

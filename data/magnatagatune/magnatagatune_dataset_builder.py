@@ -7,13 +7,14 @@ test. Three files of the corpus are empty: build with `skip_bad`.
 """
 
 import csv
+import io
 import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import tensorflow_datasets as tfds
 
-from data import archives
+from data import archives, labels
 from data.errors import DataError
 from data.recorded import Clip, RecordedBuilder
 
@@ -32,8 +33,7 @@ class Builder(RecordedBuilder):
     def _clips(self, source: pathlib.Path) -> Sequence[Clip]:
         root = archives.root_with(source, ANNOTATIONS, "MagnaTagATune")
         table = root / ANNOTATIONS
-        with table.open(newline="", encoding="utf-8") as file:
-            rows = list(csv.reader(file, delimiter="\t"))
+        rows = list(csv.reader(io.StringIO(labels.text(table)), delimiter="\t"))
         if len(rows) < 2 or rows[0][0] != "clip_id" or rows[0][-1] != "mp3_path":
             raise DataError(
                 f"{table} does not begin with a line clip_id, tags, mp3_path, parted by tabs: "

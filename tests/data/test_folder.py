@@ -68,6 +68,9 @@ def test_labels_that_do_not_fit_are_refused(tmp_path: pathlib.Path) -> None:
         labels_of(names, "folders")
     with pytest.raises(data.DataError, match="neither none, folders nor a CSV"):
         labels_of(names, "speakers")
+    table.write_bytes(b"path,label\na.wav,\xe9\n")
+    with pytest.raises(data.DataError, match=r"labels\.csv is not UTF-8"):
+        labels_of(names, str(table))
     table.write_text("file,class\na.wav,1\n")
     with pytest.raises(data.DataError, match="header line with path,label"):
         labels_of(names, str(table))

@@ -209,6 +209,17 @@ def test_nsynth(tmp_path: pathlib.Path) -> None:
         build("nsynth", tmp_path / "damaged", damaged)
 
 
+@pytest.mark.parametrize("name", ["magnatagatune", "maestro", "nsynth"])
+def test_a_table_that_is_not_utf8_is_refused(name: str, tmp_path: pathlib.Path) -> None:
+    LAYOUTS[name](tmp_path / "in")
+    pattern = {"magnatagatune": "*.csv", "maestro": "*/*.csv", "nsynth": "*test/*.json"}[name]
+    (table,) = (tmp_path / "in").glob(pattern)
+    table.write_bytes(table.read_bytes() + b"\xe9\n")
+    with pytest.raises(data.DataError, match=rf"{table.name} is not .*codec can't decode.*restore"):
+        loaded(name, tmp_path / "out", tmp_path / "in")
+    assert not (tmp_path / "out").exists()
+
+
 def test_every_builder_states_its_licence_and_loads_no_tensorflow() -> None:
     program = (
         "import importlib, sys\n"
