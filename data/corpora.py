@@ -49,7 +49,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
         "sample_rate_hz": 8000,
         "voices": ("en-us",),
         "num_utterances": 300,
-        "text": "digits",
+        "domain": "digits",
         "words_per_minute": 150,
         "seed": 0,
     },

@@ -19,6 +19,9 @@ DATASET = flags.DEFINE_enum("dataset", None, sorted(data.OPTIONS), "Name of a co
 WORKDIR = flags.DEFINE_string("workdir", None, "Folder of a training run.")
 JSON = flags.DEFINE_string("json", None, "File to write the figures to, as JSON.")
 SPLIT = flags.DEFINE_string("split", None, "Split of the corpus, such as train or test.")
+NUM_RECORDINGS = flags.DEFINE_integer(
+    "num_recordings", None, "How many of the split's recordings, its first; all by default."
+)
 CONFIG = config_flags.DEFINE_config_file(
     "config", None, "File with get_config(), such as experiments/configs/fsdd.py."
 )

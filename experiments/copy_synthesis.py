@@ -37,10 +37,7 @@ flags.declare_key_flag("step")
 flags.declare_key_flag("out")
 flags.declare_key_flag("seconds")
 flags.declare_key_flag("temperature")
-
-_NUM_RECORDINGS = flags.DEFINE_integer(
-    "num_recordings", None, "How many of the split's recordings, its first; all by default."
-)
+flags.declare_key_flag("num_recordings")
 
 METHODS = ("wavenet", "griffin_lim")
 DISTANCES = {
@@ -166,7 +163,7 @@ def main(argv: Sequence[str]) -> None:
         trained,
         corpus,
         out=FLAGS.out,
-        num_recordings=_NUM_RECORDINGS.value,
+        num_recordings=cli.NUM_RECORDINGS.value,
         seconds=FLAGS.seconds,
         seed=cli.SEED.value or 0,
         temperature=FLAGS.temperature,

@@ -77,7 +77,7 @@ flags.DEFINE_bool("f0", None, "Add the pitch (ljspeech, vctk, librispeech, timit
 flags.DEFINE_list("voices", None, "eSpeak voices, such as en-us,en-us+f2 (espeak).")
 flags.DEFINE_integer("num_utterances", None, "Utterances to make (espeak).")
 flags.DEFINE_enum(
-    "text", None, ["digits", "sentences"], "What is said, drawn with --seed (espeak)."
+    "domain", None, ["digits", "sentences"], "What is said, drawn with --seed (espeak)."
 )
 flags.DEFINE_integer("words_per_minute", None, "Speed of the voices (espeak).")
 

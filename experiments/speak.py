@@ -5,7 +5,7 @@
 
 For a run that `experiments.train` and `experiments.train_prosody` made. eSpeak NG makes phones,
 stress and words of the text; or full-context labels of HTS are given instead, with
-`--labels=FILE`, to a model of the `hts` corpus. A model says how long each phone lasts, for
+`--hts_labels=FILE`, to a model of the `hts` corpus. A model says how long each phone lasts, for
 labels too, whose times are not used; another, where WaveNet hears it, how high the voice is.
 """
 
@@ -32,7 +32,7 @@ flags.declare_key_flag("out")
 
 _TEXT = flags.DEFINE_string("text", None, "What to say.")
 _LABELS = flags.DEFINE_string(
-    "labels", None, "File of HTS full-context labels to say, instead of --text."
+    "hts_labels", None, "File of HTS full-context labels to say, instead of --text."
 )
 _SPEAKER = flags.DEFINE_string(
     "speaker", None, "Who says it, of a model of several; with several labels joined by +."
@@ -91,12 +91,12 @@ def utterance(
       data.DataError: the text or the file cannot be used.
     """
     if (text is None) == (labels is None):
-        raise InputError("Give either --text or --labels.")
+        raise InputError("Give either --text or --hts_labels.")
     prosody.require_contexts(experiment)
     if labels is not None:
         if "questions" not in experiment.classes:
             raise InputError(
-                f"--labels is {labels}, but the model takes no labels of HTS: give --text."
+                f"--hts_labels is {labels}, but the model takes no labels of HTS: give --text."
             )
         return data.hts.utterance(labels)
     assert text is not None
@@ -104,7 +104,7 @@ def utterance(
     if "phones" not in experiment.classes or not voice:
         raise InputError(
             "The model's phones are not eSpeak's, so that no text can be said: give "
-            "--labels=FILE, or train with config.voice on eSpeak's phones."
+            "--hts_labels=FILE, or train with config.voice on eSpeak's phones."
         )
     return data.espeak.utterance(text, voice=voice, phones=experiment.classes["phones"])
 

@@ -25,7 +25,7 @@ HELD_OUT_SHARE = 0.05
 
 
 class Builder(RecordingBuilder):
-    """Options: `voices`, `num_utterances`, `text`, `words_per_minute`, `sample_rate_hz`, `seed`.
+    """Options: `voices`, `num_utterances`, `domain`, `words_per_minute`, `sample_rate_hz`, `seed`.
 
     An utterance is one example, however long. Its features in time are samples
     at `sample_rate_hz`: `phones` (classes) with `phone_starts`, `phone_ends` and
@@ -90,7 +90,7 @@ def _plan(
     *,
     voices: Sequence[str],
     num_utterances: int,
-    text: str,
+    domain: str,
     words_per_minute: int,
     sample_rate_hz: int,
     seed: int,
@@ -100,8 +100,10 @@ def _plan(
     Raises:
       DataError: an option out of its range.
     """
-    if text not in texts.DOMAINS:
-        raise DataError(f"no text domain is called {text!r}: there are {', '.join(texts.DOMAINS)}")
+    if domain not in texts.DOMAINS:
+        raise DataError(
+            f"no text domain is called {domain!r}: there are {', '.join(texts.DOMAINS)}"
+        )
     if not voices or len(set(voices)) < len(voices):
         raise DataError(f"voices is {','.join(voices)!r}: name at least one, each once")
     for name, value, low, high in (
@@ -115,7 +117,7 @@ def _plan(
     said = [
         Utterance(words, voice, words_per_minute)
         for words, voice in zip(
-            itertools.islice(texts.texts(text, seed), num_utterances),
+            itertools.islice(texts.texts(domain, seed), num_utterances),
             itertools.cycle(voices),
             strict=False,
         )

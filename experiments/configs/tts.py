@@ -1,6 +1,6 @@
 """Text-to-speech (section 3.2 of the paper): what eSpeak NG says, for two CPU cores.
 
-    python -m experiments.prepare --dataset=espeak --text=sentences --num_utterances=1500 \\
+    python -m experiments.prepare --dataset=espeak --domain=sentences --num_utterances=1500 \\
         --data_dir=corpora
     python -m experiments.train --config=experiments/configs/tts.py \\
         --workdir=runs/tts --data_dir=corpora

@@ -87,7 +87,7 @@ def test_held_out_texts_are_not_in_train(spoken: data.Corpus) -> None:
 
 def test_sentences(tmp_path: pathlib.Path) -> None:
     data.build(
-        "espeak", data_dir=tmp_path, num_utterances=8, text="sentences", sample_rate_hz=16000
+        "espeak", data_dir=tmp_path, num_utterances=8, domain="sentences", sample_rate_hz=16000
     )
     corpus = data.load("espeak", tmp_path, "train")
     assert corpus.sample_rate_hz == 16000
@@ -116,7 +116,7 @@ def test_texts_repeat_themselves_only_under_the_same_seed(domain: str) -> None:
         ({"sample_rate_hz": 0}, "sample_rate_hz is 0"),
         ({"voices": []}, "voices is ''"),
         ({"voices": ["en-us", "en-us"]}, "each once"),
-        ({"text": "poems"}, "no text domain is called 'poems'"),
+        ({"domain": "poems"}, "no text domain is called 'poems'"),
         ({"voices": ["martian"], "num_utterances": 3}, "no voice 'martian'"),
     ],
 )

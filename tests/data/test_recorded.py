@@ -46,6 +46,12 @@ def test_silence_is_cut_relative_to_the_recording_and_reported(
     assert "trimmed at the ends: 3 recording(s), 2.0 s in all" in caplog.text
 
 
+def test_nothing_is_cut_at_0(tmp_path: pathlib.Path, source: pathlib.Path) -> None:
+    whole = built(tmp_path / "whole", source)
+    for name, samples in built(tmp_path / "cut", source, trim_db=0.0).items():
+        np.testing.assert_array_equal(samples, whole[name])
+
+
 def test_peaks_and_loudness_are_as_asked(
     tmp_path: pathlib.Path, source: pathlib.Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -64,7 +70,7 @@ def test_options_out_of_range_and_recordings_too_short_are_refused(
     tmp_path: pathlib.Path, source: pathlib.Path
 ) -> None:
     for options, message in (
-        ({"trim_db": 0.0}, "trim_db is 0.0: it must be between 10 and 120"),
+        ({"trim_db": 5.0}, "trim_db is 5.0: it must be between 10 and 120"),
         ({"peak_db": 1.0}, "peak_db is 1.0"),
         ({"peak_db": -1.0, "loudness_lufs": -20.0}, "give one"),
         ({"max_dropped_share": 2.0}, "max_dropped_share is 2.0"),

@@ -55,3 +55,18 @@ def test_help_says_what_the_program_is_for(program):
     assert "--" in ended.stdout
     assert len(ended.stdout.splitlines()) > 5
     assert not ended.stderr
+
+
+def test_no_two_programs_define_one_flag() -> None:
+    """Flags are one namespace: who imports two programs must not find one defined twice."""
+    pytest.importorskip("pocketsphinx", reason="the recogniser is in the extra demo")
+    stems = [path.stem for path in sorted((ROOT / "experiments").glob("*.py"))]
+    ended = subprocess.run(
+        [sys.executable, "-c", "\n".join(f"import experiments.{stem}" for stem in stems)],
+        cwd=ROOT,
+        env=os.environ | {"JAX_PLATFORMS": "cpu"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr

@@ -226,9 +226,9 @@ def test_refusals(trained, spoken, workdir, trained_dir, espeak_dir, tmp_path) -
     experiment = trained.experiment
     other = checkpointed.load(trained_dir).experiment
     for message, options in (
-        ("Give either --text or --labels", {}),
-        ("Give either --text or --labels", {"text": "one", "labels": "a.lab"}),
-        ("--labels is a.lab, but the model takes no labels of HTS", {"labels": "a.lab"}),
+        ("Give either --text or --hts_labels", {}),
+        ("Give either --text or --hts_labels", {"text": "one", "labels": "a.lab"}),
+        ("--hts_labels is a.lab, but the model takes no labels of HTS", {"labels": "a.lab"}),
     ):
         with pytest.raises(InputError, match=message):
             speak.utterance(experiment, **options)
@@ -307,7 +307,7 @@ def test_labels_of_hts_are_said(tmp_path) -> None:
     train.train(config, workdir=tmp_path / "run", data_dir=tmp_path)
     trained = checkpointed.load(tmp_path / "run")
     train_prosody.train_prosody(trained.experiment, workdir=tmp_path / "run", data_dir=tmp_path)
-    with pytest.raises(InputError, match="no text can be said: give --labels"):
+    with pytest.raises(InputError, match="no text can be said: give --hts_labels"):
         speak.utterance(trained.experiment, text="one")
     example = speak.utterance(trained.experiment, labels=str(shared / "arctic_a0001_phone.lab"))
     assert len(example["labels"]) == 37
