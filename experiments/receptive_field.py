@@ -56,8 +56,8 @@ def _context_stack(layers: int) -> ablation.Change:
 VARIANTS: dict[str, ablation.Change] = {
     "128 ms": _main_stack(9, 9),
     "272 ms": _main_stack(11, 7),
-    "1 s, context stack": _context_stack(7),
-    "4 s, context stack": _context_stack(9),
+    "1 s with a context stack": _context_stack(7),
+    "4 s with a context stack": _context_stack(9),
 }
 """By name, what differs from the config; the main stack has 18 layers in all of them."""
 
