@@ -25,7 +25,7 @@ from absl import flags
 from tqdm import tqdm
 
 import data
-from experiments import checkpointed, cli, intelligibility, plots, prosody, sample, train_prosody
+from experiments import checkpointed, cli, intelligibility, plots, prosody, sample
 from wavenet_jax import InputError
 
 FLAGS = flags.FLAGS
@@ -120,7 +120,7 @@ def evaluate_speech(
     lengths = {kind: sum(map(len, sounds[kind])) for kind in KINDS}
     return _error_rates(said, sounds, experiment.sample_rate_hz) | {
         "copied_pitch": _copied_pitch(experiment, recordings, sounds["copied"]),
-        "prosody": train_prosody.prosody_errors(spoken, corpus, number),
+        "prosody": prosody.prosody_errors(spoken, corpus, number),
         "seconds_ratio": lengths["spoken"] / lengths["recorded"],
         "num_recordings": number,
         "seconds": round(lengths["recorded"] / experiment.sample_rate_hz, 3),
@@ -200,7 +200,7 @@ def _copied_pitch(
             ]
         )
     true, other = (np.concatenate(parts) for parts in zip(*tracked, strict=True))
-    return train_prosody.f0_errors(true, other)
+    return prosody.f0_errors(true, other)
 
 
 def main(argv: Sequence[str]) -> None:
@@ -222,8 +222,8 @@ def main(argv: Sequence[str]) -> None:
         if name in figures:
             cells = " | ".join(f"{figures[name][kind]:.1%}" for kind in KINDS)
             print(f"| {name.replace('_', ' ')} | {cells} |")
-    print(f"the copies' pitch: {train_prosody.f0_sentence(figures['copied_pitch'])}")
-    print(f"predicted: {train_prosody.sentence(figures['prosody'])}")
+    print(f"the copies' pitch: {prosody.f0_sentence(figures['copied_pitch'])}")
+    print(f"predicted: {prosody.sentence(figures['prosody'])}")
     print(
         f"{figures['num_recordings']} recordings, {figures['seconds']:.1f} s, of step "
         f"{trained.step} in {pathlib.Path(FLAGS.out)}"

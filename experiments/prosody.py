@@ -191,3 +191,80 @@ def contexts_of(experiment: Experiment, example: Mapping[str, Any]) -> np.ndarra
     require_contexts(experiment)
     assert experiment.phone_contexts is not None
     return experiment.phone_contexts(example)
+
+
+def prosody_errors(
+    trained: Prosody, corpus: data.Corpus, number: int | None = None
+) -> dict[str, float]:
+    """How far predictions are from recordings, each frame or phone once.
+
+    Args:
+      trained: of `prosody.load`.
+      corpus: recordings with phones in time and pitch.
+      number: how many of its first; all by default.
+
+    Returns:
+      `duration_rmse_ms` and `duration_correlation` of phones that are no pauses at an end;
+      `f0_rmse_cents` and `f0_correlation` (of ln F0) over frames that are voiced in truth and
+      prediction, given the true durations; `voicing_error`, the share of frames whose
+      voicing is wrong.
+    """
+    experiment = trained.experiment
+    durations, pitches = [], []
+    for i in range(len(corpus) if number is None else number):
+        recording = corpus.recording(i)
+        voice = voice_of(experiment, experiment.global_condition_of(corpus, i))
+        contexts, _ = duration_example(experiment, recording)
+        true = np.asarray(recording["phone_ends"]) - np.asarray(recording["phone_starts"])
+        said = trained.durations(contexts, voice)
+        durations.append(np.stack([true, said])[:, 1:-1] / experiment.sample_rate_hz * 1000)
+        frames, heard = pitch_example(experiment, recording)
+        pitches.append(np.stack([heard, trained.log_f0(frames, voice)]))
+    true_ms, said_ms = np.concatenate(durations, axis=1)
+    heard, predicted = np.concatenate(pitches, axis=1)
+    return {
+        "duration_rmse_ms": float(np.sqrt(np.mean((true_ms - said_ms) ** 2))),
+        "duration_correlation": float(np.corrcoef(true_ms, said_ms)[0, 1]),
+        **f0_errors(heard, predicted),
+    }
+
+
+def f0_errors(true: np.ndarray, other: np.ndarray) -> dict[str, float]:
+    """How far one pitch is from another.
+
+    Args:
+      true, other: ln F0 and voicing, `[F, 2]`.
+
+    Returns:
+      `f0_rmse_cents`, `f0_median_cents` (of the absolute error), `f0_correlation` and
+      `voicing_error`, as in `prosody_errors`; nan where too few frames are voiced in both.
+    """
+    voiced, also = true[:, 1] > 0.5, other[:, 1] > 0.5
+    both = voiced & also
+    a, b = true[both, 0], other[both, 0]
+    correlation = np.corrcoef(a, b)[0, 1] if len(a) > 1 and a.std() and b.std() else np.nan
+    cents = 1200 / np.log(2) * np.abs(a - b) if len(a) else np.full(1, np.nan)
+    return {
+        "f0_rmse_cents": float(np.sqrt(np.mean(cents**2))),
+        "f0_median_cents": float(np.median(cents)),
+        "f0_correlation": float(correlation),
+        "voicing_error": float(np.mean(voiced != also)),
+    }
+
+
+def sentence(errors: dict[str, float]) -> str:
+    """What `prosody_errors` found, in words."""
+    return (
+        f"durations {errors['duration_rmse_ms']:.1f} ms off (correlation "
+        f"{errors['duration_correlation']:.2f}), {f0_sentence(errors)}"
+    )
+
+
+def f0_sentence(errors: dict[str, float]) -> str:
+    """What `f0_errors` found, in words."""
+    return (
+        f"F0 {errors['f0_median_cents']:.0f} cents off in the median, "
+        f"{errors['f0_rmse_cents']:.0f} rms (correlation "
+        f"{errors['f0_correlation']:.2f}), voicing wrong in {errors['voicing_error']:.1%} of the "
+        "frames"
+    )

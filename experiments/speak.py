@@ -11,7 +11,6 @@ labels too, whose times are not used; another, where WaveNet hears it, how high 
 
 import os
 import pathlib
-import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -134,7 +133,7 @@ def main(argv: Sequence[str]) -> None:
         seed=cli.SEED.value or 0,
         temperature=FLAGS.temperature,
     )
-    print(f"{seconds:.2f} s of step {trained.step} in {FLAGS.out}", file=sys.stdout)
+    print(f"{seconds:.2f} s of step {trained.step} in {FLAGS.out}")
 
 
 if __name__ == "__main__":

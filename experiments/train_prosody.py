@@ -71,7 +71,7 @@ def train_prosody(
 def _train(
     experiment: Experiment, corpus: data.Corpus, kind: str, workdir: str | os.PathLike[str]
 ) -> bool:
-    config = ProsodyConfig(kind, _widths(experiment, corpus, kind), **experiment.config["prosody"])
+    config = ProsodyConfig(kind, _width(experiment, corpus, kind), **experiment.config["prosody"])
     saved = checkpoints.restore_prosody(workdir, kind)
     if saved is not None:
         prosody.check_fits(experiment, saved, workdir)
@@ -91,27 +91,29 @@ def _train(
         for i in range(first, config.num_steps):
             state, loss = step(state, _batch(experiment, corpus, config, i))
             progress.update()
-            if i % LOG_EVERY == 0 or i + 1 == config.num_steps:
+            stopping = should_stop(i + 1)
+            if i % LOG_EVERY == 0 or i + 1 == config.num_steps or stopping:
                 if not np.isfinite(loss):
                     raise NonFiniteLossError(
                         f"At step {i + 1} the loss of the {kind} model is {loss}: lower "
                         "config.prosody.learning_rate, or look for damaged recordings."
                     )
                 progress.set_postfix(loss=f"{float(loss):.3f}")
-            if should_stop(i + 1):
+            if stopping:
                 break
     if int(state.step) > first:
         checkpoints.save_prosody(workdir, config, state, prosody.description(experiment))
-    if done := int(state.step) < config.num_steps:
+    is_trained = int(state.step) == config.num_steps
+    if not is_trained:
         print(
             f"Stopped and saved at step {int(state.step)} of {config.num_steps} of the {kind} "
             "model: the same command goes on from there.",
             file=sys.stderr,
         )
-    return not done
+    return is_trained
 
 
-def _widths(experiment: Experiment, corpus: data.Corpus, kind: str) -> int:
+def _width(experiment: Experiment, corpus: data.Corpus, kind: str) -> int:
     features, _ = _example(experiment, corpus, kind, 0)
     return features.shape[1]
 
@@ -132,83 +134,6 @@ def _example(
     return prosody.with_voice(features, voice), targets
 
 
-def prosody_errors(
-    trained: prosody.Prosody, corpus: data.Corpus, number: int | None = None
-) -> dict[str, float]:
-    """How far predictions are from recordings, each frame or phone once.
-
-    Args:
-      trained: of `prosody.load`.
-      corpus: recordings with phones in time and pitch.
-      number: how many of its first; all by default.
-
-    Returns:
-      `duration_rmse_ms` and `duration_correlation` of phones that are no pauses at an end;
-      `f0_rmse_cents` and `f0_correlation` (of ln F0) over frames that are voiced in truth and
-      prediction, given the true durations; `voicing_error`, the share of frames whose
-      voicing is wrong.
-    """
-    experiment = trained.experiment
-    durations, pitches = [], []
-    for i in range(len(corpus) if number is None else number):
-        recording = corpus.recording(i)
-        voice = prosody.voice_of(experiment, experiment.global_condition_of(corpus, i))
-        contexts, _ = prosody.duration_example(experiment, recording)
-        true = np.asarray(recording["phone_ends"]) - np.asarray(recording["phone_starts"])
-        said = trained.durations(contexts, voice)
-        durations.append(np.stack([true, said])[:, 1:-1] / experiment.sample_rate_hz * 1000)
-        frames, heard = prosody.pitch_example(experiment, recording)
-        pitches.append(np.stack([heard, trained.log_f0(frames, voice)]))
-    true_ms, said_ms = np.concatenate(durations, axis=1)
-    heard, predicted = np.concatenate(pitches, axis=1)
-    return {
-        "duration_rmse_ms": float(np.sqrt(np.mean((true_ms - said_ms) ** 2))),
-        "duration_correlation": float(np.corrcoef(true_ms, said_ms)[0, 1]),
-        **f0_errors(heard, predicted),
-    }
-
-
-def f0_errors(true: np.ndarray, other: np.ndarray) -> dict[str, float]:
-    """How far one pitch is from another.
-
-    Args:
-      true, other: ln F0 and voicing, `[F, 2]`.
-
-    Returns:
-      `f0_rmse_cents`, `f0_median_cents` (of the absolute error), `f0_correlation` and
-      `voicing_error`, as in `prosody_errors`; nan where too few frames are voiced in both.
-    """
-    voiced, also = true[:, 1] > 0.5, other[:, 1] > 0.5
-    both = voiced & also
-    a, b = true[both, 0], other[both, 0]
-    correlation = np.corrcoef(a, b)[0, 1] if len(a) > 1 and a.std() and b.std() else np.nan
-    cents = 1200 / np.log(2) * np.abs(a - b) if len(a) else np.full(1, np.nan)
-    return {
-        "f0_rmse_cents": float(np.sqrt(np.mean(cents**2))),
-        "f0_median_cents": float(np.median(cents)),
-        "f0_correlation": float(correlation),
-        "voicing_error": float(np.mean(voiced != also)),
-    }
-
-
-def sentence(errors: dict[str, float]) -> str:
-    """What `prosody_errors` found, in words."""
-    return (
-        f"durations {errors['duration_rmse_ms']:.1f} ms off (correlation "
-        f"{errors['duration_correlation']:.2f}), {f0_sentence(errors)}"
-    )
-
-
-def f0_sentence(errors: dict[str, float]) -> str:
-    """What `f0_errors` found, in words."""
-    return (
-        f"F0 {errors['f0_median_cents']:.0f} cents off in the median, "
-        f"{errors['f0_rmse_cents']:.0f} rms (correlation "
-        f"{errors['f0_correlation']:.2f}), voicing wrong in {errors['voicing_error']:.1%} of the "
-        "frames"
-    )
-
-
 def main(argv: Sequence[str]) -> None:
     del argv
     cli.require(workdir=FLAGS.workdir, data_dir=FLAGS.data_dir)
@@ -216,10 +141,10 @@ def main(argv: Sequence[str]) -> None:
     if not train_prosody(experiment, workdir=FLAGS.workdir, data_dir=FLAGS.data_dir):
         return
     split = experiment.config["held_out_split"]
-    figures: dict[str, Any] = prosody_errors(
+    figures: dict[str, Any] = prosody.prosody_errors(
         prosody.load(FLAGS.workdir, experiment), experiment.load(FLAGS.data_dir, split)
     )
-    print(f"{split}: {sentence(figures)}")
+    print(f"{split}: {prosody.sentence(figures)}")
     cli.write_json(figures)
 
 

@@ -135,8 +135,11 @@ def test_frames_to_speak_are_those_trained_on(espeak_dir, features: str) -> None
     example = data.espeak.utterance(
         recording["text"], voice="en-us", phones=experiment.classes["phones"]
     )
-    if len(example["phones"]) == len(recording["phones"]):
-        np.testing.assert_array_equal(prosody.contexts_of(experiment, example), contexts)
+    # (So fast, eSpeak leaves out the last pause, which two phones before it would see.)
+    of_text = prosody.contexts_of(experiment, example)
+    assert len(of_text) - len(contexts) in (0, 1)
+    alike = len(contexts) - 2
+    np.testing.assert_array_equal(of_text[:alike], contexts[:alike])
 
 
 def test_stopped_prosody_goes_on_to_the_bit(
@@ -164,15 +167,15 @@ def test_stopped_prosody_goes_on_to_the_bit(
 
 def test_the_errors_of_prosody(trained, spoken, espeak_dir) -> None:
     corpus = trained.experiment.load(espeak_dir, "train")
-    errors = train_prosody.prosody_errors(spoken, corpus)
+    errors = prosody.prosody_errors(spoken, corpus)
     assert errors["duration_rmse_ms"] > 0 and 0 < errors["voicing_error"] < 1
     true = np.array([[0.0, 1], [0.1, 1], [0.2, 1], [0.0, 0]])
     off = np.array([[0.1, 1], [0.2, 1], [0.0, 0], [0.4, 1]])
-    found = train_prosody.f0_errors(true, off)
+    found = prosody.f0_errors(true, off)
     assert found["f0_rmse_cents"] == pytest.approx(0.1 * 1200 / np.log(2))
     assert found["f0_correlation"] == pytest.approx(1)
     assert found["voicing_error"] == 0.5
-    assert np.isnan(train_prosody.f0_errors(true, off * 0)["f0_rmse_cents"])
+    assert np.isnan(prosody.f0_errors(true, off * 0)["f0_rmse_cents"])
 
 
 def test_the_judge(trained, spoken, espeak_dir, tmp_path) -> None:
