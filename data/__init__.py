@@ -8,7 +8,7 @@ from data import espeak, hts
 from data.corpora import OPTIONS, Corpus, build, load, splits
 from data.emphasis import DeEmphasis, pre_emphasize
 from data.errors import DataError
-from data.features import frame_labels, log_f0, num_phone_features, phone_features
+from data.features import frame_labels, log_f0, num_phone_features, phone_features, pitch_features
 from data.linguistics import (
     context_frames,
     linguistic_features,
@@ -48,6 +48,7 @@ __all__ = [
     "num_phone_features",
     "phone_contexts",
     "phone_features",
+    "pitch_features",
     "pre_emphasize",
     "recordings",
     "splits",

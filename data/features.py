@@ -9,11 +9,16 @@ from typing import Any
 
 import numpy as np
 
-from data.pitch import FRAME_S
+from data.pitch import FRAME_S, HIGHEST_HZ, LOWEST_HZ
 
 F0_CENTRE_HZ = 150.0
 NUM_PLACES = 4  # columns of `phone_places`
-NUM_PITCH = 2  # and of `log_f0`
+# Where the hats of `pitch_features` peak: each two semitones, over all that `pitch` tracks.
+PITCH_STEP = np.log(2) / 6
+PITCH_PEAKS = np.arange(
+    np.log(LOWEST_HZ / F0_CENTRE_HZ), np.log(HIGHEST_HZ / F0_CENTRE_HZ) + PITCH_STEP, PITCH_STEP
+)
+NUM_PITCH = len(PITCH_PEAKS) + 1  # columns of `pitch_features`
 
 
 def num_phone_features(num_phones: int) -> int:
@@ -49,17 +54,17 @@ def phone_features(
       sample_rate_hz: Rate of `audio`.
 
     Returns:
-      Float32 `[F, D]`, F = ceil(N / hop_samples), D = 3 * num_phones + 6: one-hot
+      Float32 `[F, D]`, F = ceil(N / hop_samples), D = num_phone_features(num_phones): one-hot
       of the phone, of the one before and of the one after (all zero beyond the
       ends); three hats that peak at the phone's start, middle and end; its
-      duration in units of 100 ms; ln(F0 / 150 Hz), 0 where unvoiced; 1 where voiced.
+      duration in units of 100 ms; `pitch_features`.
     """
     at, places = phone_places(example, hop_samples, sample_rate_hz)
     phones = np.pad(np.asarray(example["phones"]), 1, constant_values=num_phones)
     one_hot = np.eye(num_phones + 1, num_phones, dtype=np.float32)
     neighbours = [one_hot[phones[at + shift]] for shift in (1, 0, 2)]
-    heard = log_f0(example, hop_samples, sample_rate_hz)
-    return np.concatenate([*neighbours, places, heard], axis=1)
+    pitch = pitch_features(log_f0(example, hop_samples, sample_rate_hz))
+    return np.concatenate([*neighbours, places, pitch], axis=1)
 
 
 def phone_places(
@@ -89,6 +94,25 @@ def log_f0(example: Mapping[str, Any], hop_samples: int, sample_rate_hz: int) ->
     voiced = f0_hz[frame] > 0
     height = np.log(np.where(voiced, f0_hz[frame], F0_CENTRE_HZ) / F0_CENTRE_HZ)
     return np.stack([height, voiced], axis=1).astype(np.float32)
+
+
+def pitch_features(pitch: np.ndarray) -> np.ndarray:
+    """ln F0 as a network can tell it apart: a column for each two semitones.
+
+    As a single number the pitch is one small column beside hundreds, and a model learns little of
+    it (docs/benchmarks.md).
+
+    Args:
+      pitch: ln(F0 / 150 Hz) and voicing `[F, 2]`, of `log_f0`.
+
+    Returns:
+      Float32 `[F, NUM_PITCH]`: hats that peak each two semitones from 60 Hz, of which those on
+      both sides of the pitch sum to 1, all 0 where unvoiced; 1 where voiced.
+    """
+    height, voiced = pitch[:, :1], pitch[:, 1:]
+    height = np.clip(height, PITCH_PEAKS[0], PITCH_PEAKS[-1])
+    hats = np.maximum(0, 1 - np.abs(height - PITCH_PEAKS) / PITCH_STEP)
+    return np.concatenate([hats * voiced, voiced], axis=1).astype(np.float32)
 
 
 def frame_middles(example: Mapping[str, Any], hop_samples: int) -> np.ndarray:

@@ -101,8 +101,8 @@ def linguistic_features(
       names: Of the K classes of phones.
       hop_samples: Samples a frame.
       sample_rate_hz: Rate of `audio`.
-      with_pitch: Whether to add ln F0 and voicing, as `phone_features` has them: L+F in the
-        paper, where L is without.
+      with_pitch: Whether to add F0 and voicing (`features.pitch_features`): L+F in the paper,
+        where L is without.
 
     Returns:
       Float32 `[F, D]`, F = ceil(N / hop_samples), D = num_linguistic_features(K).
@@ -132,16 +132,17 @@ def context_frames(
       contexts: Of each phone, float32 `[P, D]`.
       hop_samples: Samples a frame.
       sample_rate_hz: Rate of `audio`.
-      with_pitch: Whether to add ln F0 and voicing.
+      with_pitch: Whether to add F0 and voicing.
 
     Returns:
-      Float32 `[F, D + 4]`, or `[F, D + 6]` with pitch, F = ceil(N / hop_samples): the context of
-      the phone that sounds, `phone_places`, and `log_f0`.
+      Float32 `[F, num_context_frame_features(D)]`, F = ceil(N / hop_samples): the context of the
+      phone that sounds, `phone_places`, and `pitch_features`.
     """
     at, place = features.phone_places(example, hop_samples, sample_rate_hz)
     columns = [contexts[at], place]
     if with_pitch:
-        columns.append(features.log_f0(example, hop_samples, sample_rate_hz))
+        pitch = features.log_f0(example, hop_samples, sample_rate_hz)
+        columns.append(features.pitch_features(pitch))
     return np.concatenate(columns, axis=1)
 
 

@@ -35,7 +35,7 @@ class LocalFeatures(NamedTuple):
       contexts: where frames are made of what is known of each phone before anything is
         said: from `config.local_condition` and those classes to (a function from an
         example to contexts `[P, D]`, D).
-      has_pitch: whether such frames end with ln F0 and voicing.
+      has_pitch: whether such frames end with F0 and voicing (`data.pitch_features`).
     """
 
     labels: tuple[str, ...]

@@ -68,7 +68,8 @@ class Prosody(NamedTuple):
         }
         frames = linguistic_frames(self.experiment, timed, contexts)
         if self.experiment.has_pitch:
-            frames = np.concatenate([frames, self.log_f0(frames, voice)], axis=1)
+            pitch = data.pitch_features(self.log_f0(frames, voice))
+            frames = np.concatenate([frames, pitch], axis=1)
         return frames, int(ends[-1])
 
 

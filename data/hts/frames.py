@@ -64,10 +64,10 @@ def linguistic_features(
       questions: Q of them.
       hop_samples: Samples a frame.
       sample_rate_hz: Rate of `audio`.
-      with_pitch: Whether to add ln F0 and voicing.
+      with_pitch: Whether to add F0 and voicing.
 
     Returns:
-      Float32 `[F, Q + 4]`, or `[F, Q + 6]` with pitch: `linguistics.context_frames`.
+      Float32 `[F, num_context_frame_features(Q)]`: `linguistics.context_frames`.
 
     Raises:
       DataError: as `Questions.answers`.

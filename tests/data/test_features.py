@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import data
+from data.features import NUM_PITCH, PITCH_PEAKS
 
 EXAMPLE = {
     "audio": np.zeros(1000, np.int16),
@@ -20,7 +21,7 @@ EXAMPLE = {
 def test_by_hand() -> None:
     """Frames of 100 samples, at 8 kHz: two and a half frames of F0 in each."""
     features = data.phone_features(EXAMPLE, hop_samples=100, num_phones=3, sample_rate_hz=8000)
-    assert features.shape == (10, data.num_phone_features(3)) == (10, 15)
+    assert features.shape == (10, data.num_phone_features(3)) == (10, 13 + NUM_PITCH)
     assert features.dtype == np.float32
     phone, before, after = (features[:, i : i + 3] for i in (0, 3, 6))
     assert phone.argmax(axis=1).tolist() == [2, 2, 2, 2, 0, 1, 1, 1, 1, 1]
@@ -29,10 +30,28 @@ def test_by_hand() -> None:
     assert after[4].tolist() == [0, 1, 0]
     assert after[9].tolist() == [0, 0, 0]
     # Middle sample 50 of a phone of 400: an eighth of the way.
-    np.testing.assert_allclose(features[0, 9:], [0.75, 0.25, 0, 0.5, 0, 1], atol=1e-6)
+    np.testing.assert_allclose(features[0, 9:13], [0.75, 0.25, 0, 0.5], atol=1e-6)
     # Middle sample 450, of the phone from 400 to 480: five eighths, unvoiced.
-    np.testing.assert_allclose(features[4, 9:], [0, 0.75, 0.25, 0.1, 0, 0], atol=1e-6)
-    np.testing.assert_allclose(features[9, 13:], [np.log(2), 1], atol=1e-6)
+    np.testing.assert_allclose(features[4, 9:13], [0, 0.75, 0.25, 0.1], atol=1e-6)
+    np.testing.assert_array_equal(features[4, 13:], 0)
+    # 300 Hz is 27.86 semitones above 60 Hz: between those of 26 and of 28.
+    expected = np.zeros(NUM_PITCH)
+    expected[[13, 14, -1]] = 0.068432, 0.931568, 1
+    np.testing.assert_allclose(features[9, 13:], expected, atol=1e-5)
+
+
+def test_each_pitch_has_features_of_its_own() -> None:
+    heights = np.log(np.geomspace(60, 400, 500) / 150)
+    features = data.pitch_features(np.stack([heights, np.ones(500)], axis=1))
+    assert features.shape == (500, NUM_PITCH)
+    np.testing.assert_allclose(features[:, :-1].sum(axis=1), 1, atol=1e-5)
+    assert ((features[:, :-1] > 1e-4).sum(axis=1) <= 2).all()
+    np.testing.assert_allclose(features[:, :-1] @ PITCH_PEAKS, heights, atol=1e-5)
+    silent = data.pitch_features(np.zeros((3, 2)))
+    np.testing.assert_array_equal(silent, 0)
+    # What no voice has is as the nearest that one has, and not as silence.
+    outside = data.pitch_features(np.array([[-9.0, 1], [9.0, 1]]))
+    assert outside[0, 0] == outside[1, -2] == 1
 
 
 def test_frame_labels_by_hand() -> None:
@@ -60,7 +79,7 @@ def test_any_phones_and_any_hop(durations: list[int], hop: int) -> None:
     features = data.phone_features(
         example, hop_samples=hop, num_phones=len(durations), sample_rate_hz=8000
     )
-    assert features.shape == (-(-ends[-1] // hop), 3 * len(durations) + 6)
+    assert features.shape == (-(-ends[-1] // hop), data.num_phone_features(len(durations)))
     np.testing.assert_array_equal(features[:, : len(durations)].argmax(axis=1), labels)
     np.testing.assert_allclose(features[:, 3 * len(durations) :][:, :3].sum(axis=1), 1, atol=1e-5)
     assert np.isfinite(features).all()
@@ -75,8 +94,8 @@ def test_on_synthesised_speech(spoken: data.Corpus) -> None:
         )
         assert len(features) == -(-len(example["audio"]) // 40)
         # At the F0's own frame rate the pitch is that of the label.
-        voiced = features[:, -1] > 0
+        pitch = features[:, -NUM_PITCH:]
+        voiced = pitch[:, -1] > 0
         np.testing.assert_array_equal(voiced, example["f0_hz"] > 0)
-        np.testing.assert_allclose(
-            150 * np.exp(features[voiced, -2]), example["f0_hz"][voiced], rtol=1e-4
-        )
+        heights = pitch[voiced, :-1] @ PITCH_PEAKS
+        np.testing.assert_allclose(150 * np.exp(heights), example["f0_hz"][voiced], rtol=1e-4)

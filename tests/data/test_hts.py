@@ -14,6 +14,7 @@ from made import noise, write
 
 import data
 from data import hts
+from data.features import NUM_PITCH, pitch_features
 
 PHONES = """\
 0 100000 x^sil-a+b=c@1_2/A:0
@@ -407,12 +408,13 @@ def test_frames_of_a_recording_with_labels(tmp_path: pathlib.Path, labels: hts.L
     options = {"questions": questions, "hop_samples": 40, "sample_rate_hz": 8000}
     plain = hts.linguistic_features(example, with_pitch=False, **options)
     voiced = hts.linguistic_features(example, with_pitch=True, **options)
-    assert (plain.shape, voiced.shape) == ((10, 2 + 4), (10, 2 + 6))
+    assert (plain.shape, voiced.shape) == ((10, 2 + 4), (10, 6 + NUM_PITCH))
     assert plain[:, 0].tolist() == [0] * 2 + [1] * 6 + [0] * 2
     np.testing.assert_allclose(plain[:, 1], [0.2] * 2 + [-0.2] * 6 + [2.6] * 2)
     np.testing.assert_allclose(plain[:, 5], [0.1] * 2 + [0.3] * 6 + [0.1] * 2)
     np.testing.assert_array_equal(voiced[:, :6], plain)
-    np.testing.assert_allclose(voiced[:, 6:], [[np.log(2), 1]] * 10, atol=1e-6)
+    pitch = pitch_features(np.array([[np.log(2), 1]] * 10))
+    np.testing.assert_allclose(voiced[:, 6:], pitch, atol=1e-5)
 
 
 # Frames.

@@ -220,7 +220,7 @@ def test_windows_from_workers_have_the_contexts(
     )
     for example in data.recordings(train, local_features=compute, hop_samples=80):
         local = example["local"]
-        assert local.shape == (40, 3 + 4 + 2)
+        assert local.shape == (40, 3 + 4 + data.features.NUM_PITCH)
         assert local[:, 0].tolist() == [0] * 5 + [1] * 15 + [0] * 20
         assert local[:, 1].tolist() == [1] * 5 + [0] * 15 + [1] * 20
         np.testing.assert_allclose(local[:, 2], [-0.2] * 5 + [0.6] * 15 + [-0.2] * 20, rtol=1e-6)

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import data
-from data import linguistics
+from data import features, linguistics
 
 NAMES = ("_", "h", "@", "l", "oU", "t", "u:")
 # A pause; "hello" with its second syllable stressed, "too"; a pause; "lo", "oo"; a pause.
@@ -124,8 +124,9 @@ def test_frames_say_what_sounds_and_with_pitch_how_high() -> None:
     voiced = linguistics.linguistic_features(example(), with_pitch=True, **options)
     assert plain.shape == (240, linguistics.num_linguistic_features(7, with_pitch=False))
     assert voiced.shape == (240, linguistics.num_linguistic_features(7, with_pitch=True))
-    np.testing.assert_array_equal(voiced[:, :-2], plain)
-    np.testing.assert_allclose(voiced[:, -2:], [[np.log(2), 1]] * 240, atol=1e-6)
+    np.testing.assert_array_equal(voiced[:, : plain.shape[1]], plain)
+    pitch = features.pitch_features(np.array([[np.log(2), 1]] * 240))
+    np.testing.assert_allclose(voiced[:, plain.shape[1] :], pitch, atol=1e-5)
     contexts = linguistics.phone_contexts(example(), names=NAMES)
     np.testing.assert_array_equal(plain[:, :-4], np.repeat(contexts, 20, axis=0))
     np.testing.assert_allclose(plain[:20, -1], 1)  # a phone of 100 ms
@@ -139,7 +140,7 @@ def test_frames_of_contexts_of_any_kind() -> None:
             example(), contexts, hop_samples=40, sample_rate_hz=8000, with_pitch=with_pitch
         )
         width = linguistics.num_context_frame_features(2, with_pitch=with_pitch)
-        assert frames.shape == (240, width) == (240, 8 if with_pitch else 6)
+        assert frames.shape == (240, width) == (240, 6 + with_pitch * features.NUM_PITCH)
         np.testing.assert_array_equal(frames[:, :2], np.repeat(contexts, 20, axis=0))
 
 
@@ -188,10 +189,10 @@ def test_on_synthesised_speech(spoken: data.Corpus) -> None:
     names = spoken.class_names["phones"]
     for i in range(len(spoken)):
         recording = spoken.recording(i)
-        features = linguistics.linguistic_features(
+        frames = linguistics.linguistic_features(
             recording, names=names, hop_samples=40, sample_rate_hz=8000, with_pitch=True
         )
-        assert len(features) == -(-len(recording["audio"]) // 40)
+        assert len(frames) == -(-len(recording["audio"]) // 40)
         contexts = linguistics.phone_contexts(recording, names=names)
         sounding = [names[phone] != "_" for phone in recording["phones"]]
         has_stress = contexts[:, 5 * len(names) :][:, :3].any(axis=1)

@@ -10,6 +10,7 @@ import ml_collections
 import numpy as np
 import pytest
 
+from data.features import NUM_PITCH
 from experiments.experiment import LOCAL_FEATURES, Experiment
 from wavenet_jax import InputError, receptive_field, training
 
@@ -17,13 +18,13 @@ CONFIGS = pathlib.Path(__file__).parents[2] / "experiments" / "configs"
 
 # File: (classes of the corpus's labels, sample rate, parameters, receptive field).
 PINNED = {
-    "demo": ({"phones": 23}, 8000, 276160, 511),
+    "demo": ({"phones": 23}, 8000, 277248, 511),
     "fsdd": ({"speaker": 6}, 8000, 222304, 511),
     "multispeaker": ({"speaker": 109}, 16000, 1508544, 3070),
     "music_tags": ({"tags": 50}, 16000, 2026560, 68859),
     "piano": ({}, 16000, 1712064, 68859),
     "reference": ({}, 16000, 1255808, 3070),
-    "tts": ({"phones": 60}, 8000, 478272, 1023),
+    "tts": ({"phones": 60}, 8000, 479360, 1023),
     "violin": ({}, 8000, 318528, 33852),
     "vocoder": ({}, 22050, 696512, 1023),
 }
@@ -128,7 +129,7 @@ def test_linguistic_features_are_as_wide_as_the_model_takes(
     }
     frames = experiment.local_features(example)
     assert frames.shape == (25, experiment.model.local_condition.size)
-    assert frames.shape[1] == 5 * 23 + 12 + 4 + 2 * with_pitch
+    assert frames.shape[1] == 5 * 23 + 12 + 4 + with_pitch * NUM_PITCH
     contexts = experiment.phone_contexts(example)
     assert contexts.shape == (2, 5 * 23 + 12)
     np.testing.assert_array_equal(frames[:, : 5 * 23 + 12], np.repeat(contexts, [10, 15], axis=0))
@@ -161,7 +162,11 @@ def test_answers_to_questions_are_as_wide_as_the_model_takes(
         "f0_hz": np.zeros(25, np.float32),
     }
     frames = experiment.local_features(example)
-    assert frames.shape == (25, experiment.model.local_condition.size) == (25, 7 + 2 * with_pitch)
+    assert (
+        frames.shape
+        == (25, experiment.model.local_condition.size)
+        == (25, 7 + with_pitch * NUM_PITCH)
+    )
     contexts = experiment.phone_contexts(example)
     np.testing.assert_allclose(contexts, [[1, 0, 1], [0, 1, -0.2]])
     np.testing.assert_array_equal(frames[:, :3], np.repeat(contexts, [10, 15], axis=0))
