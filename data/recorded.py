@@ -155,10 +155,7 @@ class RecordedBuilder(RecordingBuilder):
             samples, rate = self._read(clip)
             added: dict[str, Any] = {}
             if speech is not None:
-                aligned = alignment.align(speech, samples, rate)
-                if aligned is None:
-                    raise _too_short(clip)
-                added |= alignment.labels(aligned)
+                added |= alignment.labels(alignment.align(clip.path, speech, samples, rate))
             if self.options.get("f0"):
                 added["f0_hz"] = pitch.f0(samples, rate)
             positions = {
@@ -215,15 +212,17 @@ class RecordedBuilder(RecordingBuilder):
         spoken = synthesis.synthesise(_utterance(clip, voice) for clip in clips)
         progress = tqdm.tqdm(clips, desc="listing phones", unit=" recordings")
         for clip, speech in zip(progress, spoken, strict=True):
-            if not alignment.fits(speech, labels.length_s(clip.path)):
+            try:
+                alignment.check(clip.path, speech, labels.length_s(clip.path))
+            except DataError as error:
                 if not self.options["skip_bad"]:
-                    raise _too_short(clip)
-                logging.warning("dropped: %s", _too_short(clip))
+                    raise
+                logging.warning("dropped: %s", error)
                 continue
             names |= {phone.name for phone in speech.phones}
             usable.append(clip)
         self._check_dropped(len(clips) - len(usable), len(clips))
-        return usable, sorted(names)
+        return usable, sorted(names | {synthesis.PAUSE})
 
     def _check_dropped(self, dropped: int, number: int) -> None:
         """Says how many recordings were dropped, and refuses that it are too many."""
@@ -275,13 +274,6 @@ def _utterance(clip: Clip, voice: str) -> synthesis.Utterance:
     text = clip.features["text"]
     said = text.lower() if text.isupper() else text
     return synthesis.Utterance(said, voice, synthesis.WORDS_PER_MINUTE)
-
-
-def _too_short(clip: Clip) -> DataError:
-    return DataError(
-        f"{clip.path} is too short for its text, {clip.features['text'][:60]!r}, or that has no "
-        "words: correct the text, or drop it with --skip_bad"
-    )
 
 
 def _check_options(options: Mapping[str, Any]) -> None:
