@@ -10,7 +10,16 @@ import data
 pytest.importorskip("pocketsphinx", reason="the recogniser is in the extra demo")
 pytest.importorskip("espeakng_loader", reason="eSpeak NG is in the extra demo")
 
-from experiments.intelligibility import error_rate, recognise_digits
+from data.espeak.synthesis import NATIVE_RATE_HZ, Utterance, synthesise
+from experiments.intelligibility import (
+    error_rate,
+    pronunciations,
+    recognise_digits,
+    recognise_phones,
+    recognise_words,
+    words_of,
+)
+from wavenet_jax import InputError
 
 
 def test_speech_is_understood_and_its_reversal_is_not(tmp_path: pathlib.Path) -> None:
@@ -26,8 +35,48 @@ def test_speech_is_understood_and_its_reversal_is_not(tmp_path: pathlib.Path) ->
     assert error_rate(backward) > 0.5
 
 
+def test_sentences_are_understood_by_word_and_by_phone() -> None:
+    texts = [
+        "Seven yellow flowers stand behind the window.",
+        "My brother will arrive before the morning.",
+        "She carried water over the mountain.",
+    ]
+    said = [words_of(text) for text in texts]
+    phones = [[p for word in each for p in pronunciations(word)[0].split()] for each in said]
+    vocabulary = {word for each in said for word in each} | {"joined", "another", "boat"}
+    rates = []
+    for turned in (1, -1):
+        sounds = [
+            np.ascontiguousarray(speech.samples[::turned])
+            for speech in synthesise(Utterance(text, "en-us", 140) for text in texts)
+        ]
+        words = [recognise_words(x, NATIVE_RATE_HZ, vocabulary=vocabulary) for x in sounds]
+        assert all(set(each) <= vocabulary for each in words)
+        heard = [recognise_phones(x, NATIVE_RATE_HZ) for x in sounds]
+        rates.append(
+            (
+                error_rate(zip(said, words, strict=True)),
+                error_rate(zip(phones, heard, strict=True)),
+            )
+        )
+    forward, backward = rates
+    assert forward[0] < 0.15 and forward[1] < 0.6
+    assert backward[0] > 0.8 and backward[1] > 0.8
+
+
+def test_words_are_looked_up() -> None:
+    assert words_of("Don't, said SHE - twice!") == ["don't", "said", "she", "twice"]
+    assert pronunciations("boat") == ["B OW T"]
+    assert len(pronunciations("the")) > 1
+    with pytest.raises(InputError, match=r"dictionary has no 'wavenet': choose recordings"):
+        pronunciations("wavenet")
+
+
 def test_silence_is_heard_as_silence() -> None:
-    assert recognise_digits(np.zeros(8000, np.int16), 8000) == []
+    silence = np.zeros(8000, np.int16)
+    assert recognise_digits(silence, 8000) == []
+    assert recognise_phones(silence, 8000) == []
+    assert recognise_words(silence, 8000, vocabulary={"boat", "yellow"}) == []
 
 
 def test_a_known_count_is_kept() -> None:
