@@ -334,10 +334,21 @@ def points(places: Mapping[str, ArrayLike]) -> Figure:
     axes = figure.add_subplot()
     x, y = np.stack([np.asarray(place, np.float64) for place in places.values()], axis=1)
     axes.scatter(x, y, color=SERIES_COLOURS[0], s=18)
+    extent = max(np.ptp(x), np.ptp(y))
     for name, at in zip(places, zip(x, y, strict=True), strict=True):
-        axes.annotate(name, at, xytext=(4, 4), textcoords="offset points", color=INK, fontsize=9)
+        # Of two points that are close, the lower one's name goes below it.
+        near_above = (np.abs(x - at[0]) < 0.2 * extent) & (y > at[1]) & (y < at[1] + 0.04 * extent)
+        axes.annotate(
+            name,
+            at,
+            xytext=(4, -4 if near_above.any() else 4),
+            textcoords="offset points",
+            va="top" if near_above.any() else "bottom",
+            color=INK,
+            fontsize=9,
+        )
     axes.set_aspect("equal", adjustable="datalim")
-    axes.margins(0.15)
+    axes.margins(0.2)
     _tidy(axes)
     return figure
 

@@ -216,6 +216,9 @@ def test_points_are_named_where_they_are() -> None:
     (scatter,) = figure.axes[0].collections
     np.testing.assert_array_equal(np.asarray(scatter.get_offsets()), [[0, 1], [2, -1]])
     assert {t.get_text(): tuple(t.xy) for t in figure.axes[0].texts} == {"a": (0, 1), "b": (2, -1)}
+    close = plots.points({"a": [0.0, 0.0], "b": [0.01, 0.01], "c": [1.0, 1.0]})
+    sides = {text.get_text(): text.get_va() for text in close.axes[0].texts}
+    assert sides == {"a": "top", "b": "bottom", "c": "bottom"}
     with pytest.raises(ValueError, match="no points"):
         plots.points({})
 
