@@ -16,6 +16,7 @@ from wavenet_jax import InputError, checkpoints
 from wavenet_jax.prosody import DURATION_UNIT_S, OUTPUTS, ProsodyConfig, predict
 
 SHORTEST_S = 0.005
+GROSS_ERROR = 0.2  # of F0
 
 
 class Prosody(NamedTuple):
@@ -205,10 +206,8 @@ def prosody_errors(
       number: how many of its first; all by default.
 
     Returns:
-      `duration_rmse_ms` and `duration_correlation` of phones that are no pauses at an end;
-      `f0_rmse_cents` and `f0_correlation` (of ln F0) over frames that are voiced in truth and
-      prediction, given the true durations; `voicing_error`, the share of frames whose
-      voicing is wrong.
+      `duration_rmse_ms` and `duration_correlation` of phones that are no pauses at an end; and
+      `f0_errors` of the frames, given the true durations.
     """
     experiment = trained.experiment
     durations, pitches = [], []
@@ -237,15 +236,20 @@ def f0_errors(true: np.ndarray, other: np.ndarray) -> dict[str, float]:
       true, other: ln F0 and voicing, `[F, 2]`.
 
     Returns:
-      `f0_rmse_cents`, `f0_median_cents` (of the absolute error), `f0_correlation` and
-      `voicing_error`, as in `prosody_errors`; nan where too few frames are voiced in both.
+      `voicing_error`, the share of frames whose voicing is wrong; `f0_gross_error`, the share
+      of those voiced in both whose F0 is more than 20% off, which are mostly octaves that a
+      tracker mistook (Rabiner et al., 1976); and over the rest of these `f0_rmse_cents`,
+      `f0_median_cents` (of the absolute error) and `f0_correlation` (of ln F0). nan where too
+      few frames are voiced in both.
     """
     voiced, also = true[:, 1] > 0.5, other[:, 1] > 0.5
     both = voiced & also
-    a, b = true[both, 0], other[both, 0]
+    near = np.abs(np.expm1(other[both, 0] - true[both, 0])) <= GROSS_ERROR
+    a, b = true[both, 0][near], other[both, 0][near]
     correlation = np.corrcoef(a, b)[0, 1] if len(a) > 1 and a.std() and b.std() else np.nan
     cents = 1200 / np.log(2) * np.abs(a - b) if len(a) else np.full(1, np.nan)
     return {
+        "f0_gross_error": float(np.mean(~near)) if len(near) else np.nan,
         "f0_rmse_cents": float(np.sqrt(np.mean(cents**2))),
         "f0_median_cents": float(np.median(cents)),
         "f0_correlation": float(correlation),
@@ -265,7 +269,7 @@ def f0_sentence(errors: dict[str, float]) -> str:
     """What `f0_errors` found, in words."""
     return (
         f"F0 {errors['f0_median_cents']:.0f} cents off in the median, "
-        f"{errors['f0_rmse_cents']:.0f} rms (correlation "
-        f"{errors['f0_correlation']:.2f}), voicing wrong in {errors['voicing_error']:.1%} of the "
-        "frames"
+        f"{errors['f0_rmse_cents']:.0f} rms (correlation {errors['f0_correlation']:.2f}), but for "
+        f"{errors['f0_gross_error']:.1%} of the frames, where it is another note; voicing wrong in "
+        f"{errors['voicing_error']:.1%}"
     )

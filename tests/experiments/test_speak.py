@@ -178,6 +178,11 @@ def test_the_errors_of_prosody(trained, spoken, espeak_dir) -> None:
     assert found["f0_rmse_cents"] == pytest.approx(0.1 * 1200 / np.log(2))
     assert found["f0_correlation"] == pytest.approx(1)
     assert found["voicing_error"] == 0.5
+    assert found["f0_gross_error"] == 0
+    octave = np.array([[0.1, 1], [0.1 + np.log(2), 1], [0.3, 1], [0.0, 0]])
+    found = prosody.f0_errors(true, octave)
+    assert found["f0_gross_error"] == pytest.approx(1 / 3)
+    assert found["f0_median_cents"] == pytest.approx(0.1 * 1200 / np.log(2))
     assert np.isnan(prosody.f0_errors(true, off * 0)["f0_rmse_cents"])
 
 
