@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 import soundfile
-from absl import flags
+from absl import flags, logging
 from tqdm import tqdm
 
 import data
@@ -67,7 +67,8 @@ def evaluate_speech(
 
     Returns:
       `word_error_rate` and `phone_error_rate` of each of `KINDS`, where the recordings have
-      text; `copied_pitch`, how far the copies' pitch is from the recordings' (`f0_errors`);
+      text (of its words, those in the recogniser's dictionary); `copied_pitch`, how far the
+      copies' pitch is from the recordings' (`f0_errors`);
       `prosody`, how far predictions are from the same recordings (`prosody_errors`);
       `seconds_ratio`, how long what is spoken lasts beside the recordings;
       `num_recordings`, `seconds` (recorded, in all), `features`, `temperature`, `seed`,
@@ -134,10 +135,27 @@ def evaluate_speech(
 
 
 def _texts(recordings: Sequence[dict[str, Any]]) -> list[tuple[list[str], list[str]]]:
-    """The words and the phones of each recording's text; nothing where they have none."""
+    """The words and the phones of each recording's text, but for words that the recogniser's
+    dictionary lacks; nothing where recordings have no text.
+
+    Raises:
+      InputError: it has none of a recording's words.
+    """
     if not all("text" in each for each in recordings):
         return []
-    words = [intelligibility.words_of(each["text"]) for each in recordings]
+    every = [intelligibility.words_of(each["text"]) for each in recordings]
+    words = [[word for word in each if intelligibility.knows(word)] for each in every]
+    if lacking := sorted({word for each in every for word in each} - {w for e in words for w in e}):
+        logging.warning(
+            "the recogniser's dictionary lacks %s, which are left out of what was said",
+            ", ".join(lacking),
+        )
+    for recording, each in zip(recordings, words, strict=True):
+        if not each:
+            raise InputError(
+                f"The recogniser's dictionary has none of the words {recording['text'][:60]!r}: "
+                "choose recordings of other words."
+            )
     return [
         (each, [p for w in each for p in intelligibility.pronunciations(w)[0].split()])
         for each in words

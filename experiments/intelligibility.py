@@ -90,6 +90,11 @@ def words_of(text: str) -> list[str]:
     return re.findall(r"[a-z]+(?:'[a-z]+)*", text.lower())
 
 
+def knows(word: str) -> bool:
+    """Whether the recogniser's dictionary has a word."""
+    return word in _dictionary()
+
+
 def pronunciations(word: str) -> list[str]:
     """How the recogniser's dictionary, CMUdict, says a word: phones of ARPAbet, the first way
     the usual one.

@@ -186,6 +186,17 @@ def test_the_errors_of_prosody(trained, spoken, espeak_dir) -> None:
     assert np.isnan(prosody.f0_errors(true, off * 0)["f0_rmse_cents"])
 
 
+def test_words_that_the_judge_does_not_know_are_left_out(caplog) -> None:
+    recordings = [{"text": "The vocoder said so."}, {"text": "So it did."}]
+    (first, _), (second, phones) = evaluate_speech._texts(recordings)
+    assert (first, second) == (["the", "said", "so"], ["so", "it", "did"])
+    assert phones == ["S", "OW", "IH", "T", "D", "IH", "D"]
+    assert "lacks vocoder, which" in caplog.text
+    with pytest.raises(InputError, match="has none of the words 'Vocoder': choose"):
+        evaluate_speech._texts([*recordings, {"text": "Vocoder"}])
+    assert evaluate_speech._texts([*recordings, {}]) == []
+
+
 def test_the_judge(trained, spoken, espeak_dir, tmp_path) -> None:
     corpus = trained.experiment.load(espeak_dir, "train")
     figures = evaluate_speech.evaluate_speech(
