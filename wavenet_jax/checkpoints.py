@@ -29,7 +29,7 @@ from wavenet_jax.prosody import ProsodyConfig, ProsodyState
 from wavenet_jax.training import TrainingConfig, TrainState
 from wavenet_jax.wavenet import WaveNetConfig, config_from_dict
 
-SCORE = "bits_per_sample"
+SCORE = "held_out"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,7 +95,7 @@ class Checkpoints:
           state: the training's.
           data_position: of this process's iterator, anything JSON can hold.
           config: the whole config, anything JSON can hold.
-          score: held-out bits per sample, if it was measured.
+          score: on held-out recordings, less being better, if it was measured.
 
         Raises:
           InputError: this or the previous checkpoint could not be written, or the

@@ -12,9 +12,6 @@ from wavenet_jax.errors import InputError
 from wavenet_jax.parallel import ROWS, WHOLE
 from wavenet_jax.wavenet import WaveNet, WaveNetConfig
 
-_SORTED_AT_A_TIME = 8
-"""Batches gathered and sorted by length, so that a batch ends nearly together."""
-
 
 @dataclasses.dataclass(frozen=True)
 class Score:
@@ -65,21 +62,13 @@ def score(
       InputError: a recording without samples, or conditions that do not fit.
     """
     devices = devices or jax.local_devices()
-    batch_size = len(parallel.padded_rows(batch_size, len(devices)))
     chunk = -(-chunk_samples // config.hop_samples) * config.hop_samples
-    for i, gathered in enumerate(_batched(recordings, _SORTED_AT_A_TIME * batch_size)):
-        if i == 0:  # A single long recording is not worth eight.
-            needed = len(parallel.padded_rows(len(gathered), len(devices)))
-            batch_size = min(batch_size, needed)
-            begin, advance = _programs(config, tuple(devices), batch_size)
-        gathered.sort(key=lambda r: len(r["samples"]))
-        for batch in _batched(gathered, batch_size):
-            yield from _score_batch(config, params, batch, batch_size, chunk, begin, advance)
+    for batch, rows in parallel.batches(recordings, batch_size, len(devices)):
+        yield from _score_batch(config, params, batch, rows, chunk, tuple(devices))
 
 
-def _score_batch(config, params, batch, batch_size, chunk, begin, advance):
-    # A short batch is filled up with copies, whose scores nobody reads.
-    rows = batch + [batch[-1]] * (batch_size - len(batch))
+def _score_batch(config, params, batch, rows, chunk, devices):
+    begin, advance = _programs(config, devices, len(rows))
     lengths = np.array([len(r["samples"]) for r in rows])
     if not lengths.min():
         name = rows[int(lengths.argmin())]["recording"]
@@ -110,17 +99,6 @@ def _slice(series: np.ndarray, start: int, length: int) -> np.ndarray:
     part = series[start : start + length]
     pad = [(0, length - len(part))] + [(0, 0)] * (series.ndim - 1)
     return np.pad(part, pad)
-
-
-def _batched(items: Iterable, size: int) -> Iterator[list]:
-    batch = []
-    for item in items:
-        batch.append(item)
-        if len(batch) == size:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
 
 
 @functools.lru_cache(maxsize=8)

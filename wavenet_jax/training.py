@@ -13,6 +13,7 @@ import optax
 from flax import traverse_util
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from wavenet_jax import recognition
 from wavenet_jax.errors import InputError
 from wavenet_jax.wavenet import WaveNet, WaveNetConfig
 
@@ -22,7 +23,12 @@ AXIS = "batch"
 Batch = Mapping[str, Any]
 """What a step trains on: `samples` int16 `[B, C + S]`, of which the first C are
 context; `mask` bool `[B, S]`, true where a sample is scored; and where the model
-takes conditions, `global` and `local`, of context and segment both."""
+takes conditions, `global` and `local`, of context and segment both.
+
+For a recognizer `samples` are `[B, C + S + A]`, with its reach A = r h after the segment, and
+in C at least as much before it beside the receptive field; `frames` bool `[B, r + F + r]` are
+true for those that the recording has, F those of the segment; and `classes` int32 are of these,
+`[B, F]`, or for CTC the recording's in their order, `[B, U]`; -1 where there is none."""
 
 
 _LAST_KERNEL = "params/output/kernel"
@@ -47,6 +53,8 @@ class TrainingConfig:
       weight_normalization: whether each kernel is trained as a length and a direction
         for each output channel (Salimans and Kingma, 2016), all but the last layer's,
         which begins at zero. The average is that of the kernels themselves.
+      generation_weight: of the bits per sample in the loss of a model with a recognizer,
+        beside the bits per frame (or per phone, for CTC); 0 leaves the classifier's alone.
       input_noise: standard deviation of normal noise on the past that the model sees
         (not on what it scores), where codes span [-1, 1): practice for the errors
         of its own samples.
@@ -61,6 +69,7 @@ class TrainingConfig:
     beta2: float = 0.999
     ema_decay: float = 0.999
     weight_normalization: bool = False
+    generation_weight: float = 1.0
     input_noise: float = 0.0
     seed: int = 0
 
@@ -70,10 +79,11 @@ class TrainingConfig:
                 raise InputError(
                     f"The training's {name} is {getattr(self, name)}: give at least {least}."
                 )
-        if not self.input_noise >= 0:
-            raise InputError(
-                f"The training's input_noise is {self.input_noise}: give 0 for none, or more."
-            )
+        for name in ("generation_weight", "input_noise"):
+            if not getattr(self, name) >= 0:
+                raise InputError(
+                    f"The training's {name} is {getattr(self, name)}: give 0 for none, or more."
+                )
         for name in ("learning_rate", "clip_norm"):
             if not getattr(self, name) > 0:
                 raise InputError(
@@ -128,8 +138,20 @@ def make_optimizer(config: TrainingConfig) -> optax.GradientTransformation:
     )
 
 
-def init_state(model_config: WaveNetConfig, config: TrainingConfig) -> TrainState:
-    """The state before the first step; a function of the seed alone."""
+def init_state(
+    model_config: WaveNetConfig, config: TrainingConfig, *, pretrained: Any = None
+) -> TrainState:
+    """The state before the first step; a function of the seed alone.
+
+    Args:
+      model_config: the model's.
+      config: the training's.
+      pretrained: variables of another model, of which those that this one has by the same
+        names and shapes begin where they ended.
+
+    Raises:
+      InputError: it has none of them.
+    """
     init_key, key = jax.random.split(jax.random.key(config.seed))
     conditions = {}
     for name in ("global", "local"):
@@ -141,8 +163,15 @@ def init_state(model_config: WaveNetConfig, config: TrainingConfig) -> TrainStat
                 shape if is_labels else (*shape, condition.size),
                 jnp.float32 if condition.kind == "vectors" else jnp.int32,
             )
-    init = jax.jit(WaveNet(model_config).init)
-    variables = init(init_key, jnp.zeros((1, 1), jnp.int32), **conditions)
+    if (recognizer := model_config.recognizer) is None:
+        init = jax.jit(WaveNet(model_config).init)
+        variables = init(init_key, jnp.zeros((1, 1), jnp.int32), **conditions)
+    else:
+        init = jax.jit(functools.partial(WaveNet(model_config).init, method="recognize"))
+        frame = jnp.zeros((1, recognizer.hop_samples), jnp.int32)
+        variables = init(init_key, frame, jnp.ones((1, 1), bool))
+    if pretrained is not None:
+        variables = _replaced(variables, pretrained)
     params = _split_kernels(variables) if config.weight_normalization else variables
     return TrainState(
         step=jnp.int32(0),
@@ -151,6 +180,19 @@ def init_state(model_config: WaveNetConfig, config: TrainingConfig) -> TrainStat
         opt_state=make_optimizer(config).init(params),
         key=jax.random.key_data(key),
     )
+
+
+def _replaced(variables, pretrained):
+    """The variables, with those of another model where names and shapes are the same."""
+    mine, others = (traverse_util.flatten_dict(tree, sep="/") for tree in (variables, pretrained))
+    shared = [name for name in mine if name in others and mine[name].shape == others[name].shape]
+    if not shared:
+        raise InputError(
+            "The pretrained model shares no parameters with this one: use one of the same "
+            "channels, kernel size and number of layers."
+        )
+    mine |= {name: jnp.asarray(others[name]) for name in shared}
+    return traverse_util.unflatten_dict(mine, sep="/")
 
 
 def model_params(config: TrainingConfig, params):
@@ -176,15 +218,15 @@ def _column_lengths(kernel: jax.Array) -> jax.Array:
     return jnp.sqrt(jnp.sum(kernel**2, axis=tuple(range(kernel.ndim - 1))))
 
 
-def loss_bits(
+def losses(
     model_config: WaveNetConfig,
     params,
     batch: Batch,
     *,
     input_noise: float = 0.0,
     key: jax.Array | None = None,
-) -> tuple[jax.Array, jax.Array]:
-    """Negative log-likelihood in bits, over the scored positions (equation 1).
+) -> dict[str, tuple[jax.Array, jax.Array]]:
+    """What is to be made small, each by name as a sum and the number of its terms.
 
     Args:
       model_config: the model's.
@@ -194,11 +236,12 @@ def loss_bits(
       key: for the noise and the dropout; None for neither.
 
     Returns:
-      The sum over scored samples and their number, float32 scalars.
+      `bits_per_sample`, the negative log-likelihood over the scored samples (equation 1);
+      of a recognizer also `bits_per_frame` (`recognition.frame_bits`), or for CTC
+      `bits_per_phone` (`recognition.sequence_bits`). float32 scalars.
     """
     codes = model_config.quantizer.encode(batch["samples"])
-    mask = batch["mask"]
-    context = codes.shape[1] - mask.shape[1]
+    mask, recognizer = batch["mask"], model_config.recognizer
     past, rngs = codes, {}
     if key is not None:
         noise_key, dropout_key = jax.random.split(key)
@@ -206,18 +249,35 @@ def loss_bits(
             half = model_config.num_classes / 2
             noise = jnp.round(input_noise * half * jax.random.normal(noise_key, codes.shape))
             past = jnp.clip(codes + noise.astype(jnp.int32), 0, model_config.num_classes - 1)
-        if model_config.dropout:
+        if model_config.dropout or (recognizer and recognizer.dropout):
             rngs["dropout"] = dropout_key
-    outputs: Any = WaveNet(model_config).apply(
-        params,
-        past,
-        global_condition=batch.get("global"),
-        local_condition=batch.get("local"),
-        context=context,
-        rngs=rngs,
-    )
-    bits = -model_config.distribution.log_prob_bits(outputs, codes[:, context:])
-    return jnp.sum(bits, where=mask), jnp.sum(mask, dtype=jnp.float32)
+    apply = functools.partial(WaveNet(model_config).apply, params, past, rngs=rngs)
+    outputs: Any
+    found = {}
+    if recognizer is None:
+        context = codes.shape[1] - mask.shape[1]
+        outputs = apply(
+            global_condition=batch.get("global"),
+            local_condition=batch.get("local"),
+            context=context,
+        )
+    else:
+        reach = recognizer.reach
+        ahead = reach * recognizer.hop_samples
+        context = codes.shape[1] - mask.shape[1] - ahead
+        heard: Any = apply(batch["frames"], context=context - ahead, method="recognize")
+        outputs, logits = heard
+        # As many as the mask has: the reach on either side is but heard.
+        outputs = outputs[:, ahead : ahead + mask.shape[1]]
+        logits, frames = (x[:, reach : x.shape[1] - reach] for x in (logits, batch["frames"]))
+        if recognizer.loss == "frames":
+            found["bits_per_frame"] = recognition.frame_bits(logits, batch["classes"])
+        else:
+            found["bits_per_phone"] = recognition.sequence_bits(logits, frames, batch["classes"])
+    scored = codes[:, context : context + mask.shape[1]]
+    bits = -model_config.distribution.log_prob_bits(outputs, scored)
+    samples = jnp.sum(bits, where=mask), jnp.sum(mask, dtype=jnp.float32)
+    return {"bits_per_sample": samples, **found}
 
 
 def train_step(
@@ -233,8 +293,8 @@ def train_step(
     same, whichever replica it is on. With `axis` None there is one replica.
 
     Returns:
-      The next state, and metrics of this one: `bits_per_sample` (the loss),
-      `gradient_norm` (before clipping) and `learning_rate`.
+      The next state, and metrics of this one: the means of `losses`, `gradient_norm` (before
+      clipping) and `learning_rate`.
     """
     pmean = functools.partial(jax.lax.pmean, axis_name=axis) if axis else lambda x: x
 
@@ -245,13 +305,17 @@ def train_step(
 
     def loss(params):
         variables = model_params(config, params)
-        bits, count = loss_bits(
-            model_config, variables, batch, input_noise=config.input_noise, key=key
-        )
-        return bits / jnp.maximum(pmean(count), 1)
+        found = losses(model_config, variables, batch, input_noise=config.input_noise, key=key)
+        means = {
+            name: total / jnp.maximum(pmean(count), 1) for name, (total, count) in found.items()
+        }
+        if model_config.recognizer is None:
+            return means["bits_per_sample"], means
+        weights = dict.fromkeys(means, 1.0) | {"bits_per_sample": config.generation_weight}
+        return sum(weights[name] * mean for name, mean in means.items() if weights[name]), means
 
-    value, gradients = jax.value_and_grad(loss)(state.params)
-    value, gradients = pmean((value, gradients))
+    (_, means), gradients = jax.value_and_grad(loss, has_aux=True)(state.params)
+    means, gradients = pmean((means, gradients))
     updates, opt_state = make_optimizer(config).update(gradients, state.opt_state, state.params)
     params = optax.apply_updates(state.params, updates)
     # The average forgets the first parameters quickly, then grows its memory.
@@ -262,7 +326,7 @@ def train_step(
         model_params(config, params),
     )
     metrics = {
-        "bits_per_sample": value,
+        **means,
         "gradient_norm": optax.tree.norm(gradients),
         "learning_rate": learning_rate_schedule(config)(state.step),
     }
@@ -352,7 +416,7 @@ def fit(
         while pending:
             step, metrics = pending.pop(0)
             values = {name: float(value) for name, value in metrics.items()}
-            for name in ("bits_per_sample", "gradient_norm"):
+            for name in values:
                 if not np.isfinite(values[name]):
                     raise NonFiniteLossError(
                         f"At step {step} the {name.replace('_', ' ')} is "

@@ -12,6 +12,10 @@ a sample at which one of their frames begins.
 
 The output at t scores sample t given those before it, and before the first
 sample there was silence: in all three, and nowhere is there another past.
+
+A model with a recognizer (section 3.4) also classifies frames: `recognize` is `__call__`
+with the logits of the frames beside the distributions of the samples, and `hear` is
+`prefill` that leaves the pooled frames, which `classify` takes.
 """
 
 import dataclasses
@@ -30,6 +34,7 @@ from wavenet_jax.conditioning import ConditionConfig, Conditions, LocalCondition
 from wavenet_jax.context import ContextStack, ContextStackConfig
 from wavenet_jax.errors import InputError
 from wavenet_jax.quantization import Quantizer
+from wavenet_jax.recognition import FrameClassifier, RecognizerConfig, pool
 
 MOST_ONE_HOT_CLASSES = 4096
 """12 bits: beyond, a one-hot input or a categorical output is mostly table."""
@@ -65,6 +70,8 @@ class WaveNetConfig:
       local_condition: along a recording, or None.
       context_stacks: that see further at a lower rate (section 2.6). Each hop is a
         multiple of the shortest.
+      recognizer: that classifies frames (section 3.4), or None. The model then takes no
+        conditions: of what is to be recognised nothing else is known.
     """
 
     dilations: tuple[int, ...]
@@ -87,6 +94,7 @@ class WaveNetConfig:
     global_condition: ConditionConfig | None = None
     local_condition: LocalConditionConfig | None = None
     context_stacks: tuple[ContextStackConfig, ...] = ()
+    recognizer: RecognizerConfig | None = None
 
     def __post_init__(self):
         object.__setattr__(self, "dilations", tuple(self.dilations))
@@ -134,6 +142,12 @@ class WaveNetConfig:
                     f"The context stacks' hops are {stack.hop_samples} and "
                     f"{self.frame_samples} samples: make each a multiple of the shortest."
                 )
+        if self.recognizer and (self.global_condition or self.local_condition):
+            which = "global" if self.global_condition else "local"
+            raise InputError(
+                f"The model has a recognizer and a {which} condition: leave one of them out, for "
+                "of what is to be recognised nothing else is known."
+            )
 
     @property
     def quantizer(self) -> Quantizer:
@@ -152,10 +166,10 @@ class WaveNetConfig:
 
     @property
     def hop_samples(self) -> int:
-        """The samples after which all frames begin anew, local and of context stacks:
-        where a recording may be cut."""
-        local = self.local_condition.hop_samples if self.local_condition else 1
-        return math.lcm(local, *(stack.hop_samples for stack in self.context_stacks))
+        """The samples after which all frames begin anew, local, of context stacks and of
+        the recognizer: where a recording may be cut."""
+        parts = (self.local_condition, self.recognizer, *self.context_stacks)
+        return math.lcm(*(part.hop_samples for part in parts if part is not None))
 
 
 def config_from_dict(fields: Mapping[str, Any]) -> WaveNetConfig:
@@ -168,6 +182,7 @@ def config_from_dict(fields: Mapping[str, Any]) -> WaveNetConfig:
     for name, cls in (
         ("global_condition", ConditionConfig),
         ("local_condition", LocalConditionConfig),
+        ("recognizer", RecognizerConfig),
     ):
         if fields.get(name) is not None:
             fields[name] = _from_dict(cls, f"{name} of the model", fields[name])
@@ -292,6 +307,8 @@ class WaveNet(nn.Module):
             kernel_init=nn.initializers.zeros,
             bias_init=lambda key, shape, dtype: first_bias.astype(dtype),
         )
+        if cfg.recognizer is not None:
+            self.classifier = FrameClassifier(cfg.recognizer)
 
     def __call__(
         self,
@@ -319,6 +336,39 @@ class WaveNet(nn.Module):
         Returns:
           float32 `[B, T, P]`; row t has the distribution of sample context + t.
         """
+        skips = self._skips_of(samples, global_condition, local_condition, context)
+        return jnp.swapaxes(self._distribution(skips), 0, 1)
+
+    def recognize(
+        self, samples: jax.Array, mask: jax.Array, *, context: int = 0
+    ) -> tuple[jax.Array, jax.Array]:
+        """Scores a recording, or a window of one, and classifies its frames.
+
+        Args:
+          samples: as for `__call__`; the frames begin after `context` of them, of which
+            that is a multiple, and are whole.
+          mask: bool `[B, F]`, true for the frames that the recording has.
+          context: as for `__call__`.
+
+        Returns:
+          float32 `[B, T, P]` as from `__call__`, and the logits `[B, F, K]` as from
+          `classify`.
+        """
+        skips = self._skips_of(samples, None, None, context)
+        return jnp.swapaxes(self._distribution(skips), 0, 1), self.classify(self._pool(skips), mask)
+
+    def classify(self, frames: jax.Array, mask: jax.Array) -> jax.Array:
+        """Logits `[B, F, K]` of pooled frames `[F, B, S]` (`FrameClassifier`)."""
+        return self.classifier(frames, mask)
+
+    def _skips_of(
+        self,
+        samples: jax.Array,
+        global_condition: jax.Array | None,
+        local_condition: jax.Array | None,
+        context: int,
+    ) -> jax.Array:
+        """The skip connections of a window's scored samples, `[T, B, S]`."""
         length = samples.shape[1]
         self._check(global_condition, local_condition, samples.shape[0], length)
         embedded = self._embed_global(global_condition)
@@ -328,8 +378,7 @@ class WaveNet(nn.Module):
             series += (self._context_series(stack, samples, first, embedded),)
         begin = context - main_field(self.config)
         x = self.input(self._inputs(self._between(samples, begin, length - 1)))
-        gated = self.stack(x, Conditions(embedded, series), length)
-        return jnp.swapaxes(self._head(gated), 0, 1)
+        return self._skips(self.stack(x, Conditions(embedded, series), length))
 
     def prefill(
         self,
@@ -354,6 +403,27 @@ class WaveNet(nn.Module):
           float32 `[B, T, P]`; row t has the distribution of sample t. And the state
           that stepping would leave.
         """
+        skips, state = self._prefill(state, samples, global_condition, local_condition, phase)
+        return jnp.swapaxes(self._distribution(skips), 0, 1), state
+
+    def hear(self, state: State, samples: jax.Array, phase: int = 0) -> tuple[jax.Array, State]:
+        """As `prefill`, from where a frame begins, for whole frames.
+
+        Returns:
+          The pooled frames, float32 `[F, B, S]`, and the state.
+        """
+        skips, state = self._prefill(state, samples, None, None, phase)
+        return self._pool(skips), state
+
+    def _prefill(
+        self,
+        state: State,
+        samples: jax.Array,
+        global_condition: jax.Array | None,
+        local_condition: jax.Array | None,
+        phase: int,
+    ) -> tuple[jax.Array, State]:
+        """The skip connections `[T, B, S]` of samples, and the state after them."""
         cfg, (batch, length) = self.config, samples.shape
         self._check(global_condition, local_condition, batch, length, phase)
         embedded = self._embed_global(global_condition)
@@ -379,7 +449,7 @@ class WaveNet(nn.Module):
             recent=recent,
             contexts=tuple(contexts),
         )
-        return jnp.swapaxes(self._head(gated), 0, 1), state
+        return self._skips(gated), state
 
     def initial_state(self, batch: int, *, global_condition: jax.Array | None = None) -> State:
         """The state that an endless silence leaves, before sample 0.
@@ -475,7 +545,7 @@ class WaveNet(nn.Module):
         """
         x = self.input.step(self._inputs(state.samples.T))
         gated, rings = self.stack.step(x, state.rings, state.time, conditions)
-        return self._head(gated), dataclasses.replace(state, rings=rings)
+        return self._distribution(self._skips(gated)), dataclasses.replace(state, rings=rings)
 
     # -- the pieces that the three ways share ---------------------------------
 
@@ -549,14 +619,18 @@ class WaveNet(nn.Module):
         rows = jnp.concatenate([before.output[None], outputs])
         return Series(rows, hop, wait - hop), ContextState(rings, outputs[-1])
 
-    def _head(self, gated: jax.Array) -> jax.Array:
-        """Skip connections summed over layers, then ReLU, 1x1, ReLU, 1x1.
+    def _skips(self, gated: jax.Array) -> jax.Array:
+        """Skip connections summed over layers, then ReLU: from the gated activations side
+        by side, `[..., L G]`, to `[..., S]`."""
+        return nn.relu(self.skip(gated))
 
-        From the gated activations side by side, `[..., L G]`, to `[..., P]`.
-        """
-        h = self.skip(gated)
-        h = self.head(nn.relu(h))
-        return self.output(nn.relu(h).astype(jnp.float32))
+    def _distribution(self, skips: jax.Array) -> jax.Array:
+        """1x1, ReLU, 1x1: from `_skips` to `[..., P]`."""
+        return self.output(nn.relu(self.head(skips)).astype(jnp.float32))
+
+    def _pool(self, skips: jax.Array) -> jax.Array:
+        assert self.config.recognizer is not None
+        return pool(skips, self.config.recognizer.hop_samples)
 
     def _check(self, global_condition, local_condition, batch: int, length: int, phase: int = 0):
         cfg = self.config

@@ -72,8 +72,8 @@ def test_windows_score_what_whole_recordings_score(trained, fsdd_dir) -> None:
     windows = dataclasses.replace(experiment, config=config).windows(corpus)
     (epoch,) = itertools.islice(windows, 1)
     windows.close()
-    loss = jax.jit(lambda batch: training.loss_bits(experiment.model, trained.params, batch))
-    bits, count = loss(epoch)
+    loss = jax.jit(lambda batch: training.losses(experiment.model, trained.params, batch))
+    bits, count = loss(epoch)["bits_per_sample"]
     scores = list(scoring.score(experiment.model, trained.params, experiment.recordings(corpus)))
     assert count == corpus.lengths.sum() == sum(score.num_samples for score in scores)
     assert float(bits) == pytest.approx(sum(score.bits for score in scores), rel=1e-5)

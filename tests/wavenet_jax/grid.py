@@ -19,6 +19,7 @@ from wavenet_jax import (
     conditioning,
 )
 from wavenet_jax.conditioning import NO_LABEL
+from wavenet_jax.recognition import RecognizerConfig
 
 SMALL: dict[str, Any] = {
     "residual_channels": 6,
@@ -114,6 +115,22 @@ CONFIGS = {
         context_stacks=(ContextStackConfig(5, (2, 1), input="pooled"),),
         **SMALL,
     ),
+    "recognizer": WaveNetConfig(
+        dilations=(1, 3, 2),
+        recognizer=RecognizerConfig(5, hop_samples=4, channels=8, kernel_size=3, dilations=(1, 2)),
+        **SMALL,
+    ),
+    "recognizer, context": WaveNetConfig(
+        dilations=(1, 2),
+        kernel_size=3,
+        input="scalar",
+        output="gaussian",
+        context_stacks=(ContextStackConfig(6, (1, 2)),),
+        recognizer=RecognizerConfig(
+            4, hop_samples=3, channels=6, kernel_size=5, dilations=(1,), loss="ctc"
+        ),
+        **SMALL,
+    ),
 }
 
 
@@ -124,9 +141,12 @@ def random_params(config: WaveNetConfig, seed: int = 0) -> Any:
         "global_condition": conditions.get("global"),
         "local_condition": frames_of(config, conditions, 0, 1),
     }
-    shapes = jax.eval_shape(
-        WaveNet(config).init, jax.random.key(0), jnp.zeros((1, 1), jnp.int32), **conditions
-    )
+    samples, init = jnp.zeros((1, 1), jnp.int32), WaveNet(config).init
+    if config.recognizer:
+        samples = jnp.zeros((1, config.recognizer.hop_samples), jnp.int32)
+        init = functools.partial(init, method="recognize", mask=jnp.ones((1, 1), bool))
+        conditions = {}
+    shapes = jax.eval_shape(init, jax.random.key(0), samples, **conditions)
     random = np.random.default_rng(seed)
 
     def draw(path: tuple, leaf: jax.ShapeDtypeStruct) -> jax.Array:

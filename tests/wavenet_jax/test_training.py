@@ -57,7 +57,7 @@ def compiled_once() -> Iterator[None]:
 @functools.cache
 def loss_and_gradients() -> Any:
     def loss(params, batch):
-        bits, count = training.loss_bits(CONFIG, params, batch)
+        bits, count = training.losses(CONFIG, params, batch)["bits_per_sample"]
         return bits / count
 
     return jax.jit(jax.value_and_grad(loss))
@@ -79,7 +79,8 @@ def test_the_loss_is_the_bits_of_the_scored_samples() -> None:
     """Against the logits of the whole window: masked and context samples do not count."""
     batch, params = make_batch(), make_state().params
     assert receptive_field(CONFIG) <= CONTEXT
-    bits, count = jax.jit(functools.partial(training.loss_bits, CONFIG))(params, batch)
+    found = jax.jit(functools.partial(training.losses, CONFIG))(params, batch)
+    bits, count = found["bits_per_sample"]
     codes = np.asarray(mulaw.encode(batch["samples"], CONFIG.num_classes))
     logits = grid.sequence_logits(CONFIG, params, codes, batch)[:, CONTEXT:].astype(float)
     log_p = logits - np.log(np.exp(logits).sum(axis=2, keepdims=True))
@@ -375,7 +376,7 @@ def test_a_step_with_weight_normalization() -> None:
 
     def loss(params):
         variables = training.model_params(WITH_LENGTHS, params)
-        return training.loss_bits(CONFIG, variables, batch)[0]
+        return training.losses(CONFIG, variables, batch)["bits_per_sample"][0]
 
     for _ in range(4):
         state, metrics = step(state, batch)
@@ -449,10 +450,10 @@ def test_input_noise_is_as_strong_as_asked(monkeypatch: pytest.MonkeyPatch) -> N
 
     monkeypatch.setattr(training, "WaveNet", Listener)
     batch = {"samples": np.zeros((8, 4000), np.int16), "mask": np.ones((8, 4000), bool)}
-    training.loss_bits(config, {}, batch, input_noise=0.05, key=jax.random.key(0))
+    training.losses(config, {}, batch, input_noise=0.05, key=jax.random.key(0))
     assert np.std(seen[0]) == pytest.approx(0.05 * 128, rel=0.03)
     assert abs(np.mean(seen[0]) - 128) < 0.2
-    training.loss_bits(config, {}, batch, input_noise=5.0, key=jax.random.key(0))
+    training.losses(config, {}, batch, input_noise=5.0, key=jax.random.key(0))
     assert (seen[1].min(), seen[1].max()) == (0, 255)
 
 
@@ -466,7 +467,7 @@ def test_rematerialization_computes_layers_twice_and_gradients_alike() -> None:
 
     def lowered(config):
         def loss(params):
-            return training.loss_bits(config, params, batch)[0]
+            return training.losses(config, params, batch)["bits_per_sample"][0]
 
         return jax.jit(jax.grad(loss)).lower(params)
 
