@@ -5,6 +5,7 @@ Letters in shapes: `B` windows a batch, `C` context samples, `S` scored samples,
 """
 
 from data import espeak, hts
+from data.augmentation import Distortion
 from data.corpora import OPTIONS, Corpus, build, load, splits
 from data.emphasis import DeEmphasis, pre_emphasize
 from data.errors import DataError
@@ -19,14 +20,16 @@ from data.linguistics import (
 )
 from data.mel import MelConfig, griffin_lim, mel_features, mel_spectrogram, mel_to_magnitudes
 from data.pitch import f0
-from data.windows import WindowIterator, global_condition, recordings, training_windows
+from data.windows import Targets, WindowIterator, global_condition, recordings, training_windows
 
 __all__ = [
     "OPTIONS",
     "Corpus",
     "DataError",
     "DeEmphasis",
+    "Distortion",
     "MelConfig",
+    "Targets",
     "WindowIterator",
     "build",
     "context_frames",

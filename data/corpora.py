@@ -22,12 +22,14 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
+import soxr
 import tensorflow_datasets as tfds
 from absl import logging
 
 from data import archives, recorded
 from data.emphasis import check_coefficient, pre_emphasize
 from data.errors import DataError
+from data.pitch import FRAME_S
 
 # What each corpus can be told, with the values that hold where it is not.
 OPTIONS: dict[str, dict[str, Any]] = {
@@ -153,10 +155,14 @@ class Corpus:
         data_dir: os.PathLike[str] | str,
         split: str,
         pre_emphasis: float = 0.0,
+        speed: float = 1.0,
+        number: int | None = None,
     ) -> None:
         check_coefficient(pre_emphasis)
-        self._arguments = (name, os.fspath(data_dir), split, pre_emphasis)
-        self._pre_emphasis = pre_emphasis
+        if not 0.5 <= speed <= 2:
+            raise DataError(f"the speed is {speed}: it must be from 0.5 to 2")
+        self._arguments = (name, os.fspath(data_dir), split, pre_emphasis, speed, number)
+        self._pre_emphasis, self._speed = pre_emphasis, speed
         self.name, self.split = name, split
         builder = _prepared(name, data_dir)
         if split not in builder.info.splits:
@@ -185,11 +191,19 @@ class Corpus:
         index = metadata["index"][split]
         names = index["recording"]
         first = [i for i, name in enumerate(names) if i == 0 or name != names[i - 1]]
-        self.names = tuple(names[i] for i in first)
-        self._first_piece = np.array([*first, len(names)])
+        if number is not None and not 1 <= number <= len(first):
+            raise DataError(
+                f"{number} recordings of {self.name} ({split}) are asked for, and it has "
+                f"{len(first)}: ask for at least 1, and no more"
+            )
+        # Far apart, so that a few are of many speakers.
+        chosen = np.linspace(0, len(first), number or len(first), endpoint=False).astype(int)
+        self.names = tuple(names[first[i]] for i in chosen)
+        self._first_piece = np.array(first)[chosen]
         starts = np.array([0, *np.cumsum(index["length"])], np.int64)
         self._piece_starts = starts
-        self.lengths = np.diff(starts[self._first_piece])
+        self._recorded_lengths = np.diff(starts[[*first, len(names)]])[chosen]
+        self.lengths = np.rint(self._recorded_lengths / speed).astype(np.int64)
         self._cache = _Cache(CACHE_BYTES)
 
     def __reduce__(self) -> Any:
@@ -197,6 +211,27 @@ class Corpus:
 
     def __len__(self) -> int:
         return len(self.names)
+
+    def at_speed(self, speed: float) -> "Corpus":
+        """The same recordings played faster or slower, their pitch and their labels in time
+        with them.
+
+        Args:
+          speed: From 0.5 to 2; at 2 they last half as long.
+
+        Raises:
+          DataError: it is another.
+        """
+        name, data_dir, split, pre_emphasis, _, number = self._arguments
+        return Corpus(name, data_dir, split, pre_emphasis, speed, number)
+
+    def some(self, number: int) -> "Corpus":
+        """So many of the recordings, spread over all.
+
+        Raises:
+          DataError: there are not as many, or it is none.
+        """
+        return Corpus(*self._arguments[:-1], number)
 
     def label(self, recording: int, name: str) -> int | np.ndarray:
         """The class of a recording, as an index into `class_names[name]`, or where it may
@@ -224,6 +259,18 @@ class Corpus:
         return pre_emphasize(with_past, self._pre_emphasis)
 
     def _recorded(self, recording: int, start: int, stop: int) -> np.ndarray:
+        if self._speed == 1:
+            return self._as_recorded(recording, start, stop)
+        return self._cache.get(("played", recording), lambda: self._played(recording))[start:stop]
+
+    def _played(self, recording: int) -> np.ndarray:
+        """A whole recording at the corpus's speed, int16."""
+        recorded = self._as_recorded(recording, 0, int(self._recorded_lengths[recording]))
+        played = soxr.resample(recorded.astype(np.float32), self._speed, 1.0)
+        played = np.pad(played, (0, 1))[: int(self.lengths[recording])]
+        return np.rint(played.clip(-32768, 32767)).astype(np.int16)
+
+    def _as_recorded(self, recording: int, start: int, stop: int) -> np.ndarray:
         offset = self._piece_starts[self._first_piece[recording]]
         first = np.searchsorted(self._piece_starts, offset + start, side="right") - 1
         parts, at = [np.zeros(0, np.int16)], offset + start
@@ -236,8 +283,21 @@ class Corpus:
 
     def recording(self, recording: int) -> dict[str, Any]:
         """A whole recording: its features, with `audio` int16 `[N]` joined from the pieces."""
-        piece = self._piece(self._first_piece[recording])
-        return piece | {"audio": self._recorded(recording, 0, int(self.lengths[recording]))}
+        length = int(self.lengths[recording])
+        features = self._piece(self._first_piece[recording])
+        if self._speed != 1:
+            features = {key: self._in_time(key, value, length) for key, value in features.items()}
+        return features | {"audio": self._recorded(recording, 0, length)}
+
+    def _in_time(self, key: str, value: Any, length: int) -> Any:
+        """A feature of a recording at the corpus's speed, at which it has so many samples."""
+        if key.endswith(("_starts", "_ends")):
+            return np.rint(np.asarray(value) / self._speed).astype(np.int64)
+        if key == "f0_hz":
+            places = np.arange(int(np.ceil(length / (FRAME_S * self.sample_rate_hz) - 1e-9)))
+            nearest = np.minimum((places * self._speed).astype(int), len(value) - 1)
+            return (np.asarray(value)[nearest] * self._speed).astype(np.float32)
+        return value
 
     def computed(
         self, recording: int, compute: Callable[[dict[str, Any]], np.ndarray]

@@ -3,7 +3,8 @@
 A window is a *segment* of `segment_samples`, scored, after a *context* of
 `context_samples`, not scored. Segments tile each recording from its first sample,
 so that an epoch scores every sample once. The context is the sound before the
-segment in the same recording, and silence where the recording begins.
+segment in the same recording, and silence where the recording begins. What recognises
+phones is also given a *lookahead* after the segment, likewise not scored.
 """
 
 import weakref
@@ -23,12 +24,30 @@ LocalFeatures = Callable[[Mapping[str, Any]], np.ndarray]
 
 class Shape(NamedTuple):
     """What a window is made of, in samples; `margin_frames` are the frames on either side
-    of those that cover it."""
+    of those that cover it, and with a `lookahead` frames are told of."""
 
     segment_samples: int
     context_samples: int
     hop_samples: int = 1
     margin_frames: int = 0
+    lookahead_samples: int = 0
+
+
+class Targets(NamedTuple):
+    """What is to be recognised in windows.
+
+    Attributes:
+      compute: From a recording (`Corpus.recording`) to classes, int32, -1 for none: of its
+        frames of `hop_samples`, `[ceil(N / hop_samples)]`, or of all that is said in it in
+        that order, `[U]`.
+      whole: Whether they are the latter, so that windows must hold whole recordings.
+      reach_frames: Frames on either side of the segment's that a window tells whether the
+        recording has them; their samples are its lookahead, and part of its context.
+    """
+
+    compute: LocalFeatures
+    whole: bool
+    reach_frames: int
 
 
 class Windows(grain.MapDataset[Batch]):
@@ -44,10 +63,12 @@ class Windows(grain.MapDataset[Batch]):
         *,
         global_labels: Sequence[str] = (),
         local_features: LocalFeatures | None = None,
+        targets: Targets | None = None,
     ) -> None:
         super().__init__()
         self._corpus, self._shape = corpus, shape
         self._global_labels, self._local_features = tuple(global_labels), local_features
+        self._targets, self._most_targets = targets, 0
         if corpus.lengths.max(initial=0) < shape.hop_samples:
             raise DataError(
                 f"every recording of {corpus.name} ({corpus.split}) is shorter than the "
@@ -55,6 +76,8 @@ class Windows(grain.MapDataset[Batch]):
             )
         counts = -(-corpus.lengths // shape.segment_samples)
         self._ends = np.cumsum(counts)
+        if targets and targets.whole:
+            self._most_targets = self._check_whole(targets)
 
     def __len__(self) -> int:
         return int(self._ends[-1])
@@ -65,13 +88,13 @@ class Windows(grain.MapDataset[Batch]):
         index %= len(self)
         recording = int(np.searchsorted(self._ends, index, side="right"))
         nth = index - (int(self._ends[recording - 1]) if recording else 0)
-        segment, context, hop, margin = self._shape
+        segment, context, hop, margin, lookahead = self._shape
         start, length = nth * segment, int(self._corpus.lengths[recording])
         stop = min(start + segment, length)
-        samples = np.zeros(context + segment, np.int16)
-        begin = max(0, start - context)
+        samples = np.zeros(context + segment + lookahead, np.int16)
+        begin, end = max(0, start - context), min(stop + lookahead, length)
         offset = context - start
-        samples[begin + offset : stop + offset] = self._corpus.samples(recording, begin, stop)
+        samples[begin + offset : end + offset] = self._corpus.samples(recording, begin, end)
         window: Batch = {"samples": samples, "mask": np.arange(segment) < stop - start}
         if self._global_labels:
             window["global"] = global_condition(self._corpus, recording, self._global_labels)
@@ -85,7 +108,47 @@ class Windows(grain.MapDataset[Batch]):
             local = np.full((number, *whole.shape[1:]), filler, whole.dtype)
             local[max(-first, 0) :][: len(rows)] = rows
             window["local"] = local
+        if self._targets:
+            window |= self._recognised(self._targets, recording, start // hop)
         return window
+
+    def _recognised(self, targets: Targets, recording: int, first: int) -> Batch:
+        """Which frames there are from `first` on, and what is to be recognised."""
+        hop, reach = self._shape.hop_samples, targets.reach_frames
+        number = self._shape.segment_samples // hop
+        existing = -(-int(self._corpus.lengths[recording]) // hop)
+        frames = np.arange(first - reach, first + number + reach)
+        if targets.whole:
+            found = self._corpus.computed(recording, targets.compute)
+            number = self._most_targets
+        else:
+            found = _local(self._corpus, recording, targets.compute, hop)[first : first + number]
+        classes = np.full(number, -1, np.int32)
+        classes[: len(found)] = found
+        return {"frames": (frames >= 0) & (frames < existing), "classes": classes}
+
+    def _check_whole(self, targets: Targets) -> int:
+        """The most that is said in a recording, all of which fit a window."""
+        most = 0
+        for i, name in enumerate(self._corpus.names):
+            length = int(self._corpus.lengths[i])
+            if length > self._shape.segment_samples:
+                raise DataError(
+                    f"{name} of {self._corpus.name} has {length} samples, and a window "
+                    f"{self._shape.segment_samples}: where it is not known when each phone sounds "
+                    f"windows hold whole recordings, so make segment_samples at least {length}"
+                )
+            said = self._corpus.computed(i, targets.compute)
+            # Between two of a kind there must be a frame of neither.
+            needed = len(said) + int(np.sum(said[1:] == said[:-1]))
+            frames = -(-length // self._shape.hop_samples)
+            if not len(said) or needed > frames:
+                raise DataError(
+                    f"{name} of {self._corpus.name} has {len(said)} phones, which need {needed} "
+                    f"frames, and {frames} frames: correct its transcript, or leave it out"
+                )
+            most = max(most, len(said))
+        return most
 
 
 class WindowIterator:
@@ -165,6 +228,9 @@ def training_windows(
     seed: int,
     global_labels: Sequence[str] = (),
     local_features: LocalFeatures | None = None,
+    targets: Targets | None = None,
+    speeds: Sequence[float] = (1.0,),
+    distort: Callable[[Batch, np.random.Generator], Batch] | None = None,
     shard_index: int = 0,
     shard_count: int = 1,
     num_workers: int = 0,
@@ -190,6 +256,10 @@ def training_windows(
       local_features: From a recording (`Corpus.recording`) to its frames,
         `[ceil(N / hop_samples), ...]`. Kept once computed. Must be picklable where
         there are workers.
+      targets: What is to be recognised, if anything is; picklable likewise.
+      speeds: At which each recording is heard in an epoch, 1 being its own.
+      distort: Changes a window in place of itself, with a generator that depends on the
+        seed and on the window's place in the stream; picklable likewise.
       shard_index: Which of the run's processes this is.
       shard_count: How many there are.
       num_workers: Processes that read ahead; with 0 a thread does.
@@ -199,6 +269,9 @@ def training_windows(
       (where the sample exists), and where asked for `global` int32 `[B]`, or `[B, D]`
       of several labels, and `local` `[B, M + (C + S) / hop_samples + M, ...]`. Beyond a
       recording's ends samples are 0 and local features 0, or -1 where they are labels.
+      With targets, of reach r and F = S / hop_samples frames, `samples` are `[B, C + S + A]`,
+      A = r hop_samples; `frames` bool `[B, r + F + r]` are those that the recording has, and
+      `classes` int32 `[B, F]`, or `[B, U]` of whole recordings, -1 where there is none.
 
     Raises:
       DataError: a count that is not positive, lengths that are no multiples of
@@ -227,13 +300,28 @@ def training_windows(
         raise DataError(f"shard_index is {shard_index}: it must be below shard_count={shard_count}")
     if global_labels:
         global_condition(corpus, 0, global_labels)
-    windows = Windows(
-        corpus,
-        Shape(segment_samples, context_samples, hop_samples, margin_frames),
-        global_labels=global_labels,
-        local_features=local_features,
-    )
-    stream = windows.shuffle(seed).repeat()[shard_index::shard_count]
+    lookahead_samples = targets.reach_frames * hop_samples if targets else 0
+    if lookahead_samples > context_samples:
+        raise DataError(
+            f"context_samples is {context_samples}: it must be at least the "
+            f"{lookahead_samples} that targets reach back"
+        )
+    shape = Shape(segment_samples, context_samples, hop_samples, margin_frames, lookahead_samples)
+    parts = [
+        Windows(
+            corpus if speed == 1 else corpus.at_speed(speed),
+            shape,
+            global_labels=global_labels,
+            local_features=local_features,
+            targets=targets,
+        )
+        for speed in speeds
+    ]
+    windows = grain.MapDataset.concatenate(parts) if len(parts) > 1 else parts[0]
+    stream = windows.shuffle(seed).repeat()
+    if distort:
+        stream = stream.seed(seed).random_map(distort)
+    stream = stream[shard_index::shard_count]
     batches = stream.batch(batch_size, drop_remainder=True)  # there is none: it is endless
     identity = {
         "num_windows": len(windows),
