@@ -19,6 +19,9 @@ DATASET = flags.DEFINE_enum("dataset", None, sorted(data.OPTIONS), "Name of a co
 WORKDIR = flags.DEFINE_string("workdir", None, "Folder of a training run.")
 JSON = flags.DEFINE_string("json", None, "File to write the figures to, as JSON.")
 SPLIT = flags.DEFINE_string("split", None, "Split of the corpus, such as train or test.")
+OUT = flags.DEFINE_string(
+    "out", None, "Folder for the files that are written; for speak the file itself."
+)
 NUM_RECORDINGS = flags.DEFINE_integer(
     "num_recordings", None, "How many of the split's recordings, its first; all by default."
 )
@@ -28,17 +31,18 @@ CONFIG = config_flags.DEFINE_config_file(
 SEED = flags.DEFINE_integer("seed", None, "Of what is random; 0 by default.", lower_bound=0)
 
 
-def run(main: Callable[[Sequence[str]], None]) -> None:
+def run(main: Callable[[Sequence[str]], None], *, takes_files: bool = False) -> None:
     """Runs `main` under absl.
 
-    Bad input ends with `error: ...` on stderr, one line, and exit code 1.
+    Bad input ends with `error: ...` on stderr, one line, and exit code 1. So does what is no
+    flag, unless the program takes files.
     """
 
     def guarded(argv: Sequence[str]) -> None:
         if not flags.FLAGS["verbosity"].present:
             logging.set_verbosity(logging.WARNING)
         try:
-            if len(argv) > 1:
+            if len(argv) > 1 and not takes_files:
                 raise InputError(
                     f"{argv[1]!r} is no flag: write --NAME={argv[1]}, with a name that "
                     "--help lists."

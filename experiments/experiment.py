@@ -17,8 +17,10 @@ import ml_collections
 import numpy as np
 
 import data
-from wavenet_jax import InputError
+from experiments import recognition
+from wavenet_jax import InputError, decoding
 from wavenet_jax.conditioning import ConditionConfig, LocalConditionConfig
+from wavenet_jax.decoding import SequenceModel
 from wavenet_jax.training import TrainingConfig
 from wavenet_jax.wavenet import WaveNetConfig, config_from_dict, receptive_field
 
@@ -147,7 +149,8 @@ class Experiment:
     training: of its parameters.
     sample_rate_hz: of all audio.
     pre_emphasis: coefficient of `data.emphasis`, in which the model hears and speaks.
-    classes: names of the classes of each label that conditions the model.
+    classes: names of the classes of each label that conditions the model, or is recognised.
+    sequence_model: what is known of sequences of phones, of a recognizer.
     """
 
     config: dict[str, Any]
@@ -156,6 +159,7 @@ class Experiment:
     sample_rate_hz: int
     pre_emphasis: float
     classes: dict[str, list[str]]
+    sequence_model: SequenceModel | None = None
 
     @classmethod
     def create(cls, config: ml_collections.ConfigDict, corpus: data.Corpus) -> Self:
@@ -190,8 +194,14 @@ class Experiment:
                 f"recording of {corpus.name} has {longest}: use fewer or smaller dilations, or "
                 "a shorter hop."
             )
+        described = config.to_dict()
+        counted = None
+        if model.recognizer is not None:
+            recognizer = described["recognizer"]
+            phones = recognition.phones_of(recognizer, classes["phones"])
+            counted = recognition.sequence_model(phones, recognizer, corpus)
         return cls(
-            config=config.to_dict(),
+            config=described,
             model=model,
             training=TrainingConfig(
                 num_steps=config.num_steps, seed=config.seed, **config.training.to_dict()
@@ -199,6 +209,7 @@ class Experiment:
             sample_rate_hz=config.sample_rate_hz,
             pre_emphasis=config.pre_emphasis,
             classes=classes,
+            sequence_model=counted,
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -213,6 +224,7 @@ class Experiment:
                 "classes": self.classes,
                 "local_condition": self.config["local_condition"],
             },
+            "sequence_model": self.sequence_model and self.sequence_model.to_dict(),
         }
 
     @classmethod
@@ -225,6 +237,8 @@ class Experiment:
             sample_rate_hz=described["audio"]["sample_rate_hz"],
             pre_emphasis=described["audio"]["pre_emphasis"],
             classes=described["audio"]["classes"],
+            sequence_model=described["sequence_model"]
+            and SequenceModel.from_dict(described["sequence_model"]),
         )
 
     @property
@@ -322,10 +336,49 @@ class Experiment:
         return _mel_config(condition, self.sample_rate_hz)
 
     @property
+    def is_ctc(self) -> bool:
+        """Whether the model recognises sequences of phones, not knowing where they sound."""
+        return self.model.recognizer is not None and self.model.recognizer.loss == "ctc"
+
+    @property
+    def phones(self) -> recognition.Phones:
+        """Those that are recognised.
+
+        Raises:
+          InputError: the model recognises none.
+        """
+        if self.model.recognizer is None:
+            raise InputError(
+                "The model does not recognise phones: train one that does, such as "
+                "--config=experiments/configs/timit.py."
+            )
+        return recognition.phones_of(self.config["recognizer"], self.classes["phones"])
+
+    def decode(
+        self,
+        log_probs: np.ndarray,
+        *,
+        decoder: str | None = None,
+        weights: Mapping[str, float] | None = None,
+    ) -> list[decoding.Segment]:
+        """What is heard in the posteriors of a recording (`recognition.decode`)."""
+        assert self.sequence_model is not None
+        config = self.config["recognizer"]
+        return recognition.decode(
+            log_probs,
+            self.sequence_model,
+            is_ctc=self.is_ctc,
+            weights=weights or config["decoding"],
+            decoder=decoder,
+        )
+
+    @property
     def context_samples(self) -> int:
-        """The receptive field, in whole frames."""
-        hop = self.model.hop_samples
-        return -(-receptive_field(self.model) // hop) * hop
+        """The receptive field, before what the recognizer hears before a frame, in whole
+        frames."""
+        hop, recognizer = self.model.hop_samples, self.model.recognizer
+        reach = recognizer.reach * recognizer.hop_samples if recognizer else 0
+        return -(-(receptive_field(self.model) + reach) // hop) * hop
 
     def load(self, data_dir: str | os.PathLike[str], split: str) -> data.Corpus:
         """A split of the experiment's corpus, of the same kind as it was trained on.
@@ -381,6 +434,8 @@ class Experiment:
             seed=self.training.seed,
             global_labels=self.global_labels,
             local_features=self.local_features,
+            **self._recognized,
+            **self._augmented,
             shard_index=shard_index,
             shard_count=shard_count,
             num_workers=self.config["num_workers"],
@@ -388,13 +443,35 @@ class Experiment:
 
     @property
     def _local_hop_samples(self) -> int:
-        return self.model.local_condition.hop_samples if self.model.local_condition else 1
+        framed = self.model.local_condition or self.model.recognizer
+        return framed.hop_samples if framed else 1
+
+    @property
+    def _recognized(self) -> dict[str, Any]:
+        """What windows tell a recognizer."""
+        if self.model.recognizer is None:
+            return {}
+        config, reach = self.config["recognizer"], self.model.recognizer.reach
+        return {"targets": recognition.targets(self.phones, config, reach)}
+
+    @property
+    def _augmented(self) -> dict[str, Any]:
+        """What is done to windows."""
+        options = dict(self.config.get("augmentation") or {})
+        if not options:
+            return {}
+        speeds = tuple(options.pop("speeds", (1.0,)))
+        return {"speeds": speeds, "distort": data.Distortion(**options) if options else None}
 
     def encode(self, samples: np.ndarray) -> np.ndarray:
         """A recording from its beginning, int16 `[N]`, to the model's codes `[N]`."""
-        if self.pre_emphasis:
-            samples = data.pre_emphasize(np.pad(samples, (1, 0)), self.pre_emphasis)
-        return np.asarray(self.model.quantizer.encode(samples))
+        return np.asarray(self.model.quantizer.encode(self.heard(samples)))
+
+    def heard(self, samples: np.ndarray) -> np.ndarray:
+        """A recording from its beginning as the model hears it, int16 `[N]`."""
+        if not self.pre_emphasis:
+            return samples
+        return data.pre_emphasize(np.pad(samples, (1, 0)), self.pre_emphasis)
 
     def decoder(self, last: int = 0) -> Callable[[np.ndarray], np.ndarray]:
         """From codes, as they are generated chunk by chunk after a sample `last`, to sound.
@@ -434,6 +511,8 @@ def labels_of(config: ml_collections.ConfigDict) -> list[str]:
       InputError: there are no local features of that name.
     """
     labels = list(config.global_condition.labels) if config.global_condition else []
+    if config.get("recognizer"):
+        labels.append("phones")
     if condition := config.local_condition:
         if condition.features not in LOCAL_FEATURES:
             raise InputError(
@@ -473,6 +552,12 @@ def model_config(
                 factors=tuple(condition.get("factors", ())),
             )
         )
+    if recognizer := config.get("recognizer"):
+        network = recognizer.to_dict()
+        phones = recognition.phones_of(network, classes["phones"])
+        for name in ("folding", "decoding"):
+            network.pop(name)
+        fields["recognizer"] = network | {"num_classes": len(phones.names)}
     return config_from_dict(fields)
 
 

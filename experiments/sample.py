@@ -34,7 +34,7 @@ flags.declare_key_flag("data_dir")
 flags.declare_key_flag("seed")
 flags.declare_key_flag("step")
 
-flags.DEFINE_string("out", None, "Folder for the wav files; for speak the file itself.")
+flags.declare_key_flag("out")
 _NUM_SAMPLES = flags.DEFINE_integer("num_samples", 1, "How many recordings to generate.")
 _SECONDS = flags.DEFINE_float(
     "seconds", None, "Length of each; 1 by default, or that of the recordings of --split."

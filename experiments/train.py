@@ -21,10 +21,10 @@ from absl import flags
 from jax.experimental import multihost_utils
 
 import data
-from experiments import cli, plots
+from experiments import checkpointed, cli, phone_errors, plots
 from experiments.experiment import Experiment
 from experiments.reporting import Reporter
-from wavenet_jax import checkpoints, sampling, scoring, training
+from wavenet_jax import InputError, checkpoints, sampling, scoring, training
 
 FLAGS = flags.FLAGS
 flags.declare_key_flag("workdir")
@@ -57,6 +57,8 @@ def train(
       training.NonFiniteLossError: the loss is no number; earlier checkpoints stay.
     """
     corpus = data.load(config.dataset, data_dir, "train", pre_emphasis=config.pre_emphasis)
+    if number := config.get("train_recordings"):
+        corpus = corpus.some(number)
     experiment = Experiment.create(config, corpus)
     held_out = experiment.load(data_dir, config.held_out_split)
     batches = experiment.windows(
@@ -67,7 +69,9 @@ def train(
         stack.callback(batches.close)
         saved = stack.enter_context(checkpoints.Checkpoints(workdir, keep=config.keep_checkpoints))
         if saved.latest_step is None:
-            state = training.init_state(experiment.model, experiment.training)
+            state = training.init_state(
+                experiment.model, experiment.training, pretrained=_pretrained(experiment)
+            )
         else:
             checkpoint = saved.restore()
             experiment.check_continues(checkpoint.config)
@@ -93,7 +97,12 @@ def train(
         should_stop = stack.enter_context(stop_on_signals())
 
         def on_metrics(step: int, metrics: dict[str, float]) -> None:
-            reporter.progress(step, {"bits/sample": metrics["bits_per_sample"]})
+            shown = {
+                name.replace("_per_", "/"): value
+                for name, value in metrics.items()
+                if name.startswith("bits_per_")
+            }
+            reporter.progress(step, shown)
             if step % config.log_every == 0 or step == config.num_steps:
                 named = {f"train/{name}": value for name, value in metrics.items()}
                 reporter.scalars(step, named)
@@ -102,8 +111,9 @@ def train(
             step, score = int(state.step), None
             if step % config.checkpoint_every == 0 or step == config.num_steps:
                 params = jax.device_get(state.ema_params)
-                score = _held_out_score(experiment, params, held_out)
-                reporter.scalars(step, {"held_out/bits_per_sample": score})
+                scores = held_out_scores(experiment, params, held_out)
+                reporter.scalars(step, {f"held_out/{name}": x for name, x in scores.items()})
+                *_, score = scores.values()
                 if config.preview_s:
                     key = jax.random.wrap_key_data(jax.device_get(state.key))
                     _preview(experiment, params, key, held_out, reporter, step)
@@ -134,10 +144,44 @@ def train(
     return state
 
 
-def _held_out_score(experiment: Experiment, params, corpus: data.Corpus) -> float:
-    """Bits per sample of the first held-out recordings, scored whole."""
-    some = _first(experiment, corpus, experiment.config["held_out_recordings"])
-    return scoring.bits_per_sample(scoring.score(experiment.model, params, some))
+def _pretrained(experiment: Experiment) -> Any:
+    """The parameters of the run that `config.pretrained` names, if it names one.
+
+    Raises:
+      InputError: there is none, or it hears another rate.
+    """
+    workdir = experiment.config.get("pretrained")
+    if not workdir:
+        return None
+    trained = checkpointed.load(workdir)
+    if trained.experiment.sample_rate_hz != experiment.sample_rate_hz:
+        raise InputError(
+            f"The pretrained model in {workdir} hears {trained.experiment.sample_rate_hz} Hz, and "
+            f"the config {experiment.sample_rate_hz} Hz: use one of the same rate."
+        )
+    return trained.params
+
+
+def held_out_scores(experiment: Experiment, params, corpus: data.Corpus) -> dict[str, float]:
+    """What the first held-out recordings score, whole; the last is what checkpoints go by.
+
+    Returns:
+      `bits_per_sample` of a model that learns to generate; `phone_error_rate` of a
+      recognizer.
+    """
+    number = experiment.config["held_out_recordings"]
+    scores = {}
+    is_recognizer = experiment.model.recognizer is not None
+    if not is_recognizer or experiment.training.generation_weight:
+        some = _first(experiment, corpus, number)
+        scores["bits_per_sample"] = scoring.bits_per_sample(
+            scoring.score(experiment.model, params, some)
+        )
+    if is_recognizer:
+        heard = phone_errors.heard(experiment, params, corpus, number)
+        counts = phone_errors.errors(experiment, corpus, heard)
+        scores["phone_error_rate"] = phone_errors.total(counts).rate
+    return scores
 
 
 def _preview(

@@ -5,6 +5,7 @@ import pathlib
 import pytest
 import tiny
 
+import data
 from experiments.train import train
 
 
@@ -17,3 +18,13 @@ def trained_dir(tmp_path_factory: pytest.TempPathFactory, fsdd_dir: pathlib.Path
     workdir = tmp_path_factory.mktemp("trained")
     train(config, workdir=workdir, data_dir=fsdd_dir)
     return workdir
+
+
+@pytest.fixture(scope="session")
+def spoken_dir(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+    """Folder of corpora with digits that eSpeak says, for recognizers."""
+    pytest.importorskip("espeakng_loader", reason="eSpeak NG is in the extra demo")
+    folder = tmp_path_factory.mktemp("corpora")
+    rate = tiny.RECOGNIZER_RATE_HZ
+    data.build("espeak", data_dir=folder, num_utterances=60, sample_rate_hz=rate)
+    return folder

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from data.features import NUM_PITCH
+from data.timit.timit_dataset_builder import PHONES
 from experiments.experiment import LOCAL_FEATURES, Experiment
 from wavenet_jax import InputError, receptive_field, training
 
@@ -19,11 +20,13 @@ CONFIGS = pathlib.Path(__file__).parents[2] / "experiments" / "configs"
 # File: (classes of the corpus's labels, sample rate, parameters, receptive field).
 PINNED = {
     "demo": ({"phones": 23}, 8000, 277248, 511),
+    "espeak_phones": ({"phones": 60}, 8000, 411804, 512),
     "fsdd": ({"speaker": 6}, 8000, 222304, 511),
     "multispeaker": ({"speaker": 109}, 16000, 1508544, 3070),
     "music_tags": ({"tags": 50}, 16000, 2026560, 68859),
     "piano": ({}, 16000, 1712064, 68859),
     "reference": ({}, 16000, 1255808, 3070),
+    "timit": ({"phones": 61}, 16000, 419568, 1024),
     "tts": ({"phones": 60}, 8000, 479360, 1023),
     "violin": ({}, 8000, 318528, 33852),
     "vocoder": ({}, 22050, 696512, 1023),
@@ -39,8 +42,17 @@ class Corpus:
             label: tuple(f"{label}{i}" for i in range(count))
             for label, count in num_classes.items()
         }
+        if name == "timit":
+            self.class_names["phones"] = PHONES
         self.several = {"tags"}
         self.lengths = np.array([60 * sample_rate_hz])
+
+    def __len__(self) -> int:
+        return 1
+
+    def recording(self, i: int) -> dict[str, np.ndarray]:
+        places = np.arange(len(self.class_names["phones"]))
+        return {"phones": places, "phone_starts": places * 800, "phone_ends": (places + 1) * 800}
 
 
 def get_config(name: str) -> ml_collections.ConfigDict:

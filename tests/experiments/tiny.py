@@ -4,6 +4,8 @@ import ml_collections
 
 from experiments.configs import fsdd
 
+RECOGNIZER_RATE_HZ = 4000
+
 
 def get_config() -> ml_collections.ConfigDict:
     config = fsdd.get_config()
@@ -29,4 +31,29 @@ def get_config() -> ml_collections.ConfigDict:
         }
     )
     config.training = ml_collections.ConfigDict({"learning_rate": 1e-2, "warmup_steps": 10})
+    return config
+
+
+def recognizer_config(**recognizer) -> ml_collections.ConfigDict:
+    """A recognizer of what eSpeak says, with fields of its own."""
+    config = get_config()
+    config.dataset = "espeak"
+    config.sample_rate_hz = RECOGNIZER_RATE_HZ
+    config.global_condition = None
+    config.segment_samples = 1600
+    config.batch_size = 8
+    config.num_steps = config.checkpoint_every = 60
+    config.recognizer = ml_collections.ConfigDict(
+        {
+            "folding": "none",
+            "loss": "frames",
+            "hop_samples": 40,
+            "channels": 64,
+            "kernel_size": 5,
+            "dilations": (1, 2),
+            "dropout": 0.0,
+            "decoding": {"prior_weight": 0.3, "model_weight": 1.0, "insertion_penalty": 0.0},
+        }
+        | recognizer
+    )
     return config

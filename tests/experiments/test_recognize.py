@@ -1,0 +1,242 @@
+"""From recordings with phones to a recognizer, its errors, and what it writes down."""
+
+import itertools
+import json
+import pathlib
+
+import jiwer
+import numpy as np
+import pytest
+import soundfile
+import soxr
+import tiny
+from ml_collections import ConfigDict
+
+import data
+from experiments import checkpointed, evaluate, phone_errors, recognition, recognize, sample, train
+from wavenet_jax import InputError, decoding
+
+pytest.importorskip("espeakng_loader", reason="eSpeak NG is in the extra demo")
+
+RATE_HZ = tiny.RECOGNIZER_RATE_HZ
+
+
+@pytest.fixture(scope="module")
+def workdir(tmp_path_factory: pytest.TempPathFactory, spoken_dir: pathlib.Path) -> pathlib.Path:
+    folder = tmp_path_factory.mktemp("recognizer")
+    config = tiny.recognizer_config()
+    config.augmentation = ConfigDict({"speeds": (0.9, 1.1), "gain_db": 3.0, "noise_snr_db": 20.0})
+    train.train(config, workdir=folder, data_dir=spoken_dir)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def trained(workdir: pathlib.Path) -> checkpointed.Trained:
+    return checkpointed.load(workdir)
+
+
+@pytest.fixture(scope="module")
+def recording(tmp_path_factory: pytest.TempPathFactory, spoken_dir: pathlib.Path) -> pathlib.Path:
+    """A wav file of the validation split, of the rate that eSpeak has in the corpus."""
+    path = tmp_path_factory.mktemp("recordings") / "said.wav"
+    example = data.load("espeak", spoken_dir, "validation").recording(0)
+    soundfile.write(path, example["audio"], RATE_HZ)
+    return path
+
+
+def test_it_learns_what_sounds_when(workdir, trained, spoken_dir) -> None:
+    """After so few steps better than by always saying the same."""
+    corpus = trained.experiment.load(spoken_dir, "validation")
+    found = evaluate.evaluate_recognition(trained, corpus)
+    counts = found["decoders"]["viterbi"]
+    low, high = counts["interval"]
+    assert 0 < low <= counts["phone_error_rate"] <= high < 0.95
+    assert counts["said"] == sum(
+        len(trained.experiment.phones.said(corpus.recording(i))) for i in range(len(corpus))
+    )
+    rows = [json.loads(line) for line in (workdir / "history.jsonl").read_text().splitlines()]
+    first, last = (
+        next(row for row in each if "train/bits_per_frame" in row) for each in (rows, rows[::-1])
+    )
+    assert last["train/bits_per_frame"] < first["train/bits_per_frame"] - 0.5
+    assert last["train/bits_per_sample"] < first["train/bits_per_sample"] - 0.5
+    held_out = rows[-1]
+    assert {"held_out/phone_error_rate", "held_out/bits_per_sample"} <= held_out.keys()
+
+
+def test_weights_are_chosen_where_they_are_best(trained, spoken_dir, monkeypatch) -> None:
+    experiment = trained.experiment
+    corpus = experiment.load(spoken_dir, "validation")
+    heard = phone_errors.heard(experiment, trained.params, corpus, 2)
+    grid = {"prior_weight": (0.0, 1.0), "model_weight": (0.5, 2.0), "insertion_penalty": (0.0, 9.0)}
+    monkeypatch.setattr(phone_errors, "GRID", grid)
+    best = phone_errors.best_weights(experiment, corpus, heard)
+    rates = {
+        (a, b, c): phone_errors.total(
+            phone_errors.errors(
+                experiment,
+                corpus,
+                heard,
+                weights={"prior_weight": a, "model_weight": b, "insertion_penalty": c},
+            )
+        ).errors
+        for a in grid["prior_weight"]
+        for b in grid["model_weight"]
+        for c in grid["insertion_penalty"]
+    }
+    assert rates[tuple(best.values())] == min(rates.values()) < max(rates.values())
+
+
+def test_its_other_half_generates(trained, tmp_path) -> None:
+    """What it says is as likely as scoring says, sample by sample."""
+    (path,) = sample.sample(trained, out=tmp_path, num_samples=1, seconds=0.1, seed=1)
+    assert len(soundfile.read(path)[0]) == 400
+
+
+def test_the_program_writes_every_format(workdir, trained, recording, tmp_path, capsys) -> None:
+    heard = list(recognize.recognize(trained, [recording]))
+    ((path, length_s, intervals),) = heard
+    assert path == recording and length_s == soundfile.info(recording).duration
+    assert intervals[0].start == 0 and intervals[-1].end == pytest.approx(length_s)
+    assert all(a.end == b.start for a, b in itertools.pairwise(intervals))
+    for suffix in (".txt", ".json", ".TextGrid"):
+        recognize.write(tmp_path / f"said{suffix}", length_s, intervals)
+    assert sorted(each.name for each in tmp_path.iterdir()) == [
+        "said.TextGrid",
+        "said.json",
+        "said.txt",
+    ]
+    rows = json.loads((tmp_path / "said.json").read_text())
+    assert [(row["start"], row["end"], row["phone"]) for row in rows] == [*map(tuple, intervals)]
+    lines = [line.split() for line in (tmp_path / "said.txt").read_text().splitlines()]
+    assert [line[2] for line in lines] == [each.phone for each in intervals]
+    np.testing.assert_allclose(
+        [float(line[1]) for line in lines], [i.end for i in intervals], atol=1e-3
+    )
+    grid = recognize.textgrid.openTextgrid(str(tmp_path / "said.TextGrid"), False)
+    entries = grid.getTier("phones").entries
+    assert [entry.label for entry in entries] == [each.phone for each in intervals]
+    np.testing.assert_allclose([entry.start for entry in entries], [i.start for i in intervals])
+
+
+def test_another_rate_and_two_channels_are_brought_to_its_own(trained, recording, tmp_path) -> None:
+    samples, _ = soundfile.read(recording)
+    path = tmp_path / "stereo.flac"
+    twice = soxr.resample(samples, RATE_HZ, 16000)
+    soundfile.write(path, np.stack([twice, twice], axis=1), 16000)
+    plain, other = (next(recognize.recognize(trained, [each]))[2] for each in (recording, path))
+    said, heard = ([i.phone for i in each] for each in (plain, other))
+    assert jiwer.wer(" ".join(said), " ".join(heard)) < 0.3
+
+
+def test_known_phones_are_aligned(trained, spoken_dir, recording) -> None:
+    """Nearer to where they are than by dividing the recording evenly."""
+    example = trained.experiment.load(spoken_dir, "validation").recording(0)
+    names = trained.experiment.phones.names
+    said = [
+        names[k] for k in recognition.phone_classes(example, table=trained.experiment.phones.table)
+    ]
+    ((_, length_s, intervals),) = recognize.recognize(trained, [recording], phones=said)
+    assert [each.phone for each in intervals] == said
+    true = example["phone_starts"] / RATE_HZ
+    even = np.arange(len(said)) * length_s / len(said)
+    off = np.abs(np.array([each.start for each in intervals]) - true).mean()
+    assert off < 0.5 * np.abs(even - true).mean()
+
+
+def test_ctc_learns_from_sequences_alone(spoken_dir, tmp_path) -> None:
+    config = tiny.recognizer_config(loss="ctc")
+    config.segment_samples = 20000
+    config.num_steps = config.checkpoint_every = 3
+    train.train(config, workdir=tmp_path, data_dir=spoken_dir)
+    trained = checkpointed.load(tmp_path)
+    corpus = trained.experiment.load(spoken_dir, "validation")
+    found = evaluate.evaluate_recognition(trained, corpus)
+    assert list(found["decoders"]) == ["beam", "greedy"]
+    heard = phone_errors.heard(trained.experiment, trained.params, corpus, 1)
+    assert heard[0].shape[1] == len(trained.experiment.phones.names) + 1
+    with pytest.raises(InputError, match="viterbi is not for a recognizer trained with CTC: use"):
+        trained.experiment.decode(heard[0], decoder="viterbi")
+
+
+def test_a_generator_is_a_beginning(spoken_dir, tmp_path) -> None:
+    generator = tiny.recognizer_config()
+    generator.recognizer = None
+    generator.num_steps = generator.checkpoint_every = 2
+    train.train(generator, workdir=tmp_path / "generator", data_dir=spoken_dir)
+    config = tiny.recognizer_config()
+    config.num_steps = config.checkpoint_every = 1
+    config.training.learning_rate = 1e-9
+    config.pretrained = str(tmp_path / "generator")
+    train.train(config, workdir=tmp_path / "recognizer", data_dir=spoken_dir)
+    learned, kept = (
+        checkpointed.load(tmp_path / name).params["params"]["stack"]
+        for name in ("generator", "recognizer")
+    )
+    for block in learned:
+        np.testing.assert_allclose(kept[block]["kernel"], learned[block]["kernel"], atol=1e-6)
+    config.pretrained = str(tmp_path / "nothing")
+    with pytest.raises(InputError, match="There is no work directory"):
+        train.train(config, workdir=tmp_path / "other", data_dir=spoken_dir)
+
+
+def test_errors_by_hand() -> None:
+    """sil sh iy sil against sil s iy iy: one substituted, one for another at the end."""
+    counts = phone_errors.count(["sil", "sh", "iy", "sil"], ["sil", "s", "iy"])
+    assert counts == (4, 1, 1, 0) and counts.rate == 0.5
+    more = phone_errors.count(["a"], ["a", "b", "c"])
+    assert more == (1, 0, 0, 2) and more.rate == 2
+    assert phone_errors.count(["a", "b"], []) == (2, 0, 2, 0)
+    together = phone_errors.total([counts, more])
+    assert together == (5, 1, 1, 2) and together.rate == 0.8
+    with pytest.raises(InputError, match="no phones to score"):
+        phone_errors.count([], ["a"])
+
+
+def test_the_interval_is_the_spread_over_recordings() -> None:
+    """Of 400 recordings half of which are all wrong, the rate varies by sqrt(.25 / 400)."""
+    counts = [phone_errors.Counts(10, 10 * (i % 2), 0, 0) for i in range(400)]
+    low, high = phone_errors.interval(counts)
+    assert low == pytest.approx(0.5 - 1.96 * 0.025, abs=0.01)
+    assert high == pytest.approx(0.5 + 1.96 * 0.025, abs=0.01)
+    assert phone_errors.interval(counts[:1]) == (0, 0)
+
+
+def test_refusals(workdir, trained, trained_dir, recording, tmp_path) -> None:
+    with pytest.raises(data.DataError, match=r"missing\.wav"):
+        list(recognize.recognize(trained, [tmp_path / "missing.wav"]))
+    with pytest.raises(InputError, match=r"--phones has 'qq', which the recognizer does not know"):
+        list(recognize.recognize(trained, [recording], phones=["qq"]))
+    with pytest.raises(InputError, match="--phones is empty"):
+        list(recognize.recognize(trained, [recording], phones=[]))
+    with pytest.raises(InputError, match=r"does not recognise phones: train one that does"):
+        list(recognize.recognize(checkpointed.load(trained_dir), [recording]))
+    heard = np.zeros((3, len(trained.experiment.phones.names)))
+    with pytest.raises(InputError, match="There is no decoder 'best': use viterbi, greedy, beam"):
+        trained.experiment.decode(heard, decoder="best")
+    with pytest.raises(InputError, match="There is no folding of phones 'all': use none, timit"):
+        recognition.phones_of({"folding": "all"}, ["a", "b"])
+    with pytest.raises(InputError, match="leaves 0 of the corpus's phones 1, 2"):
+        recognition.phones_of({"folding": "timit"}, ["1", "2"])
+
+
+def test_pauses_are_not_scored_but_in_timit() -> None:
+    plain = recognition.phones_of({"folding": "none"}, ["_", "a", "t"])
+    assert plain.scored([0, 1, 2, 0]) == ["a", "t"]
+    timit = recognition.phones_of({"folding": "timit"}, ["h#", "q", "tcl", "t", "ix", "zh"])
+    assert timit.names == ("cl", "ix", "sil", "t", "zh")
+    assert timit.table.tolist() == [2, -1, 0, 3, 1, 4]
+    example = {"phones": np.array([0, 1, 4, 2, 3, 5, 0])}
+    assert timit.said(example) == ["sil", "ih", "sil", "t", "sh", "sil"]
+
+
+def test_what_is_known_of_sequences_travels_with_the_checkpoint(trained, spoken_dir) -> None:
+    experiment = trained.experiment
+    train_split = experiment.load(spoken_dir, "train")
+    counted = recognition.sequence_model(
+        experiment.phones, experiment.config["recognizer"], train_split
+    )
+    stored = experiment.sequence_model
+    np.testing.assert_array_equal(stored.log_bigram, counted.log_bigram)
+    np.testing.assert_array_equal(stored.least_frames, counted.least_frames)
+    assert isinstance(stored, decoding.SequenceModel)
