@@ -3,7 +3,8 @@
     python -m experiments.benchmark [--config=FILE] [--json=FILE]
     python -m experiments.benchmark --options --batches=8 [--config=FILE] [--json=FILE]
 
-Measures the reference model (experiments/configs/reference.py) unless told otherwise.
+Measures the reference model (experiments/configs/reference.py) unless told otherwise; of a
+recognizer (experiments/configs/timit.py) also how fast it recognises.
 
 A figure on a shared machine drifts, a ratio less: each limit is measured in the
 same run, next to the figure it limits.
@@ -17,6 +18,7 @@ same run, next to the figure it limits.
   that needs all its weights can be faster.
 """
 
+import copy
 import dataclasses
 import functools
 import itertools
@@ -38,7 +40,7 @@ from tqdm import tqdm
 from experiments import cli
 from experiments.configs import reference
 from experiments.experiment import labels_of, model_config
-from wavenet_jax import sampling, training
+from wavenet_jax import posteriors, sampling, training
 from wavenet_jax.conditioning import ConditionConfig, LocalConditionConfig
 from wavenet_jax.context import ContextStackConfig
 from wavenet_jax.sampling import scan
@@ -56,6 +58,8 @@ _OPTIONS = flags.DEFINE_bool(
 
 UNKNOWN_CLASSES = 50
 """Classes that a label is taken to have where no corpus is there to tell."""
+
+RECOGNIZED_S = 10
 
 Shape = tuple[int, int, int]
 """Rows, inner and columns of a matrix product."""
@@ -135,8 +139,8 @@ def step_products_s(shapes: Sequence[Shape], repeats: int) -> float:
     return median_s(lambda: run(weights), repeats) / times
 
 
-def training_products_s(shapes: Sequence[Shape], repeats: int) -> float:
-    """Seconds of a training step's products alone: forward and both backward.
+def products_s(shapes: Sequence[Shape], repeats: int, *, backward: bool) -> float:
+    """Seconds of products alone: forward, and for training both of the backward pass.
 
     Products of one shape take as long as one another: each shape is timed once.
     """
@@ -146,11 +150,10 @@ def training_products_s(shapes: Sequence[Shape], repeats: int) -> float:
         forward = jax.jit(lambda x, w: x @ w)
         to_x = jax.jit(lambda g, w: g @ w.T)
         to_w = jax.jit(lambda x, g: x.T @ g)
-        once_s = (
-            median_s(functools.partial(forward, x, w), repeats)
-            + median_s(functools.partial(to_x, g, w), repeats)
-            + median_s(functools.partial(to_w, x, g), repeats)
-        )
+        once_s = median_s(functools.partial(forward, x, w), repeats)
+        if backward:
+            once_s += median_s(functools.partial(to_x, g, w), repeats)
+            once_s += median_s(functools.partial(to_w, x, g), repeats)
         total_s += once_s * shapes.count((m, k, n))
     return total_s
 
@@ -166,12 +169,19 @@ def training_speed(
     of temporary memory that a step takes on each device. The state is given up."""
     state = training.on_all_devices(state)
     batch, segment = config.batch_size, config.segment_samples
-    length = receptive_field(model) + segment
+    ahead = ahead_samples(model)
+    unit = model.recognizer.hop_samples if model.recognizer else 1
+    length = -(-(receptive_field(model) + ahead) // unit) * unit + segment + ahead
     rng = np.random.default_rng(0)
     windows = {
         "samples": rng.normal(0, 3000, (batch, length)).astype(np.int16),
         "mask": np.ones((batch, segment), bool),
     }
+    if model.recognizer is not None:
+        frames = segment // model.recognizer.hop_samples
+        windows["frames"] = np.ones((batch, frames + 2 * model.recognizer.reach), bool)
+        classes = rng.integers(0, model.recognizer.num_classes, (batch, frames))
+        windows["classes"] = classes.astype(np.int32)
     conditions = random_conditions(model, batch, length)
     windows |= {name: value for name, value in conditions.items() if value is not None}
     batches = training.split_over_devices(windows, jax.local_device_count())
@@ -195,16 +205,55 @@ def training_row(
     speed, _ = training_speed(config, model, settings, state, repeats)
     batch, segment = config.batch_size, config.segment_samples
     past = np.cumsum([(model.kernel_size - 1) * d for d in model.dilations])
-    lengths = segment + past[-1] - past
-    shapes = products(model, lambda i: batch * int(lengths[i]), batch * segment)
+    heard = segment + 2 * ahead_samples(model)
+    lengths = heard + past[-1] - past
+    shapes = products(model, lambda i: batch * int(lengths[i]), batch * heard)
     return _row(
         f"training, {batch} x {segment}",
         speed,
         {
-            "own products": batch * segment / training_products_s(shapes, repeats),
+            "own products": batch * segment / products_s(shapes, repeats, backward=True),
             "large product": batch * segment * rate / (3 * multiply_adds(shapes)),
         },
     )
+
+
+def ahead_samples(model: WaveNetConfig) -> int:
+    """What a recognizer hears on either side of what it classifies."""
+    return model.recognizer.reach * model.recognizer.hop_samples if model.recognizer else 0
+
+
+def recognition_row(
+    config: ml_collections.ConfigDict,
+    model: WaveNetConfig,
+    params: Any,
+    batch: int,
+    rate: float,
+    repeats: int,
+) -> dict[str, Any]:
+    """Recognition of ten seconds in each row, from samples to posteriors, beside the
+    products of its layers; those of the classifier, at the rate of frames, not counted."""
+    rng, length = np.random.default_rng(0), RECOGNIZED_S * config.sample_rate_hz
+    recordings = [
+        {"recording": i, "samples": rng.normal(0, 3000, length).astype(np.int16)}
+        for i in range(batch)
+    ]
+    seconds = median_s(
+        lambda: [
+            each.log_probs
+            for each in posteriors.posteriors(model, params, recordings, batch_size=batch)
+        ],
+        repeats,
+    )
+    *shapes, _, _ = products(model, lambda _: batch * length, batch * length)
+    limits = {
+        "own products": batch * length / products_s(shapes, repeats, backward=False),
+        "large product": batch * length * rate / multiply_adds(shapes),
+    }
+    speed = batch * length / seconds
+    return _row(f"recognition, batch {batch}", speed, limits) | {
+        "times_real_time": speed / config.sample_rate_hz
+    }
 
 
 def generation_speed(
@@ -290,7 +339,11 @@ def model_of(config: ml_collections.ConfigDict) -> WaveNetConfig:
     How many classes a label has, a corpus knows; here they are taken to be
     `UNKNOWN_CLASSES`, on which speed hardly depends.
     """
-    return model_config(config, dict.fromkeys(labels_of(config), range(UNKNOWN_CLASSES)))
+    classes = [str(i) for i in range(UNKNOWN_CLASSES)]
+    if config.get("recognizer"):
+        config = copy.deepcopy(config)
+        config.recognizer.folding = "none"
+    return model_config(config, dict.fromkeys(labels_of(config), classes))
 
 
 def _local_option(**fields: Any) -> dict[str, Any]:
@@ -405,6 +458,11 @@ def benchmark(
     rate = large_product_rate(repeats)
     jobs = [functools.partial(training_row, config, model, rate, repeats)]
     jobs += [functools.partial(generation_row, model, params, b, rate, repeats) for b in batches]
+    if model.recognizer is not None:
+        jobs += [
+            functools.partial(recognition_row, config, model, params, b, rate, repeats)
+            for b in batches
+        ]
     return {
         "machine": _machine(),
         "model": {
@@ -429,7 +487,10 @@ def as_table(figures: dict[str, Any]) -> str:
             f"{row['limits'][n]:,.0f} ({row['share'][n]:.0%})" if n in row["limits"] else ""
             for n in names
         ]
-        lines.append(f"| {row['name']} | {row['samples_per_s']:,.0f} | {' | '.join(cells)} |")
+        name = row["name"]
+        if "times_real_time" in row:
+            name += f" ({row['times_real_time']:.0f} times real time)"
+        lines.append(f"| {name} | {row['samples_per_s']:,.0f} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from experiments import benchmark, cli
-from experiments.configs import reference
+from experiments.configs import reference, timit
 from wavenet_jax import InputError, WaveNet, WaveNetConfig
 from wavenet_jax.wavenet import config_from_dict
 
@@ -42,6 +42,22 @@ def test_measures_and_prints():
             assert row["share"][limit] == pytest.approx(row["samples_per_s"] / value)
     table = benchmark.as_table(json.loads(json.dumps(figures)))
     assert len(table.splitlines()) == 2 + len(names)
+
+
+def test_a_recognizer_is_measured_in_times_real_time(monkeypatch):
+    monkeypatch.setattr(benchmark, "RECOGNIZED_S", 1)
+    config = timit.get_config()
+    config.segment_samples, config.recognizer.channels = 320, 8
+    config.model.update(
+        dilations=(1, 2), residual_channels=4, gate_channels=4, skip_channels=8, head_channels=8
+    )
+    figures = benchmark.benchmark(config, batches=[2], repeats=1)
+    names = [row["name"] for row in figures["rows"]]
+    assert names == ["training, 8 x 320", "generation, batch 2", "recognition, batch 2"]
+    row = figures["rows"][-1]
+    assert row["times_real_time"] == pytest.approx(row["samples_per_s"] / 16000)
+    assert set(row["share"]) == {"own products", "large product"}
+    assert "times real time) |" in benchmark.as_table(figures).splitlines()[-1]
 
 
 def test_every_option_is_measured_beside_the_plain_model(monkeypatch):
