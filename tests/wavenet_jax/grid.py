@@ -124,7 +124,6 @@ CONFIGS = {
         dilations=(1, 2),
         kernel_size=3,
         input="scalar",
-        output="gaussian",
         context_stacks=(ContextStackConfig(6, (1, 2)),),
         recognizer=RecognizerConfig(
             4, hop_samples=3, channels=6, kernel_size=5, dilations=(1,), loss="ctc"

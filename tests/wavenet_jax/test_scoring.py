@@ -120,7 +120,7 @@ def test_few_recordings_are_not_scored_as_eight(
     assert [score.bits for score in scores] == pytest.approx(
         [expected("plain")["0.wav"][0]] * number, abs=1e-3
     )
-    assert made == [rows]
+    assert set(made) == {rows}  # one program for all batches
 
 
 def test_the_mean_is_over_samples() -> None:
