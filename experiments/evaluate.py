@@ -92,10 +92,8 @@ def evaluate_recognition(
       InputError: the model does not recognise, or a recording has no phones.
     """
     experiment, params = trained.experiment, trained.params
-    tuned = None
-    if tuned_on is not None:
-        tuned = phone_errors.Heard(tuned_on, phone_errors.heard(experiment, params, tuned_on))
-    heard = phone_errors.Heard(corpus, phone_errors.heard(experiment, params, corpus))
+    tuned = phone_errors.heard(experiment, params, tuned_on) if tuned_on is not None else None
+    heard = phone_errors.heard(experiment, params, corpus)
     return phone_errors.figures(experiment, heard, tuned_on=tuned)
 
 

@@ -237,8 +237,9 @@ class Experiment:
             sample_rate_hz=described["audio"]["sample_rate_hz"],
             pre_emphasis=described["audio"]["pre_emphasis"],
             classes=described["audio"]["classes"],
-            sequence_model=described["sequence_model"]
-            and SequenceModel.from_dict(described["sequence_model"]),
+            sequence_model=SequenceModel.from_dict(counted)
+            if (counted := described.get("sequence_model"))
+            else None,
         )
 
     @property

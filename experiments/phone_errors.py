@@ -73,7 +73,7 @@ def interval(
 
 
 class Heard(NamedTuple):
-    """Recordings, and what a recognizer makes of each: `[F, K]`, as `posteriors`."""
+    """Recordings, and what a recognizer makes of the first of them: `[F, K]` each."""
 
     corpus: data.Corpus
     log_probs: Sequence[np.ndarray]
@@ -81,8 +81,8 @@ class Heard(NamedTuple):
 
 def heard(
     experiment: Experiment, params: Any, corpus: data.Corpus, number: int | None = None
-) -> list[np.ndarray]:
-    """What a recognizer makes of each recording, `posteriors` in the corpus's order.
+) -> Heard:
+    """What a recognizer makes of each recording (`posteriors`).
 
     Args:
       experiment: with a recognizer.
@@ -96,13 +96,12 @@ def heard(
     places = {name: i for i, name in enumerate(corpus.names[:number])}
     some = itertools.islice(experiment.recordings(corpus), len(places))
     found = dict(posteriors.posteriors(experiment.model, params, some))
-    return [found[name] for name in places]
+    return Heard(corpus, [found[name] for name in places])
 
 
 def errors(
     experiment: Experiment,
-    corpus: data.Corpus,
-    log_probs: Sequence[np.ndarray],
+    found: Heard,
     *,
     decoder: str | None = None,
     weights: Mapping[str, float] | None = None,
@@ -111,8 +110,7 @@ def errors(
 
     Args:
       experiment: with a recognizer.
-      corpus: with the phones that were said.
-      log_probs: of `heard`.
+      found: of recordings with the phones that were said.
       decoder: as for `recognition.decode`.
       weights: of the decoder, instead of those of `config.recognizer.decoding`.
 
@@ -122,23 +120,21 @@ def errors(
     phones = experiment.phones
     return [
         count(
-            phones.said(corpus.recording(i)),
+            phones.said(found.corpus.recording(i)),
             phones.scored(
                 segment.label
                 for segment in experiment.decode(each, decoder=decoder, weights=weights)
             ),
         )
-        for i, each in enumerate(log_probs)
+        for i, each in enumerate(found.log_probs)
     ]
 
 
-def best_weights(
-    experiment: Experiment, corpus: data.Corpus, log_probs: Sequence[np.ndarray]
-) -> dict[str, float]:
+def best_weights(experiment: Experiment, found: Heard) -> dict[str, float]:
     """The weights of the decoder, of a grid, with which it makes the fewest errors.
 
     Args:
-      experiment, corpus, log_probs: as for `errors`; of recordings that are not scored.
+      experiment, found: as for `errors`; of recordings that are not scored.
     """
     grid = [
         dict(zip(GRID, values, strict=True))
@@ -148,7 +144,7 @@ def best_weights(
     bar = tqdm(grid, desc="choosing weights", unit=" sets", file=sys.stderr)
     return min(
         bar,
-        key=lambda weights: total(errors(experiment, corpus, log_probs, weights=weights)).errors,
+        key=lambda weights: total(errors(experiment, found, weights=weights)).errors,
     )
 
 
@@ -170,10 +166,10 @@ def figures(
     """
     weights = dict(experiment.config["recognizer"]["decoding"])
     if tuned_on is not None:
-        weights = best_weights(experiment, *tuned_on)
+        weights = best_weights(experiment, tuned_on)
     decoders = {}
     for decoder in ("beam" if experiment.is_ctc else "viterbi", "greedy"):
-        counts = errors(experiment, *found, decoder=decoder, weights=weights)
+        counts = errors(experiment, found, decoder=decoder, weights=weights)
         together = total(counts)
         decoders[decoder] = {
             "phone_error_rate": together.rate,

@@ -176,10 +176,10 @@ def decode(
     if decoder == "greedy":
         return decoding.ctc_greedy(log_probs) if is_ctc else decoding.collapse(log_probs)
     if (decoder == "beam") != is_ctc:
-        other, loss = ("viterbi", "frames") if decoder == "beam" else ("beam", "CTC")
+        loss, other = ("CTC", "beam") if is_ctc else ("frames", "viterbi")
         raise InputError(
-            f"The decoder {decoder} is not for a recognizer trained with "
-            f"{'frames' if loss == 'frames' else 'CTC'}: use {other}, or greedy."
+            f"The decoder {decoder} is not for a recognizer trained with {loss}: use {other}, or "
+            "greedy."
         )
     if decoder == "viterbi":
         return decoding.viterbi(log_probs, model, **weights)

@@ -179,7 +179,7 @@ def held_out_scores(experiment: Experiment, params, corpus: data.Corpus) -> dict
         )
     if is_recognizer:
         heard = phone_errors.heard(experiment, params, corpus, number)
-        counts = phone_errors.errors(experiment, corpus, heard)
+        counts = phone_errors.errors(experiment, heard)
         scores["phone_error_rate"] = phone_errors.total(counts).rate
     return scores
 

@@ -22,10 +22,8 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from wavenet_jax.conditioning import NO_LABEL
 from wavenet_jax.errors import InputError
-
-NO_CLASS = -1
-"""Of a frame whose phone is not known, or that is beyond the recording's end."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -143,12 +141,12 @@ def frame_bits(logits: jax.Array, classes: jax.Array) -> tuple[jax.Array, jax.Ar
 
     Args:
       logits: `[B, F, K]`.
-      classes: int32 `[B, F]`, `NO_CLASS` where it is not known.
+      classes: int32 `[B, F]`, `NO_LABEL` where it is not known.
 
     Returns:
       The sum of -log2 p over these frames and their number, float32 scalars.
     """
-    known = classes != NO_CLASS
+    known = classes != NO_LABEL
     nats = optax.softmax_cross_entropy_with_integer_labels(logits, jnp.maximum(classes, 0))
     return jnp.sum(nats, where=known) / jnp.log(2.0), jnp.sum(known, dtype=jnp.float32)
 
@@ -161,12 +159,12 @@ def sequence_bits(
     Args:
       logits: `[B, F, K + 1]`.
       mask: bool `[B, F]`, true for the frames that the recording has.
-      classes: int32 `[B, U]`, `NO_CLASS` after the last.
+      classes: int32 `[B, U]`, `NO_LABEL` after the last.
 
     Returns:
       The sum over the rows and the number of classes in them, float32 scalars.
     """
-    known = classes != NO_CLASS
+    known = classes != NO_LABEL
     nats = optax.ctc_loss(
         logits,
         jnp.where(mask, 0.0, 1.0),

@@ -70,12 +70,11 @@ def test_weights_are_chosen_where_they_are_best(trained, spoken_dir, monkeypatch
     heard = phone_errors.heard(experiment, trained.params, corpus, 2)
     grid = {"prior_weight": (0.0, 1.0), "model_weight": (0.5, 2.0), "insertion_penalty": (0.0, 9.0)}
     monkeypatch.setattr(phone_errors, "GRID", grid)
-    best = phone_errors.best_weights(experiment, corpus, heard)
+    best = phone_errors.best_weights(experiment, heard)
     rates = {
         (a, b, c): phone_errors.total(
             phone_errors.errors(
                 experiment,
-                corpus,
                 heard,
                 weights={"prior_weight": a, "model_weight": b, "insertion_penalty": c},
             )
@@ -154,9 +153,10 @@ def test_ctc_learns_from_sequences_alone(spoken_dir, tmp_path) -> None:
     found = evaluate.evaluate_recognition(trained, corpus)
     assert list(found["decoders"]) == ["beam", "greedy"]
     heard = phone_errors.heard(trained.experiment, trained.params, corpus, 1)
-    assert heard[0].shape[1] == len(trained.experiment.phones.names) + 1
+    (log_probs,) = heard.log_probs
+    assert log_probs.shape[1] == len(trained.experiment.phones.names) + 1
     with pytest.raises(InputError, match="viterbi is not for a recognizer trained with CTC: use"):
-        trained.experiment.decode(heard[0], decoder="viterbi")
+        trained.experiment.decode(log_probs, decoder="viterbi")
 
 
 def test_a_generator_is_a_beginning(spoken_dir, tmp_path) -> None:
