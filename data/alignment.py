@@ -37,7 +37,6 @@ import librosa
 import numpy as np
 import soxr
 import tensorflow_datasets as tfds
-from sklearn import linear_model
 
 from data.errors import DataError
 from data.espeak.synthesis import NATIVE_RATE_HZ, PAUSE, STRESSES, Span, Speech
@@ -90,6 +89,8 @@ def align(
     said = _features(speech.samples, NATIVE_RATE_HZ, hop_samples)
     heard = _features(samples, sample_rate_hz, hop_samples)
     together = _warped(said, heard)
+    from sklearn import linear_model  # slow, and of few corpora
+
     voice = linear_model.Ridge(alpha=_RIDGE).fit(said[together[:, 0]], heard[together[:, 1]])
     said = voice.predict(np.insert(said, added, said[0], axis=0))
     crossings = _crossings(_warped(said, heard), starts)

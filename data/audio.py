@@ -21,7 +21,6 @@ from typing import Any
 
 import librosa
 import numpy as np
-import pyloudnorm
 import soundfile
 import soxr
 from absl import logging
@@ -252,6 +251,8 @@ def levelled(
         length_s = len(samples) / rate_hz
         loudness = -np.inf
         if length_s > LOUDNESS_BLOCK_S:
+            import pyloudnorm  # slow, and seldom asked for
+
             loudness = pyloudnorm.Meter(rate_hz).integrated_loudness(scaled)
         if not np.isfinite(loudness):
             raise DataError(

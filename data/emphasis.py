@@ -7,7 +7,6 @@ it where it is heard. The division keeps every recording within 16 bits.
 """
 
 import numpy as np
-import scipy.signal
 
 from data.errors import DataError
 
@@ -43,5 +42,7 @@ class DeEmphasis:
         c = self._coefficient
         if not c:
             return samples
+        import scipy.signal  # slow, and not of what only reads
+
         x, self._state = scipy.signal.lfilter([1 + c], [1, -c], samples, zi=self._state)
         return np.clip(np.rint(x), -32768, 32767).astype(np.int16)

@@ -1,10 +1,21 @@
 """What every test runs under: strict globals, eight devices, one small corpus.
 
-Subprocesses that tests start are not under it: they choose their own devices.
+Subprocesses that tests start are not under it: they choose their own devices. What is
+shared is the cache of compiled programs, by all processes of one run and by no other run.
 """
 
 import os
 import pathlib
+import shutil
+import tempfile
+
+# Read when jax is imported. The first process makes it, the others find it set.
+CACHE = "JAX_COMPILATION_CACHE_DIR"
+MAKES_THE_CACHE = "PYTEST_XDIST_WORKER" not in os.environ
+if MAKES_THE_CACHE:
+    os.environ[CACHE] = tempfile.mkdtemp(prefix="wavenet_jax_tests_")
+    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.2"
+    os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
 
 import hypothesis
 import jax
@@ -27,6 +38,11 @@ with pytest.MonkeyPatch.context() as patch:
 # The same examples every time, and no test fails because the machine is busy.
 hypothesis.settings.register_profile("suite", deadline=None, derandomize=True)
 hypothesis.settings.load_profile("suite")
+
+
+def pytest_unconfigure() -> None:
+    if MAKES_THE_CACHE:
+        shutil.rmtree(os.environ[CACHE], ignore_errors=True)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

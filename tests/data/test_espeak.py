@@ -128,8 +128,19 @@ def test_refusals(tmp_path: pathlib.Path, options: dict[str, object], reason: st
 
 
 def test_without_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    from data.espeak import synthesis
+    from data.espeak import engine
 
     monkeypatch.setitem(sys.modules, "espeakng_loader", None)
-    with pytest.raises(data.DataError, match=r"pip install \.\[demo\]"):
-        synthesis._Engine()
+    with pytest.raises(engine.EngineError, match=r"pip install \.\[demo\]"):
+        engine.Engine()
+
+
+def test_an_engine_that_ends_is_told(tmp_path: pathlib.Path, monkeypatch) -> None:
+    """Not a broken pipe, and not a wait for ever."""
+    from data.espeak import synthesis
+
+    (tmp_path / "engine.py").write_text("")
+    monkeypatch.setattr(synthesis.engine, "__file__", str(tmp_path / "engine.py"))
+    said = [synthesis.Utterance(f"text {i}", "en-us", 150) for i in range(40)]
+    with pytest.raises(data.DataError, match="ended while it said 'text 0'"):
+        list(synthesis.synthesise(said))

@@ -101,9 +101,7 @@ def generate(
         return None if frames is None else frames.covering(start, length)[rows]
 
     hop = config.hop_samples
-    chunk = min(chunk_samples, _samples_that_fit(config, len(rows)))
-    if num_samples is not None:  # chunks of equal length: one program, and little to spare
-        chunk = -(-num_samples // -(-num_samples // chunk))
+    chunk = _chunk_length(min(chunk_samples, _samples_that_fit(config, len(rows))), num_samples)
     chunk = -(-chunk // hop) * hop
 
     state = run.begin(params, len(rows), global_condition)
@@ -290,6 +288,16 @@ def _samples_that_fit(config: WaveNetConfig, rows: int) -> int:
     hold = local.hop_samples if local.upsampling == "repeat" else 1
     numbers = len(config.dilations) * rows * 2 * config.gate_channels
     return max(1, _PROJECTED_BYTES // (4 * numbers)) * hold
+
+
+def _chunk_length(most: int, num_samples: int | None) -> int:
+    """Of chunks that are of equal length, so that one program makes them all, with little to
+    spare; and of few lengths (eight an octave), so that other utterances need no other."""
+    if num_samples is None:
+        return most
+    length = -(-num_samples // -(-num_samples // most))
+    step = max(1, 2 ** (length.bit_length() - 4))
+    return min(most, -(-length // step) * step)
 
 
 def _check(batch: int, num_samples: int | None, temperature: float, chunk_samples: int):
