@@ -1,21 +1,13 @@
 """What every test runs under: strict globals, eight devices, one small corpus.
 
-Subprocesses that tests start are not under it: they choose their own devices. What is
-shared is the cache of compiled programs, by all processes of one run and by no other run.
+Subprocesses that tests start are not under it: they choose their own devices. They share the
+cache of compiled programs, which is one run's.
 """
 
 import os
 import pathlib
 import shutil
 import tempfile
-
-# Read when jax is imported. The first process makes it, the others find it set.
-CACHE = "JAX_COMPILATION_CACHE_DIR"
-MAKES_THE_CACHE = "PYTEST_XDIST_WORKER" not in os.environ
-if MAKES_THE_CACHE:
-    os.environ[CACHE] = tempfile.mkdtemp(prefix="wavenet_jax_tests_")
-    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.2"
-    os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
 
 import hypothesis
 import jax
@@ -27,9 +19,21 @@ jax.config.update("jax_platforms", os.environ.get("JAX_PLATFORMS", "cpu"))
 jax.config.update("jax_num_cpu_devices", 8)
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
+# Compiled programs are kept in a folder of this run. The first process makes it, the others,
+# workers and what tests start, find it in the environment.
+CACHE = "JAX_COMPILATION_CACHE_DIR"
+MAKES_THE_CACHE = "PYTEST_XDIST_WORKER" not in os.environ
+if MAKES_THE_CACHE:
+    os.environ[CACHE] = tempfile.mkdtemp(prefix="wavenet_jax_tests_")
+    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.2"
+    os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
+jax.config.update("jax_compilation_cache_dir", os.environ[CACHE])
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
+jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+
 # Programs are compiled often here and run briefly, so that LLVM's optimisations do not
 # pay. (XLA's own passes, which decide what a program does, stay as they are.) The flags
-# are read when the devices are made; subprocesses do without.
+# are read when the devices are made.
 COMPILE_FAST = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
 with pytest.MonkeyPatch.context() as patch:
     patch.setenv("XLA_FLAGS", f"{os.environ.get('XLA_FLAGS', '')} {COMPILE_FAST}")

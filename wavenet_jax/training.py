@@ -54,7 +54,8 @@ class TrainingConfig:
         for each output channel (Salimans and Kingma, 2016), all but the last layer's,
         which begins at zero. The average is that of the kernels themselves.
       generation_weight: of the bits per sample in the loss of a model with a recognizer,
-        beside the bits per frame (or per phone, for CTC); 0 leaves the classifier's alone.
+        beside the bits per frame (or per phone, for CTC); 0 leaves the classifier's alone,
+        and the samples unscored.
       input_noise: standard deviation of normal noise on the past that the model sees
         (not on what it scores), where codes span [-1, 1): practice for the errors
         of its own samples.
@@ -306,13 +307,15 @@ def train_step(
     def loss(params):
         variables = model_params(config, params)
         found = losses(model_config, variables, batch, input_noise=config.input_noise, key=key)
+        if model_config.recognizer is not None and not config.generation_weight:
+            del found["bits_per_sample"]  # and nothing computes it
         means = {
             name: total / jnp.maximum(pmean(count), 1) for name, (total, count) in found.items()
         }
         if model_config.recognizer is None:
             return means["bits_per_sample"], means
         weights = dict.fromkeys(means, 1.0) | {"bits_per_sample": config.generation_weight}
-        return sum(weights[name] * mean for name, mean in means.items() if weights[name]), means
+        return sum(weights[name] * mean for name, mean in means.items()), means
 
     (_, means), gradients = jax.value_and_grad(loss, has_aux=True)(state.params)
     means, gradients = pmean((means, gradients))

@@ -1,12 +1,22 @@
-"""A trained work directory, small and shared."""
+"""What the tests of programs share: a trained work directory, a spoken corpus, processes."""
 
+import contextlib
 import pathlib
+from collections.abc import Iterator
 
+import programs
 import pytest
 import tiny
 
 import data
 from experiments.train import train
+
+
+@pytest.fixture(scope="session")
+def run() -> Iterator[programs.Run]:
+    """Runs a program in a process: `run("experiments.sample", "--help")`."""
+    with contextlib.closing(programs.Programs()) as run:
+        yield run
 
 
 @pytest.fixture(scope="session")

@@ -11,18 +11,6 @@ ROOT = pathlib.Path(__file__).parents[2]
 CONFIG = "--config=experiments/configs/fsdd.py"
 
 
-def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", *arguments],
-        cwd=ROOT,
-        env=os.environ | {"JAX_PLATFORMS": "cpu"},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
-
-
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -41,7 +29,7 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
         (["experiments.benchmark", "--repeats=many"], "many"),
     ],
 )
-def test_bad_input_ends_in_one_line(arguments, message):
+def test_bad_input_ends_in_one_line(run, arguments, message):
     ended = run(*arguments)
     assert ended.returncode == 1
     assert ended.stderr.startswith("error: ")
@@ -53,7 +41,7 @@ def test_bad_input_ends_in_one_line(arguments, message):
     "program",
     ["prepare", "train", "sample", "evaluate", "copy_synthesis", "benchmark", "demo"],
 )
-def test_help_says_what_the_program_is_for(program):
+def test_help_says_what_the_program_is_for(run, program):
     ended = run(f"experiments.{program}", "--help")
     assert "--" in ended.stdout
     assert len(ended.stdout.splitlines()) > 5

@@ -2,8 +2,6 @@
 
 import json
 import pathlib
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -95,13 +93,10 @@ def test_questions_are_not_of_recordings(tmp_path: pathlib.Path) -> None:
     assert all(part["labels"] == {} for part in figures["splits"].values())
 
 
-def test_from_the_command_line(data_dir: pathlib.Path, tmp_path: pathlib.Path) -> None:
-    def run(*flags: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "experiments.inspect", *flags]
-        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-
+def test_from_the_command_line(run, data_dir: pathlib.Path, tmp_path: pathlib.Path) -> None:
     picture, figures = tmp_path / "examples.png", tmp_path / "figures.json"
     ended = run(
+        "experiments.inspect",
         "--dataset=folder",
         f"--data_dir={data_dir}",
         f"--picture={picture}",
@@ -111,6 +106,6 @@ def test_from_the_command_line(data_dir: pathlib.Path, tmp_path: pathlib.Path) -
     assert "train: " in ended.stdout
     assert picture.read_bytes().startswith(b"\x89PNG")
     assert json.loads(figures.read_text())["dataset"] == "folder"
-    ended = run("--dataset=fsdd", f"--data_dir={data_dir}")
+    ended = run("experiments.inspect", "--dataset=fsdd", f"--data_dir={data_dir}")
     assert ended.returncode == 1
     assert "fsdd holds no prepared corpus" in ended.stderr.splitlines()[-1]

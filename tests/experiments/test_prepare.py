@@ -1,8 +1,6 @@
 """The program that builds corpora: what it prints, and how it ends on bad input."""
 
 import pathlib
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -11,7 +9,7 @@ import soundfile
 import data
 from experiments import prepare
 
-ROOT = pathlib.Path(__file__).parents[2]
+PREPARE = "experiments.prepare"
 
 
 @pytest.fixture
@@ -24,11 +22,6 @@ def source(tmp_path: pathlib.Path) -> pathlib.Path:
     return folder
 
 
-def run(*flags: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "experiments.prepare", *flags]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-
-
 def test_the_summary(source: pathlib.Path, tmp_path: pathlib.Path) -> None:
     summary = prepare.prepare("folder", data_dir=tmp_path / "out", source=source).splitlines()
     assert summary[0] == f"folder in {tmp_path / 'out' / 'folder' / '1.0.0'}"
@@ -38,19 +31,19 @@ def test_the_summary(source: pathlib.Path, tmp_path: pathlib.Path) -> None:
     assert sum(counts) == 4
 
 
-def test_from_the_command_line(source: pathlib.Path, tmp_path: pathlib.Path) -> None:
-    ended = run("--dataset=folder", f"--source={source}", f"--data_dir={tmp_path / 'out'}")
+def test_from_the_command_line(run, source: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    ended = run(PREPARE, "--dataset=folder", f"--source={source}", f"--data_dir={tmp_path / 'out'}")
     assert ended.returncode == 0, ended.stderr
     assert "validation: 1 recordings" in ended.stdout
     assert len(data.load("folder", tmp_path / "out", "validation")) == 1
 
 
 def test_bad_input_is_one_line_and_exit_code_one(
-    source: pathlib.Path, tmp_path: pathlib.Path
+    run, source: pathlib.Path, tmp_path: pathlib.Path
 ) -> None:
     cut = source / "3.wav"
     cut.write_bytes(cut.read_bytes()[:5000])
-    ended = run("--dataset=folder", f"--source={source}", f"--data_dir={tmp_path / 'out'}")
+    ended = run(PREPARE, "--dataset=folder", f"--source={source}", f"--data_dir={tmp_path / 'out'}")
     assert ended.returncode == 1
     assert ended.stderr.splitlines()[-1].startswith(f"error: {cut} is truncated")
     assert "Traceback" not in ended.stderr

@@ -100,28 +100,28 @@ def test_killed_stopped_and_resumed(
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     uninterrupted = start(whole, fsdd_dir, devices=devices)
 
-    kill_at = random.randint(45, 115)
+    kill_at = random.randint(28, 65)
     process = start(broken, fsdd_dir, devices=devices)
     signal_at(process, broken, kill_at, signal.SIGKILL)
     assert process.returncode == -signal.SIGKILL
     killed_at = newest_step(broken)
-    assert kill_at <= killed_at < 200
+    assert kill_at <= killed_at < 120
 
     process = start(broken, fsdd_dir, devices=devices)
-    errors = signal_at(process, broken, max(killed_at, 125), signal.SIGTERM)
+    errors = signal_at(process, broken, max(killed_at, 72), signal.SIGTERM)
     assert process.returncode == 0, errors
     with Checkpoints(broken) as saved:
         stopped_at = saved.latest_step
     assert stopped_at == newest_step(broken)
-    assert killed_at <= stopped_at < 200
-    assert f"Stopped and saved at step {stopped_at} of 200" in errors
+    assert killed_at <= stopped_at < 120
+    assert f"Stopped and saved at step {stopped_at} of 120" in errors
 
     ended(start(broken, fsdd_dir, devices=devices))
     ended(uninterrupted)
     rows = without_times(whole)
-    assert [row["step"] for row in rows if "train/bits_per_sample" in row] == [*range(1, 201)]
+    assert [row["step"] for row in rows if "train/bits_per_sample" in row] == [*range(1, 121)]
     assert [row["step"] for row in rows if "held_out/bits_per_sample" in row] == [
-        *range(40, 201, 40)
+        *range(24, 121, 24)
     ]
     assert without_times(broken) == rows
     (state, position), (resumed, resumed_position) = final_state(whole), final_state(broken)

@@ -9,8 +9,8 @@ RECOGNIZER_RATE_HZ = 4000
 
 def get_config() -> ml_collections.ConfigDict:
     config = fsdd.get_config()
-    config.num_steps = 200
-    config.checkpoint_every = 40
+    config.num_steps = 120
+    config.checkpoint_every = 24
     config.log_every = 1
     config.batch_size = 8
     config.segment_samples = 60
