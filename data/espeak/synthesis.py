@@ -20,7 +20,6 @@ import numpy as np
 
 from data.errors import DataError
 from data.espeak import engine
-from data.espeak.engine import NATIVE_RATE_HZ
 
 WORDS_PER_MINUTE = 150
 PAUSE = "_"
