@@ -39,7 +39,8 @@ import soxr
 import tensorflow_datasets as tfds
 
 from data.errors import DataError
-from data.espeak.synthesis import NATIVE_RATE_HZ, PAUSE, STRESSES, Span, Speech
+from data.espeak.engine import NATIVE_RATE_HZ
+from data.espeak.synthesis import PAUSE, STRESSES, Span, Speech
 
 FRAME_S = 0.005  # and the least of a phone
 LEAST_PAUSE_S = 0.08  # of one between words

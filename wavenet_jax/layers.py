@@ -11,6 +11,7 @@ CPU this takes 55 to 75% of the time of `lax.conv_general_dilated`.)
 """
 
 import functools
+from collections.abc import Callable
 
 import flax.linen as nn
 import jax
@@ -65,6 +66,15 @@ def smooth_rows(key: jax.Array, shape: tuple[int, int, int], dtype=jnp.float32) 
     places = jnp.linspace(-1, 1, codes)[None, :, None]
     turns = waves * places + phases
     return ((2 / taps) ** 0.5 * jnp.cos(2 * jnp.pi * turns)).astype(dtype)
+
+
+def by_rows(map_: Callable[[jax.Array], jax.Array], x: jax.Array) -> jax.Array:
+    """A map of rows `[N, C]` to `[N, D]`, of all the rows that x, `[..., C]`, has: `[..., D]`.
+
+    What XLA makes of the gradient of a product depends on the number of axes: with one for
+    all rows, a layer's takes a CPU 60% of the time that it takes with two.
+    """
+    return map_(x.reshape(-1, x.shape[-1])).reshape(*x.shape[:-1], -1)
 
 
 class InputConvolution(nn.Module):
@@ -150,10 +160,11 @@ class GatedBlock(nn.Module):
     ) -> tuple[jax.Array, jax.Array]:
         """From the taps side by side, `[..., kernel_size * R]`, and x, the last."""
         kernel = self.kernel.astype(self.dtype).reshape(-1, 2 * self.gate_channels)
-        filter_, gate = jnp.split(taps @ kernel + condition, 2, axis=-1)
+        product = by_rows(lambda rows: rows @ kernel, taps)
+        filter_, gate = jnp.split(product + condition, 2, axis=-1)
         a = jnp.tanh(filter_) * nn.sigmoid(gate)
         a = self.drop(a, deterministic=not self.has_rng("dropout"))
-        return x if self.is_last else x + self.residual(a), a
+        return x if self.is_last else x + by_rows(self.residual, a), a
 
     def project_global(self, embedded: jax.Array | None) -> jax.Array:
         """What holds for a whole recording: `[B, C]` to `[B, 2G]`, the bias included."""

@@ -622,11 +622,12 @@ class WaveNet(nn.Module):
     def _skips(self, gated: jax.Array) -> jax.Array:
         """Skip connections summed over layers, then ReLU: from the gated activations side
         by side, `[..., L G]`, to `[..., S]`."""
-        return nn.relu(self.skip(gated))
+        return nn.relu(layers.by_rows(self.skip, gated))
 
     def _distribution(self, skips: jax.Array) -> jax.Array:
         """1x1, ReLU, 1x1: from `_skips` to `[..., P]`."""
-        return self.output(nn.relu(self.head(skips)).astype(jnp.float32))
+        hidden = nn.relu(layers.by_rows(self.head, skips)).astype(jnp.float32)
+        return layers.by_rows(self.output, hidden)
 
     def _pool(self, skips: jax.Array) -> jax.Array:
         assert self.config.recognizer is not None

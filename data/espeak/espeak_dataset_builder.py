@@ -19,7 +19,8 @@ from data import alignment, audio, pitch
 from data.builder import Example, RecordingBuilder
 from data.errors import DataError
 from data.espeak import texts
-from data.espeak.synthesis import NATIVE_RATE_HZ, Span, Utterance, synthesise
+from data.espeak.engine import NATIVE_RATE_HZ
+from data.espeak.synthesis import Span, Utterance, synthesise
 
 HELD_OUT_SHARE = 0.05
 

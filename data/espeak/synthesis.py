@@ -49,7 +49,7 @@ class Span:
 
 @dataclasses.dataclass(frozen=True)
 class Speech:
-    """What was said, at `NATIVE_RATE_HZ`.
+    """What was said, at `engine.NATIVE_RATE_HZ`.
 
     Phones follow one another without a gap from 0 to the last sample; words
     leave out the pauses.

@@ -13,8 +13,8 @@ from made import noise
 
 import data
 from data import alignment
+from data.espeak.engine import NATIVE_RATE_HZ
 from data.espeak.synthesis import (
-    NATIVE_RATE_HZ,
     PAUSE,
     WORDS_PER_MINUTE,
     Span,

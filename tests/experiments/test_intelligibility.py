@@ -10,7 +10,8 @@ import data
 pytest.importorskip("pocketsphinx", reason="the recogniser is in the extra demo")
 pytest.importorskip("espeakng_loader", reason="eSpeak NG is in the extra demo")
 
-from data.espeak.synthesis import NATIVE_RATE_HZ, Utterance, synthesise
+from data.espeak.engine import NATIVE_RATE_HZ
+from data.espeak.synthesis import Utterance, synthesise
 from experiments.intelligibility import (
     error_rate,
     pronunciations,
