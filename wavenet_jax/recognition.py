@@ -30,7 +30,6 @@ import optax
 from wavenet_jax.conditioning import NO_LABEL
 from wavenet_jax.errors import InputError
 
-
 LEAST = 0.01
 """Added to the pooled activations, which may be zero, before their logarithm is taken."""
 

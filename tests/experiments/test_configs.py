@@ -20,13 +20,13 @@ CONFIGS = pathlib.Path(__file__).parents[2] / "experiments" / "configs"
 # File: (classes of the corpus's labels, sample rate, parameters, receptive field).
 PINNED = {
     "demo": ({"phones": 23}, 8000, 277248, 511),
-    "espeak_phones": ({"phones": 60}, 8000, 411804, 512),
+    "espeak_phones": ({"phones": 60}, 16000, 363644, 1024),
     "fsdd": ({"speaker": 6}, 8000, 222304, 511),
     "multispeaker": ({"speaker": 109}, 16000, 1508544, 3070),
     "music_tags": ({"tags": 50}, 16000, 2026560, 68859),
     "piano": ({}, 16000, 1712064, 68859),
     "reference": ({}, 16000, 1255808, 3070),
-    "timit": ({"phones": 61}, 16000, 419568, 1024),
+    "timit": ({"phones": 61}, 16000, 362096, 1024),
     "tts": ({"phones": 60}, 8000, 479360, 1023),
     "violin": ({}, 8000, 318528, 33852),
     "vocoder": ({}, 22050, 696512, 1023),
