@@ -1,7 +1,7 @@
 """What every test runs under: strict globals, eight devices, one small corpus.
 
-Subprocesses that tests start are not under it: they choose their own devices. They share the
-cache of compiled programs, which is one run's.
+Subprocesses that tests start choose their own devices. All share how programs are compiled,
+and the cache of them, which is one run's.
 """
 
 import os
@@ -31,13 +31,16 @@ jax.config.update("jax_compilation_cache_dir", os.environ[CACHE])
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
 jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 
-# Programs are compiled often here and run briefly, so that LLVM's optimisations do not
-# pay. (XLA's own passes, which decide what a program does, stay as they are.) The flags
-# are read when the devices are made.
-COMPILE_FAST = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
-with pytest.MonkeyPatch.context() as patch:
-    patch.setenv("XLA_FLAGS", f"{os.environ.get('XLA_FLAGS', '')} {COMPILE_FAST}")
-    jax.devices()
+# Programs are compiled often here and run briefly, so that LLVM's optimisations do not pay.
+# (What decides what a program does stays as it is.) The flags are read when the devices are made.
+COMPILE_FAST = (
+    "--xla_backend_optimization_level=0",
+    "--xla_llvm_disable_expensive_passes=true",
+    "--xla_cpu_use_fusion_emitters=false",
+)
+if COMPILE_FAST[0] not in os.environ.get("XLA_FLAGS", ""):
+    os.environ["XLA_FLAGS"] = " ".join([os.environ.get("XLA_FLAGS", ""), *COMPILE_FAST])
+jax.devices()
 
 # The same examples every time, and no test fails because the machine is busy.
 hypothesis.settings.register_profile("suite", deadline=None, derandomize=True)

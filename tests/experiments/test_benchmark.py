@@ -47,7 +47,7 @@ def test_measures_and_prints():
 def test_a_recognizer_is_measured_in_times_real_time(monkeypatch):
     monkeypatch.setattr(benchmark, "RECOGNIZED_S", 1)
     config = timit.get_config()
-    config.segment_samples, config.recognizer.channels = 320, 8
+    config.batch_size, config.segment_samples, config.recognizer.channels = 8, 320, 8
     config.model.update(
         dilations=(1, 2), residual_channels=4, gate_channels=4, skip_channels=8, head_channels=8
     )
