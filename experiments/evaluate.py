@@ -116,13 +116,15 @@ def main(argv: Sequence[str]) -> None:
             )
     elif _TUNE_ON.value:
         raise InputError(f"--tune_on is {_TUNE_ON.value}, but the model recognises no phones.")
-    figures = evaluate(trained, corpus) | recognized
-    print(
-        f"{figures['bits_per_sample']:.4f} bits per sample over "
-        f"{figures['num_recordings']} recordings, {figures['num_samples']} samples "
-        f"(unigram entropy {figures['unigram_bits_per_sample']:.4f}), step {trained.step}"
-    )
-    cli.write_json(figures)
+    generated: dict[str, Any] = {}
+    if experiment.generates:
+        generated = evaluate(trained, corpus)
+        print(
+            f"{generated['bits_per_sample']:.4f} bits per sample over "
+            f"{generated['num_recordings']} recordings, {generated['num_samples']} samples "
+            f"(unigram entropy {generated['unigram_bits_per_sample']:.4f}), step {trained.step}"
+        )
+    cli.write_json(generated | recognized | {"step": trained.step, "split": corpus.split})
 
 
 if __name__ == "__main__":

@@ -337,6 +337,12 @@ class Experiment:
         return _mel_config(condition, self.sample_rate_hz)
 
     @property
+    def generates(self) -> bool:
+        """Whether the model learns to generate: always, but for a recognizer of which that is
+        no part of the loss."""
+        return self.model.recognizer is None or self.training.generation_weight > 0
+
+    @property
     def is_ctc(self) -> bool:
         """Whether the model recognises sequences of phones, not knowing where they sound."""
         return self.model.recognizer is not None and self.model.recognizer.loss == "ctc"

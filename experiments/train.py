@@ -171,13 +171,12 @@ def held_out_scores(experiment: Experiment, params, corpus: data.Corpus) -> dict
     """
     number = experiment.config["held_out_recordings"]
     scores = {}
-    is_recognizer = experiment.model.recognizer is not None
-    if not is_recognizer or experiment.training.generation_weight:
+    if experiment.generates:
         some = _first(experiment, corpus, number)
         scores["bits_per_sample"] = scoring.bits_per_sample(
             scoring.score(experiment.model, params, some)
         )
-    if is_recognizer:
+    if experiment.model.recognizer is not None:
         heard = phone_errors.heard(experiment, params, corpus, number)
         counts = phone_errors.errors(experiment, heard)
         scores["phone_error_rate"] = phone_errors.total(counts).rate

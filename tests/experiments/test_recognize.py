@@ -1,5 +1,6 @@
 """From recordings with phones to a recognizer, its errors, and what it writes down."""
 
+import dataclasses
 import itertools
 import json
 import pathlib
@@ -191,6 +192,18 @@ def test_errors_by_hand() -> None:
     assert together == (5, 1, 1, 2) and together.rate == 0.8
     with pytest.raises(InputError, match="no phones to score"):
         phone_errors.count([], ["a"])
+
+
+def test_samples_are_scored_where_they_are_learned(trained, spoken_dir) -> None:
+    corpus = trained.experiment.load(spoken_dir, "validation")
+    settings = trained.experiment.training
+    for weight, names in (
+        (1.0, {"bits_per_sample", "phone_error_rate"}),
+        (0.0, {"phone_error_rate"}),
+    ):
+        given = dataclasses.replace(settings, generation_weight=weight)
+        experiment = dataclasses.replace(trained.experiment, training=given)
+        assert train.held_out_scores(experiment, trained.params, corpus).keys() == names
 
 
 def test_the_interval_is_the_spread_over_recordings() -> None:
