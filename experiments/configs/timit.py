@@ -14,6 +14,7 @@ SOURCE may also be NLTK's sample of TIMIT: then dialect region 6 validates, and 
 """
 
 from ml_collections import ConfigDict
+from ml_collections.config_dict import placeholder
 
 
 def get_config() -> ConfigDict:
@@ -53,6 +54,7 @@ def get_config() -> ConfigDict:
     config.seed = 0
     config.num_workers = 0
 
+    config.pretrained = placeholder(str)  # work directory of a run to begin from
     config.num_steps = 2000
     config.training = ConfigDict(
         {
