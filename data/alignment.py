@@ -84,14 +84,14 @@ def align(
     Raises:
       DataError: as `check` does.
     """
+    from sklearn import linear_model  # slow, and of few corpora
+
     check(path, speech, len(samples) / sample_rate_hz)
     hop_samples = int(FRAME_S * min(_RATE_HZ, sample_rate_hz))
     units, starts, added = _units(speech)
     said = _features(speech.samples, NATIVE_RATE_HZ, hop_samples)
     heard = _features(samples, sample_rate_hz, hop_samples)
     together = _warped(said, heard)
-    from sklearn import linear_model  # slow, and of few corpora
-
     voice = linear_model.Ridge(alpha=_RIDGE).fit(said[together[:, 0]], heard[together[:, 1]])
     said = voice.predict(np.insert(said, added, said[0], axis=0))
     crossings = _crossings(_warped(said, heard), starts)

@@ -5,7 +5,6 @@ of its own (`engine`): `synthesise` says everything in one fresh process, in ord
 the same utterances give the same bytes.
 """
 
-import collections
 import contextlib
 import dataclasses
 import itertools
@@ -24,7 +23,6 @@ from data.espeak import engine
 WORDS_PER_MINUTE = 150
 PAUSE = "_"
 STRESS_MARKS = "',%="
-MOST_AHEAD = 16
 STRESSES = ("none", "secondary", "primary")
 
 
@@ -61,25 +59,27 @@ class Speech:
 
 
 def synthesise(utterances: Iterable[Utterance]) -> Iterator[Speech]:
-    """Says the utterances in order, a few ahead of what is taken.
+    """Says the utterances in order, the next while one is taken.
 
     Raises:
-      DataError: `espeakng-loader` is not installed, or a voice is unknown.
+      DataError: `espeakng-loader` is not installed, a voice is unknown, or eSpeak NG ended.
     """
     with subprocess.Popen(
         [sys.executable, "-P", engine.__file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as process:
         assert process.stdin is not None and process.stdout is not None
+        asked = None
         try:
-            ahead: collections.deque[Utterance] = collections.deque()
             for utterance in utterances:
+                # Nothing is asked before the last answer is read: neither waits for the other.
+                said = _heard(asked, process.stdout) if asked else None
                 with contextlib.suppress(BrokenPipeError):  # `_heard` tells
                     os.write(process.stdin.fileno(), pickle.dumps(dataclasses.astuple(utterance)))
-                ahead.append(utterance)
-                if len(ahead) > MOST_AHEAD:
-                    yield _heard(ahead.popleft(), process.stdout)
-            while ahead:
-                yield _heard(ahead.popleft(), process.stdout)
+                asked = utterance
+                if said:
+                    yield said
+            if asked:
+                yield _heard(asked, process.stdout)
         finally:
             process.kill()
 

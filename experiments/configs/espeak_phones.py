@@ -1,8 +1,9 @@
 """Phones of speech that eSpeak NG synthesises: a recognizer on as much data as one likes.
 
+    VOICES=en-us,en-us+f1,en-us+f2,en-us+f4,en-us+f5,en-us+m1,en-us+m2
+    VOICES=$VOICES,en-us+m4,en-us+m6,en-us+m7,en-us+m8
     python -m experiments.prepare --dataset=espeak --domain=sentences --num_utterances=2400 \\
-        --voices=en-us,en-us+f1,en-us+f2,en-us+f4,en-us+f5,en-us+m1,en-us+m2,en-us+m4,en-us+m6,\\
-    en-us+m7,en-us+m8 --sample_rate_hz=16000 --data_dir=corpora
+        --voices=$VOICES --sample_rate_hz=16000 --data_dir=corpora
     python -m experiments.train --config=experiments/configs/espeak_phones.py \\
         --workdir=runs/espeak_phones --data_dir=corpora
 

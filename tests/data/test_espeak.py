@@ -2,6 +2,8 @@
 
 import pathlib
 import sys
+import time
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -141,6 +143,11 @@ def test_an_engine_that_ends_is_told(tmp_path: pathlib.Path, monkeypatch) -> Non
 
     (tmp_path / "engine.py").write_text("")
     monkeypatch.setattr(synthesis.engine, "__file__", str(tmp_path / "engine.py"))
-    said = [synthesis.Utterance(f"text {i}", "en-us", 150) for i in range(40)]
+
+    def texts() -> Iterator[synthesis.Utterance]:
+        for i in range(3):
+            time.sleep(1)  # long enough for the process to have ended
+            yield synthesis.Utterance(f"text {i}", "en-us", 150)
+
     with pytest.raises(data.DataError, match="ended while it said 'text 0'"):
-        list(synthesis.synthesise(said))
+        list(synthesis.synthesise(texts()))

@@ -12,8 +12,6 @@ from experiments import inspect
 from experiments.configs import fsdd
 from wavenet_jax import InputError
 
-ROOT = pathlib.Path(__file__).parents[2]
-
 
 @pytest.fixture
 def data_dir(tmp_path: pathlib.Path) -> pathlib.Path:

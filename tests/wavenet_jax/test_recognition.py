@@ -201,6 +201,16 @@ def test_both_halves_learn(name: str) -> None:
                 )
 
 
+def test_silent_activations_have_a_logarithm() -> None:
+    """ReLU leaves zeros: their logits, and gradients, are numbers."""
+    classifier = recognition.FrameClassifier(made("recognizer")[0].recognizer)
+    frames, mask = jnp.zeros((5, 1, 3)), jnp.ones((1, 5), bool)
+    variables = classifier.init(jax.random.key(0), frames, mask)
+    gradient = jax.grad(lambda x: classifier.apply(variables, x, mask).sum())(frames)
+    assert np.isfinite(gradient).all()
+    assert np.isfinite(classifier.apply(variables, frames, mask)).all()
+
+
 def test_pretrained_parameters_are_taken_where_they_fit() -> None:
     config, _ = made("recognizer")
     generator = dataclasses.replace(config, recognizer=None)
