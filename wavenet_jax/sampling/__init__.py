@@ -1,5 +1,8 @@
 """Generation: one entry point, `generate`, and one file a backend.
 
+* `scan`: plain JAX, on any device, for any model. What the others must agree with.
+* `cpu`: the whole loop over samples in one compiled function, for rows on this machine's cores.
+
 Randomness is an argument: one uniform number a sample, drawn from the key of
 its utterance folded with the sample's index. So a waveform depends on its key
 alone: not on the batch it was made in, the chunks, the devices or the backend.
@@ -7,6 +10,7 @@ alone: not on the batch it was made in, the chunks, the devices or the backend.
 
 import functools
 from collections.abc import Iterator
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
@@ -16,8 +20,12 @@ from wavenet_jax import conditioning, parallel
 from wavenet_jax.conditioning import ConditionConfig, LocalConditionConfig
 from wavenet_jax.errors import InputError
 from wavenet_jax.parallel import ROWS, WHOLE
-from wavenet_jax.sampling import scan
+from wavenet_jax.sampling import cpu, scan
+from wavenet_jax.sampling.precision import Precision, rounded
 from wavenet_jax.wavenet import WaveNet, WaveNetConfig
+
+Backend = Literal["auto", "scan", "cpu"]
+BACKENDS: tuple[Backend, ...] = ("auto", "scan", "cpu")
 
 _PROJECTED_BYTES = 2**28
 """Of a chunk's local conditions, once projected for each layer: a chunk is cut shorter
@@ -42,6 +50,8 @@ def generate(
     temperature: float = 1.0,
     chunk_samples: int = 4000,
     devices: list[jax.Device] | None = None,
+    backend: Backend = "auto",
+    precision: Precision = "float32",
 ) -> Iterator[np.ndarray]:
     """Generates a batch of utterances, a chunk at a time.
 
@@ -62,7 +72,10 @@ def generate(
       prime: codes `[B, P]` to continue, or None to begin after silence.
       temperature: of the distribution; 0 takes the likeliest (see `distributions`).
       chunk_samples: at most so many samples at a time (made whole frames).
-      devices: over which the batch is spread; all of this process by default.
+      devices: over which the batch is spread; all of this process by default. For `cpu` there
+        is one, all of whose cores it takes.
+      backend: `scan`, `cpu`, or `auto`: `cpu` where it can, else `scan`.
+      precision: of the weights (see `precision`): float32, bfloat16 or int8.
 
     Yields:
       int32 codes `[B, chunk]`, T in all; the prime is not among them.
@@ -89,8 +102,11 @@ def generate(
         conditioning.check(config.local_condition, local_condition, "local", (batch, 0))
     elif frames.has_ended and num_samples is not None:
         frames.require(num_primed + num_samples)
-    devices = (devices or jax.local_devices())[:batch]
+    backend = choose(config, backend, devices)
+    devices = (devices or jax.local_devices())[: 1 if backend == "cpu" else batch]
+    params = rounded(params, precision)
     run = _programs(config, tuple(devices))
+    weights = cpu.pack(config, params, precision) if backend == "cpu" else None
 
     rows = parallel.padded_rows(batch, len(devices))
     keys = keys[rows]
@@ -123,15 +139,29 @@ def generate(
             wanted = min(wanted, frames.end * frames.hop_samples - start)
             if wanted <= 0:
                 break
-        codes, state = run.chunk(
-            params,
-            state,
-            keys,
-            jnp.float32(temperature),
-            *conditions,
-            phase=start % hop,
-            length=chunk,
-        )
+        if weights is None:
+            codes, state = run.chunk(
+                params,
+                state,
+                keys,
+                jnp.float32(temperature),
+                *conditions,
+                phase=start % hop,
+                length=chunk,
+            )
+        else:
+            past = state if isinstance(state, cpu.Past) else cpu.past_of(state)
+            projected = run.project(params, *conditions, phase=start % hop)
+            codes, state = cpu.generate_chunk(
+                config,
+                weights,
+                past,
+                np.asarray(run.uniforms(keys, start, chunk)),
+                temperature,
+                np.asarray(projected),
+                0 if frames is None else _hold(config.local_condition),
+                start % hop,
+            )
         done += wanted
         yield np.asarray(codes)[:batch, :wanted]
 
@@ -205,6 +235,8 @@ class _Programs:
         self.begin = jax.jit(self._begin, static_argnums=1)
         self.prefill = jax.jit(self._prefill, static_argnames="phase", donate_argnums=1)
         self.chunk = jax.jit(self._chunk, static_argnames=("phase", "length"), donate_argnums=1)
+        self.project = jax.jit(self._project, static_argnames="phase")
+        self.uniforms = jax.jit(uniforms, static_argnums=2)
 
     def _begin(self, params, batch, global_condition):
         def begin(params, global_condition):
@@ -239,6 +271,10 @@ class _Programs:
             self._state_spec,
         )(params, state, codes, global_condition, local)
 
+    def _project(self, params, global_condition, local, *, phase):
+        arguments = (params, global_condition, local, phase)
+        return self._model.apply(*arguments, method="project_conditions")[0]
+
     def _chunk(self, params, state, keys, temperature, global_condition, local, *, phase, length):
         def chunk(params, state, keys, temperature, global_condition, local):
             codes, state = scan.generate_chunk(
@@ -259,6 +295,27 @@ class _Programs:
             (WHOLE, self._state_spec, ROWS, WHOLE, ROWS, ROWS),
             (ROWS, self._state_spec),
         )(params, state, keys, temperature, global_condition, local)
+
+
+def choose(config: WaveNetConfig, backend: Backend, devices: list[jax.Device] | None) -> str:
+    """The backend by its name, or for `auto` the one that suits model and devices.
+
+    Raises:
+      InputError: there is none of that name, or it cannot do what is asked.
+    """
+    if backend not in BACKENDS:
+        raise InputError(f"The backend is {backend!r}: use one of {', '.join(BACKENDS)}.")
+    given = devices or jax.local_devices()
+    missing = cpu.what_is_missing(config)
+    if devices is not None and len(devices) > 1:
+        missing = missing or f"{len(devices)} devices"
+    elif given[0].platform != "cpu":
+        missing = missing or f"a {given[0].platform}"
+    if backend == "auto":
+        return "scan" if missing else "cpu"
+    if backend == "cpu" and missing:
+        raise InputError(f"The cpu backend does not do {missing}: use scan.")
+    return backend
 
 
 _programs = functools.lru_cache(maxsize=8)(_Programs)
@@ -285,9 +342,13 @@ def _samples_that_fit(config: WaveNetConfig, rows: int) -> int:
     local = config.local_condition
     if local is None:
         return 2**31 - 1
-    hold = local.hop_samples if local.upsampling == "repeat" else 1
     numbers = len(config.dilations) * rows * 2 * config.gate_channels
-    return max(1, _PROJECTED_BYTES // (4 * numbers)) * hold
+    return max(1, _PROJECTED_BYTES // (4 * numbers)) * _hold(local)
+
+
+def _hold(local: LocalConditionConfig) -> int:
+    """For how many samples a row of projected conditions holds."""
+    return local.hop_samples if local.upsampling == "repeat" else 1
 
 
 def _chunk_length(most: int, num_samples: int | None) -> int:

@@ -1,0 +1,143 @@
+"""The CPU's backend makes the waveform that `scan` makes, at any precision, for any model."""
+
+import functools
+from typing import Any
+
+import grid
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from wavenet_jax import InputError, WaveNetConfig, generate, utterance_keys
+from wavenet_jax.sampling import choose, cpu, precision
+from wavenet_jax.wavenet import WaveNet
+
+BATCH, LENGTH = 3, 50
+NAMES = [name for name, config in grid.CONFIGS.items() if not cpu.what_is_missing(config)]
+
+
+def generated(config: WaveNetConfig, params: Any, conditions: dict, **kwargs: Any) -> np.ndarray:
+    chunks = generate(
+        config,
+        params,
+        keys=utterance_keys(7, range(BATCH)),
+        devices=jax.devices()[:1],
+        **{f"{key}_condition": value for key, value in conditions.items()},
+        **{"num_samples": LENGTH} | kwargs,
+    )
+    return np.concatenate(list(chunks), axis=1)
+
+
+@functools.cache
+def case(name: str) -> tuple[WaveNetConfig, Any, dict]:
+    config = grid.CONFIGS[name]
+    return config, grid.random_params(config), grid.conditions_for(config, BATCH, LENGTH + 30)
+
+
+@pytest.mark.parametrize("kind", precision.PRECISIONS)
+@pytest.mark.parametrize("name", NAMES)
+def test_makes_what_scan_makes(name: str, kind: precision.Precision) -> None:
+    made = {
+        backend: generated(*case(name), backend=backend, precision=kind, chunk_samples=17)
+        for backend in ("scan", "cpu")
+    }
+    if case(name)[0].output == "categorical":
+        np.testing.assert_array_equal(made["cpu"], made["scan"])
+    else:  # a code of 16 bits is so narrow that rounding may find its neighbour
+        assert np.abs(made["cpu"] - made["scan"]).max() <= 2
+    assert len(np.unique(made["cpu"])) > 5
+
+
+def test_for_thousands_of_samples() -> None:
+    """Of a model with layers as wide as the reference's, in which rounding adds up."""
+    config = WaveNetConfig(dilations=tuple(2**i for i in range(9)) * 2)
+    params = grid.random_params(config)
+    options = {"num_samples": 3000, "chunk_samples": 1000}
+    made = [
+        generated(config, params, {}, backend=backend, **options) for backend in ("scan", "cpu")
+    ]
+    np.testing.assert_array_equal(*made)
+
+
+@pytest.mark.parametrize("primed", [1, 20])
+def test_goes_on_from_a_prime(primed: int) -> None:
+    config, params, conditions = case("all")
+    prime = np.random.default_rng(0).integers(0, 256, (BATCH, primed))
+    made = [
+        generated(config, params, conditions, prime=prime, backend=backend, num_samples=20)
+        for backend in ("scan", "cpu")
+    ]
+    np.testing.assert_array_equal(*made)
+
+
+@pytest.mark.parametrize("temperature", [0.0, 0.6])
+def test_temperatures(temperature: float) -> None:
+    config, params, conditions = case("plain")
+    made = [
+        generated(config, params, conditions, temperature=temperature, backend=backend)
+        for backend in ("scan", "cpu")
+    ]
+    np.testing.assert_array_equal(*made)
+
+
+@pytest.mark.parametrize("team", [1, 2, 3])
+def test_a_row_shared_by_threads_is_the_same(team: int, monkeypatch) -> None:
+    monkeypatch.setattr(cpu.os, "cpu_count", lambda: team * BATCH)
+    config, params, conditions = case("speaker")
+    np.testing.assert_array_equal(
+        generated(config, params, conditions, backend="cpu"),
+        generated(config, params, conditions, backend="scan"),
+    )
+
+
+def test_what_is_chosen() -> None:
+    plain, context = grid.CONFIGS["plain"], grid.CONFIGS["context"]
+    assert choose(plain, "auto", None) == "cpu"
+    assert choose(plain, "auto", jax.devices()) == "scan"
+    assert choose(context, "auto", None) == "scan"
+    with pytest.raises(InputError, match="cpu backend does not do context stacks: use scan"):
+        choose(context, "cpu", None)
+    with pytest.raises(InputError, match="backend is 'gpu': use one of auto, scan, cpu"):
+        choose(plain, "gpu", None)  # type: ignore[arg-type]
+    config, params, conditions = case("plain")
+    with pytest.raises(InputError, match="precision is 'int4': use one of float32, bfloat16, in"):
+        generated(config, params, conditions, precision="int4")
+
+
+@pytest.mark.parametrize(("kind", "most"), [("float32", 0), ("bfloat16", 2**-8), ("int8", 2**-7)])
+def test_rounding_is_as_fine_as_its_bits(kind: precision.Precision, most: float) -> None:
+    """Of a kernel relative to the largest weight of its output; of nothing else."""
+    config, params, _ = case("all")
+    rounded = precision.rounded(params, kind)
+    leaves = zip(
+        jax.tree_util.tree_leaves_with_path(params), jax.tree.leaves(rounded), strict=True
+    )
+    changed = 0
+    for (path, leaf), other in leaves:
+        names = tuple(entry.key for entry in path)
+        if precision.is_rounded(names):
+            largest = jnp.abs(leaf).max(axis=tuple(range(leaf.ndim - 1)))
+            assert (jnp.abs(leaf - other) <= most * largest).all()
+            changed += int((leaf != other).any())
+        else:
+            np.testing.assert_array_equal(leaf, other)
+    assert bool(changed) == bool(most)
+    again = precision.rounded(rounded, kind)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-6), again, rounded)
+
+
+def test_the_normal_deviation() -> None:
+    probabilities = np.concatenate([[2.0**-24, 1 - 2.0**-24], np.linspace(0.001, 0.999, 999)])
+    found = [cpu._normal(p) for p in probabilities]
+    np.testing.assert_allclose(found, jax.scipy.special.ndtri(probabilities), rtol=2e-5, atol=1e-6)
+
+
+def test_the_initial_state_is_rounded_too() -> None:
+    """Or silence would sound otherwise before a sample than after it."""
+    config, params, _ = case("plain")
+    rounded = precision.rounded(params, "int8")
+    state = WaveNet(config).apply(rounded, 1, method="initial_state")
+    assert not np.array_equal(
+        state.rings[-1], WaveNet(config).apply(params, 1, method="initial_state").rings[-1]
+    )
