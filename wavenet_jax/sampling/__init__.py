@@ -150,7 +150,7 @@ def generate(
                 length=chunk,
             )
         else:
-            past = state if isinstance(state, cpu.Past) else cpu.past_of(state)
+            past = state if isinstance(state, list) else cpu.past_of(state, precision)
             projected = run.project(params, *conditions, phase=start % hop)
             codes, state = cpu.generate_chunk(
                 config,

@@ -1,12 +1,19 @@
 """The CPU's backend: the loop over samples is one compiled function, with no dispatch inside.
 
 What `scan` has XLA do operation by operation, numba compiles into one pass here. A row's past is
-one block of memory, each kernel is read once a sample in the order in which it lies, and the rows
-are spread over the threads. Weights may have fewer bits (`precision`).
+one block of memory; a kernel lies in the order in which it is read, in blocks of `_WIDTH` outputs
+whose sums stay in registers; and rows are spread over the threads, or the outputs of one row are.
+
+Weights may have fewer bits (`precision`). Those of int8 are multiplied by activations of 16 bits,
+each vector of them on a scale of its own, and added as whole numbers, without rounding: what that
+changes is less than a thousandth of what the weights' eight bits do.
+
+numba's compiled functions are kept beside this file until it changes, so all of them are in it.
 """
 
 import concurrent.futures
 import functools
+import itertools
 import math
 import os
 import sys
@@ -19,17 +26,22 @@ from llvmlite import ir
 from numba.core import cgutils
 from numba.extending import intrinsic, overload
 
-from wavenet_jax.sampling.precision import Matrix, Precision, matrix
-from wavenet_jax.wavenet import State, WaveNet, WaveNetConfig
+from wavenet_jax.sampling.precision import Precision, matrix
+from wavenet_jax.wavenet import State, WaveNetConfig
 
-_AT_ONCE = 8
-"""Inputs whose products are added at once: a kernel has a multiple of it, zeros at the end."""
+_WIDTH = 32
+"""Outputs whose sums are kept in registers: a kernel has a multiple of it, zeros at the end."""
+
+_TILE = 2
+"""Rows for which a weight is used once it is read."""
 
 _APART = 8
 """Numbers between the counters of two threads: a line of the cache each."""
 
 _PATIENCE = 2000
 """Looks at another thread's counter before it may be that it has no core."""
+
+_LARGEST, _LARGEST_WEIGHT, _LARGEST_SUM = 2**15 - 1, 127, 2**31 - 1
 
 _CATEGORICAL, _LOGISTIC, _GAUSSIAN = range(3)
 _KINDS = {
@@ -53,150 +65,386 @@ def what_is_missing(config: WaveNetConfig) -> str | None:
     return None
 
 
-class Weights(NamedTuple):
-    """What a step reads, L layers; `_padded` kernels."""
+class Kernel(NamedTuple):
+    """Kernels `[n, I, O]`, one for each layer or tap, in the order in which they are read.
 
-    input: np.ndarray  # [taps, inputs, R]
-    input_bias: np.ndarray  # [R]
+    Attributes:
+      values: `[n, blocks of outputs, pairs of inputs, 2 _WIDTH]`; of a pair in float32 first all
+        outputs of the one input, then those of the other, else the two weights of each output.
+      scales: `[n, O]`, of each output.
+    """
+
+    values: np.ndarray
+    scales: np.ndarray
+
+
+class Weights(NamedTuple):
+    """What a step reads, of L layers; channels are made whole blocks, of zeros."""
+
+    input: np.ndarray  # [k', inputs, R]
+    input_bias: np.ndarray  # [1, R]
     values: np.ndarray  # [K] of the codes, for scalar input; none for one-hot
-    taps: Matrix  # [L, kernel_size, R, 2G]
-    residual: Matrix  # [L, G, R]
-    residual_bias: np.ndarray  # [L, R], of the last layer zeros
-    skip: Matrix  # [L, G, S]
-    skip_bias: np.ndarray
-    head: Matrix  # [S, H]
-    head_bias: np.ndarray
-    output: Matrix  # [H, P]
-    output_bias: np.ndarray
+    filter: Kernel  # [L k, R, G]
+    gate: Kernel  # [L k, R, G]
+    residual: Kernel  # [L, G, R]; of the last layer zeros
+    residual_bias: np.ndarray  # [L, R]
+    skip: Kernel  # [L, G, S]
+    skip_bias: np.ndarray  # [1, S]
+    head: Kernel  # [1, S, H]
+    head_bias: np.ndarray  # [1, H]
+    output: Kernel  # [1, H, P]
+    output_bias: np.ndarray  # [1, P]
     dilations: np.ndarray  # [L]
-    begins: np.ndarray  # [L + 1], of the rings in a row's past
-    silence: int
+    begins: np.ndarray  # [L + 1], of the rings in the past
+
+
+class Vectors(NamedTuple):
+    """Vectors `[n, M, C]` as products take them: `values` times `scales`, `[n, M]`."""
+
+    values: np.ndarray
+    scales: np.ndarray
 
 
 class Past(NamedTuple):
-    """A `State` in numpy, which the loop changes."""
+    """What the loop keeps of M rows of a `State`, and changes; N are the rings' slots together."""
 
     time: int
-    samples: np.ndarray  # [B, taps]
-    rings: np.ndarray  # [B, sum of the rings' lengths, R]
+    samples: np.ndarray  # [M, k']
+    rings: Vectors  # [N, M, R]
 
 
 def pack(config: WaveNetConfig, params: Any, precision: Precision) -> Weights:
     """A model's variables as the loop reads them."""
     tree = jax.tree.map(np.asarray, params["params"])
-    blocks = [tree["stack"][f"blocks_{i}"] for i in range(len(config.dilations))]
+    layers = [tree["stack"][f"blocks_{i}"] for i in range(len(config.dilations))]
     width, gates = config.residual_channels, config.gate_channels
-    kernels = [matrix(b["kernel"].reshape(-1, 2 * gates), precision) for b in blocks]
-    none = {"kernel": np.zeros((gates, width)), "bias": np.zeros(width)}
-    residuals = [b.get("residual", none) for b in blocks]
-    taps = Matrix(
-        np.stack([k.values.reshape(-1, width, 2 * gates) for k in kernels]),
-        np.stack([k.scale for k in kernels]),
-    )
-    skip = matrix(tree["skip"]["kernel"], precision)
+    none = {"kernel": np.zeros((gates, width), np.float32), "bias": np.zeros(width, np.float32)}
+    residuals = [layer.get("residual", none) for layer in layers]
+    taps = [layer["kernel"].reshape(-1, 2 * gates) for layer in layers]
     lengths = [(config.kernel_size - 1) * d + 1 for d in config.dilations]
-    scalar = config.input == "scalar"
-    codes = np.arange(config.num_classes)
+    codes = np.arange(config.num_classes if config.input == "scalar" else 0)
+    packed = functools.partial(_packed, precision=precision)
     return Weights(
-        input=tree["input"]["kernel"],
-        input_bias=tree["input"]["bias"],
-        values=np.asarray(config.quantizer.values(codes)) if scalar else np.zeros(0, np.float32),
-        taps=_padded(taps),
-        residual=_padded(_stacked([matrix(r["kernel"], precision) for r in residuals])),
-        residual_bias=np.stack([r["bias"] for r in residuals]).astype(np.float32),
-        skip=_padded(Matrix(skip.values.reshape(len(blocks), gates, -1), skip.scale)),
-        skip_bias=tree["skip"]["bias"],
-        head=_padded(matrix(tree["head"]["kernel"], precision)),
-        head_bias=tree["head"]["bias"],
-        output=_padded(matrix(tree["output"]["kernel"], precision)),
-        output_bias=tree["output"]["bias"],
+        input=_whole_blocks(tree["input"]["kernel"]),
+        input_bias=_whole_blocks(tree["input"]["bias"][None]),
+        values=np.asarray(config.quantizer.values(codes), np.float32),
+        filter=packed([tap[:, :gates] for tap in taps], width),
+        gate=packed([tap[:, gates:] for tap in taps], width),
+        residual=packed([residual["kernel"] for residual in residuals], gates),
+        residual_bias=_whole_blocks(np.stack([residual["bias"] for residual in residuals])),
+        skip=packed([tree["skip"]["kernel"]], gates),
+        skip_bias=_whole_blocks(tree["skip"]["bias"][None]),
+        head=packed([tree["head"]["kernel"]], config.skip_channels),
+        head_bias=_whole_blocks(tree["head"]["bias"][None]),
+        output=packed([tree["output"]["kernel"]], config.head_channels),
+        output_bias=_whole_blocks(tree["output"]["bias"][None]),
         dilations=np.array(config.dilations),
         begins=np.cumsum([0, *lengths]),
-        silence=config.quantizer.silence_code,
     )
 
 
-def _stacked(matrices: list[Matrix]) -> Matrix:
-    return Matrix(*(np.stack(parts) for parts in zip(*matrices, strict=True)))
+def _packed(kernels: list[np.ndarray], inputs: int, precision: Precision) -> Kernel:
+    """Each `[n inputs, O]`, n taps or layers whose outputs have one scale each."""
+    made = [matrix(kernel, precision) for kernel in kernels]
+    values = np.stack([each.values for each in made])
+    values = _whole_blocks(values.reshape(-1, inputs, values.shape[-1]))
+    scales = np.repeat([each.scale for each in made], len(values) // len(made), axis=0)
+    values = np.pad(values, [(0, 0), (0, inputs % 2), (0, 0)])
+    number, rows, columns = values.shape
+    values = values.reshape(number, rows // 2, 2, columns // _WIDTH, _WIDTH)
+    order = (0, 3, 1, 2, 4) if precision == "float32" else (0, 3, 1, 4, 2)
+    values = values.transpose(order).reshape(number, -1, rows // 2, 2 * _WIDTH)
+    return Kernel(np.ascontiguousarray(values), _whole_blocks(scales))
 
 
-def _padded(kernel: Matrix) -> Matrix:
-    """With a multiple of `_AT_ONCE` inputs."""
-    more = [(0, 0)] * kernel.values.ndim
-    more[-2] = (0, -kernel.values.shape[-2] % _AT_ONCE)
-    return Matrix(np.ascontiguousarray(np.pad(kernel.values, more)), kernel.scale)
+def _whole_blocks(values: np.ndarray) -> np.ndarray:
+    """With zeros after its channels, the last axis."""
+    more = -values.shape[-1] % _WIDTH
+    return np.pad(values, [*[(0, 0)] * (values.ndim - 1), (0, more)])
 
 
-def past_of(state: State) -> Past:
-    """A state as the loop keeps it."""
-    rings = np.concatenate([np.swapaxes(np.asarray(ring), 0, 1) for ring in state.rings], axis=1)
-    width = -rings.shape[2] % _AT_ONCE
-    rings = np.ascontiguousarray(np.pad(rings, [(0, 0), (0, 0), (0, width)]), np.float32)
-    return Past(int(state.time), np.array(state.samples), rings)
+def past_of(state: State, precision: Precision) -> list[Past]:
+    """A state as the loop keeps it, for each team of threads."""
+    rings = np.concatenate([np.asarray(ring, np.float32) for ring in state.rings])
+    samples = np.array(state.samples)
+    pasts = []
+    for rows in _teams(len(samples)):
+        own = _whole_blocks(rings[:, rows])
+        kept = _vectors(*own.shape, precision=precision)
+        for slot in range(len(own)):
+            _keep(own, slot, kept, slot)
+        pasts.append(Past(int(state.time), np.ascontiguousarray(samples[rows]), kept))
+    return pasts
+
+
+def _teams(batch: int) -> list[slice]:
+    """The rows that a team of threads makes together, for each."""
+    edges = np.linspace(0, batch, min(batch, _num_cores()) + 1).astype(int).tolist()
+    return [slice(*pair) for pair in itertools.pairwise(edges)]
+
+
+def _num_cores() -> int:
+    return os.cpu_count() or 1
 
 
 def generate_chunk(
     config: WaveNetConfig,
     weights: Weights,
-    past: Past,
+    pasts: list[Past],
     uniforms: np.ndarray,
     temperature: float,
     conditions: np.ndarray,
     hold: int,
     phase: int,
-) -> tuple[np.ndarray, Past]:
-    """As `scan.generate_chunk`; `conditions` and `hold` are of `WaveNet.project_conditions`.
+) -> tuple[np.ndarray, list[Past]]:
+    """As `scan.generate_chunk`.
+
+    Args:
+      config: the model's.
+      weights: of `pack`.
+      pasts: of `past_of`, or of the chunk before; they are changed.
+      uniforms: in [0, 1), `[T, B]`.
+      temperature: of the distribution.
+      conditions: of `WaveNet.project_conditions`, `[N, L, B, 2G]`; or B is 1.
+      hold: for how many samples a row of them holds, likewise.
+      phase: samples since the first of these rows began.
 
     Returns:
-      int32 codes `[B, T]`, and the past after them.
+      int32 codes `[B, T]`, and the pasts after them.
     """
-    uniforms, conditions = np.ascontiguousarray(np.asarray(uniforms).T), np.asarray(conditions)
+    uniforms = np.ascontiguousarray(np.asarray(uniforms).T)
     codes = np.zeros(uniforms.shape, np.int32)
-
-    batch, cores = codes.shape[0], os.cpu_count() or 1
-    team = max(1, cores // batch)
-    w = weights
-    widths = (
-        past.rings.shape[2],
-        w.taps.values.shape[3],
-        w.skip.values.shape[1],
-        w.input.shape[2],
-        w.head.values.shape[0],
-        w.output.values.shape[0],
-        w.output.values.shape[1],
-    )
-
-    def draw(row: int, scratch, arrived: np.ndarray, member: int) -> None:
-        _row(
-            weights,
-            past.time,
-            past.samples[row],
-            past.rings[row],
-            scratch,
-            uniforms[row],
-            np.float32(temperature),
-            np.ascontiguousarray(conditions[:, :, row if conditions.shape[2] > 1 else 0]),
-            hold,
-            phase,
-            _KINDS[config.output],
-            config.num_classes,
-            codes[row],
-            arrived,
-            member,
-        )
-
-    with concurrent.futures.ThreadPoolExecutor(min(cores, batch * team)) as threads:
-        jobs = []
-        for row in range(batch):
-            scratch = tuple(np.zeros(width, np.float32) for width in widths)
-            arrived = np.zeros((team, _APART), np.int64)
-            jobs += [threads.submit(draw, row, scratch, arrived, i) for i in range(team)]
+    teams = _teams(len(codes))
+    members = max(1, _num_cores() // len(codes))
+    jobs = []
+    with concurrent.futures.ThreadPoolExecutor(len(teams) * members) as threads:
+        for rows, past in zip(teams, pasts, strict=True):
+            own = conditions[:, :, rows] if conditions.shape[2] > 1 else conditions
+            arguments = (
+                weights,
+                past,
+                _workspace(weights, past, members),
+                np.ascontiguousarray(own),
+                hold,
+                phase % max(1, hold),
+                uniforms[rows],
+                np.float32(temperature),
+                (_KINDS[config.output], config.num_classes, config.distribution.num_parameters),
+                codes[rows],
+            )
+            jobs += [threads.submit(_loop, *arguments, member) for member in range(members)]
         for job in jobs:
             job.result()
-    return codes, past._replace(time=past.time + codes.shape[1])
+    return codes, [past._replace(time=past.time + codes.shape[1]) for past in pasts]
 
 
-# -- compiled ---------------------------------------------------------------------------
+class _Workspace(NamedTuple):
+    """What a team has in the works, each `[n, M, channels]`.
+
+    n is the number of members where each has its own. Of the gated activations there are two,
+    for one member may write them while another reads those of the layer before; of the rest one.
+    """
+
+    x: np.ndarray
+    x_kept: Vectors
+    filter: np.ndarray
+    gate: np.ndarray
+    gated: np.ndarray
+    gated_kept: Vectors
+    skips: np.ndarray
+    skips_kept: Vectors
+    hidden: np.ndarray
+    hidden_kept: Vectors
+    out: np.ndarray
+    arrived: np.ndarray  # [members, _APART]
+
+
+def _workspace(weights: Weights, past: Past, members: int) -> _Workspace:
+    rows, precision = len(past.samples), _precision_of(past)
+    width, gates = weights.input_bias.shape[1], weights.filter.scales.shape[1]
+    skips, head = weights.skip_bias.shape[1], weights.head_bias.shape[1]
+    own = functools.partial(_vectors, members, rows, precision=precision)
+    return _Workspace(
+        x=np.zeros((members, rows, width), np.float32),
+        x_kept=own(width),
+        filter=np.zeros((1, rows, gates), np.float32),
+        gate=np.zeros((1, rows, gates), np.float32),
+        gated=np.zeros((2, rows, gates), np.float32),
+        gated_kept=own(gates),
+        skips=np.zeros((1, rows, skips), np.float32),
+        skips_kept=own(skips),
+        hidden=np.zeros((1, rows, head), np.float32),
+        hidden_kept=own(head),
+        out=np.zeros((1, rows, weights.output_bias.shape[1]), np.float32),
+        arrived=np.zeros((members, _APART), np.int64),
+    )
+
+
+def _precision_of(past: Past) -> Precision:
+    return "int8" if past.rings.values.dtype == np.int16 else "float32"
+
+
+def _vectors(number: int, rows: int, channels: int, *, precision: Precision) -> Vectors:
+    kind = np.int16 if precision == "int8" else np.float32
+    return Vectors(np.zeros((number, rows, channels), kind), np.ones((number, rows), np.float32))
+
+
+# -- products, in vectors ------------------------------------------------------------------
+
+_F32, _I8, _I16, _I32 = ir.FloatType(), ir.IntType(8), ir.IntType(16), ir.IntType(32)
+
+
+def _splat(builder, value, width: int):
+    """A vector of one number `width` times."""
+    kind = ir.VectorType(value.type, width)
+    nothing = ir.Constant(kind, ir.Undefined)
+    first = builder.insert_element(nothing, value, ir.Constant(_I32, 0))
+    return builder.shuffle_vector(
+        first, nothing, ir.Constant(ir.VectorType(_I32, width), [0] * width)
+    )
+
+
+def _constant(kind, value: int):
+    return ir.Constant(kind, [value] * kind.count)
+
+
+def _load_vector(builder, pointer, element, width: int):
+    kind = ir.VectorType(element, width).as_pointer()
+    return builder.load(builder.bitcast(pointer, kind), align=1)
+
+
+def _add_pair_float32(builder, sums, kernel, pair, inputs):
+    """sums + the two inputs of a pair times their weights, float32."""
+    begin = builder.mul(pair, ir.Constant(pair.type, 2 * _WIDTH))
+    for k in range(2):
+        at = builder.add(begin, ir.Constant(pair.type, k * _WIDTH))
+        weights = _load_vector(builder, builder.gep(kernel, [at]), _F32, _WIDTH)
+        sums = _add_products(builder, sums, weights, pair, inputs, k)
+    return sums
+
+
+def _add_pair_bfloat16(builder, sums, kernel, pair, inputs):
+    """The same; the two weights of an output are the halves of a number of 32 bits."""
+    begin = builder.mul(pair, ir.Constant(pair.type, 2 * _WIDTH))
+    both = _load_vector(builder, builder.gep(kernel, [begin]), _I32, _WIDTH)
+    low = builder.shl(both, _constant(both.type, 16))
+    high = builder.and_(both, _constant(both.type, 0xFFFF0000))
+    for k, half in enumerate((low, high)):
+        weights = builder.bitcast(half, ir.VectorType(_F32, _WIDTH))
+        sums = _add_products(builder, sums, weights, pair, inputs, k)
+    return sums
+
+
+def _add_products(builder, sums, weights, pair, inputs, k: int):
+    at = builder.add(builder.mul(pair, ir.Constant(pair.type, 2)), ir.Constant(pair.type, k))
+    added = []
+    for total, row in zip(sums, inputs, strict=True):
+        x = _splat(builder, builder.load(builder.gep(row, [at])), _WIDTH)
+        added.append(builder.fadd(total, builder.fmul(x, weights, ("fast",)), ("fast",)))
+    return added
+
+
+def _add_pair_int8(builder, sums, kernel, pair, inputs):
+    """The same for whole numbers: of each output x0 w0 + x1 w1, one instruction (pmaddwd)."""
+    begin = builder.mul(pair, ir.Constant(pair.type, 2 * _WIDTH))
+    weights = _load_vector(builder, builder.gep(kernel, [begin]), _I8, 2 * _WIDTH)
+    half, wide = ir.VectorType(_I32, _WIDTH), ir.VectorType(_I32, 2 * _WIDTH)
+    weights = builder.sext(builder.sext(weights, ir.VectorType(_I16, 2 * _WIDTH)), wide)
+    nothing = ir.Constant(wide, ir.Undefined)
+    added = []
+    for total, row in zip(sums, inputs, strict=True):
+        both = builder.load(builder.gep(builder.bitcast(row, _I32.as_pointer()), [pair]), align=2)
+        x = builder.bitcast(_splat(builder, both, _WIDTH), ir.VectorType(_I16, 2 * _WIDTH))
+        products = builder.mul(builder.sext(x, wide), weights)
+        even, odd = (
+            builder.shuffle_vector(products, nothing, ir.Constant(half, [*range(k, 2 * _WIDTH, 2)]))
+            for k in range(2)
+        )
+        added.append(builder.add(total, builder.add(even, odd)))
+    return added
+
+
+_BY_KIND = {
+    numba.types.float32: (_F32, _F32, _F32, _add_pair_float32),
+    numba.types.uint16: (_I16, _F32, _F32, _add_pair_bfloat16),
+    numba.types.int8: (_I8, _I16, _I32, _add_pair_int8),
+}
+"""By the type of the weights: they, what they are multiplied by, the sums, and how."""
+
+
+def _multiply_rows(num_rows: int):
+    """Compiled for so many rows: a block of outputs += inputs times their weights, scaled."""
+
+    @intrinsic
+    def multiply(typing, kernel, scales, which, block, inputs, in_scales, place, outputs, to, row):
+        index = numba.types.int64
+        signature = numba.types.void(
+            kernel, scales, index, index, inputs, in_scales, index, outputs, index, index
+        )
+
+        def generate(context, builder, signature, arguments):
+            of_weights, of_inputs, of_sums, add_pair = _BY_KIND[signature.args[0].dtype]
+            which, block, place, to, row = (arguments[i] for i in (2, 3, 6, 8, 9))
+
+            def pointer(i: int, kind, *indices):
+                """To an element of the argument i, a C-contiguous array of `kind`."""
+                array = context.make_array(signature.args[i])(context, builder, arguments[i])
+                shape = cgutils.unpack_tuple(builder, array.shape)
+                offset = ir.Constant(shape[0].type, 0)
+                for length, at in zip(shape, indices, strict=True):
+                    offset = builder.add(builder.mul(offset, length), at)
+                return builder.gep(builder.bitcast(array.data, kind.as_pointer()), [offset])
+
+            zero, width = (ir.Constant(which.type, value) for value in (0, _WIDTH))
+            rows = [builder.add(row, ir.Constant(row.type, i)) for i in range(num_rows)]
+            weights = pointer(0, of_weights, which, block, zero, zero)
+            own_inputs = [pointer(4, of_inputs, place, r, zero) for r in rows]
+            held = [cgutils.alloca_once(builder, ir.VectorType(of_sums, _WIDTH)) for _ in rows]
+            for each in held:
+                builder.store(_constant(each.type.pointee, 0), each)
+            kernel = context.make_array(signature.args[0])(context, builder, arguments[0])
+            with cgutils.for_range(builder, builder.extract_value(kernel.shape, 2)) as loop:
+                sums = [builder.load(each) for each in held]
+                sums = add_pair(builder, sums, weights, loop.index, own_inputs)
+                for each, total in zip(held, sums, strict=True):
+                    builder.store(total, each)
+            column = builder.mul(block, width)
+            of_outputs = _load_vector(builder, pointer(1, _F32, which, column), _F32, _WIDTH)
+            for r, each in zip(rows, held, strict=True):
+                total = builder.load(each)
+                if of_sums is not _F32:
+                    total = builder.sitofp(total, of_outputs.type)
+                of_row = _splat(builder, builder.load(pointer(5, _F32, place, r)), _WIDTH)
+                total = builder.fmul(total, builder.fmul(of_row, of_outputs))
+                begin = pointer(7, _F32, to, r, column)
+                before = _load_vector(builder, begin, _F32, _WIDTH)
+                after = builder.bitcast(begin, of_outputs.type.as_pointer())
+                builder.store(builder.fadd(before, total), after, align=4)
+            return context.get_dummy_value()
+
+        return signature, generate
+
+    return multiply
+
+
+_multiply_one, _multiply_tile = _multiply_rows(1), _multiply_rows(_TILE)
+
+
+@_compiled
+def _add_product(kernel, which, inputs, place, outputs, to, first, last):
+    """outputs[to] += inputs[place] kernel[which], for the blocks of outputs `first` to `last`."""
+    values, scales = kernel
+    x, x_scales = inputs
+    num_rows = x.shape[1]
+    whole = num_rows - num_rows % _TILE
+    for block in range(first, last):
+        for row in range(0, whole, _TILE):
+            _multiply_tile(values, scales, which, block, x, x_scales, place, outputs, to, row)
+        for row in range(whole, num_rows):
+            _multiply_one(values, scales, which, block, x, x_scales, place, outputs, to, row)
+
+
+# -- the loop ------------------------------------------------------------------------------
 
 
 @intrinsic
@@ -254,17 +502,6 @@ def _pointer(context, builder, signature, arguments):
     return cgutils.pointer_add(builder, array.data, offset, array.data.type)
 
 
-def _widened(weight):
-    """A weight as float32."""
-
-
-@overload(_widened, inline="always")
-def _widened_overload(weight):
-    if weight == numba.types.uint16:
-        return lambda weight: _as_float32(np.int32(np.int32(weight) << np.int32(16)))
-    return lambda weight: np.float32(weight)
-
-
 @_fast(inline="always")
 def _exp(x):
     """e^x in float32, for -80 < x < 80."""
@@ -276,47 +513,95 @@ def _exp(x):
     return p * _as_float32(np.int32((np.int32(turns) + np.int32(127)) << np.int32(23)))
 
 
-@_fast
-def _product(kernel, x, out, begin, end):
-    """out += x kernel, `[I]` by `[I, O]`, for the outputs from `begin` to `end`."""
-    for i in range(0, kernel.shape[0], _AT_ONCE):
-        x0, x1, x2, x3 = x[i], x[i + 1], x[i + 2], x[i + 3]
-        x4, x5, x6, x7 = x[i + 4], x[i + 5], x[i + 6], x[i + 7]
-        for o in range(begin, end):
-            out[o] += (
-                (x0 * _widened(kernel[i, o]) + x1 * _widened(kernel[i + 1, o]))
-                + (x2 * _widened(kernel[i + 2, o]) + x3 * _widened(kernel[i + 3, o]))
-            ) + (
-                (x4 * _widened(kernel[i + 4, o]) + x5 * _widened(kernel[i + 5, o]))
-                + (x6 * _widened(kernel[i + 6, o]) + x7 * _widened(kernel[i + 7, o]))
-            )
+def _kept(value, scale, like):
+    """A number as products take it."""
+
+
+@overload(_kept, inline="always")
+def _kept_overload(value, scale, like):
+    if like.dtype == numba.types.int16:
+        return lambda value, scale, like: np.int16(np.rint(value * scale))
+    return lambda value, scale, like: value
 
 
 @_fast
-def _dense(kernel, scale, bias, x, out, begin, end):
-    """out = bias + x kernel scale, for the outputs from `begin` to `end`."""
-    out[begin:end] = 0
-    _product(kernel, x, out, begin, end)
-    for o in range(begin, end):
-        out[o] = out[o] * scale[o] + bias[o]
+def _keep(x, place, kept, to):
+    """kept[to] = x[place]; in whole numbers as large as their products with the largest weights
+    can be added."""
+    values, scales = kept
+    num_rows, width = x.shape[1:]
+    for row in range(num_rows):
+        scale = np.float32(1)
+        if values.itemsize == 2:
+            largest = np.float32(1e-20)
+            for c in range(width):
+                largest = max(largest, abs(x[place, row, c]))
+            most = np.float32(min(_LARGEST, _LARGEST_SUM // (_LARGEST_WEIGHT * width)))
+            scale = most / largest
+            scales[to, row] = largest / most
+        for c in range(width):
+            values[to, row, c] = _kept(x[place, row, c], scale, values)
+
+
+@_compiled
+def _keep_also(kept, place, rings, slot):
+    for row in range(kept.values.shape[1]):
+        rings.scales[slot, row] = kept.scales[place, row]
+        for c in range(kept.values.shape[2]):
+            rings.values[slot, row, c] = kept.values[place, row, c]
+
+
+@_compiled
+def _begin(x, place, bias, which, first, last):
+    """x[place] = bias[which], for the blocks `first` to `last`."""
+    for row in range(x.shape[1]):
+        for c in range(first * _WIDTH, last * _WIDTH):
+            x[place, row, c] = bias[which, c]
+
+
+@_compiled
+def _rectify(x, first, last):
+    for row in range(x.shape[1]):
+        for c in range(first * _WIDTH, last * _WIDTH):
+            x[0, row, c] = max(np.float32(0), x[0, row, c])
+
+
+@_compiled
+def _embed(w, samples, x, place):
+    """x[place], of the newest samples."""
+    for row in range(x.shape[1]):
+        for c in range(x.shape[2]):
+            x[place, row, c] = w.input_bias[0, c]
+        for tap in range(w.input.shape[0]):
+            code = samples[row, tap]
+            if len(w.values):
+                for c in range(x.shape[2]):
+                    x[place, row, c] += w.values[code] * w.input[tap, 0, c]
+            else:
+                for c in range(x.shape[2]):
+                    x[place, row, c] += w.input[tap, code, c]
+
+
+@_compiled
+def _condition(conditions, at, layer, filter_, gate, first, last):
+    """What the gates' sums begin with."""
+    gates = conditions.shape[3] // 2
+    for row in range(filter_.shape[1]):
+        of = row if conditions.shape[2] > 1 else 0
+        for c in range(first * _WIDTH, min(last * _WIDTH, gates)):
+            filter_[0, row, c] = conditions[at, layer, of, c]
+            gate[0, row, c] = conditions[at, layer, of, gates + c]
 
 
 @_fast
-def _rectify(x, begin, end):
-    for o in range(begin, end):
-        x[o] = max(np.float32(0), x[o])
-
-
-@_fast
-def _gates(z, condition, scale, a, begin, end):
-    """a = tanh(z_filter) sigmoid(z_gate), with one division, for channels `begin` to `end`."""
-    width = len(z) // 2
-    for c in range(begin, end):
-        f = z[c] * scale[c] + condition[c]
-        g = z[width + c] * scale[width + c] + condition[width + c]
-        e = _exp(np.float32(-2) * min(max(f, np.float32(-15)), np.float32(15)))
-        h = _exp(-min(max(g, np.float32(-40)), np.float32(40)))
-        a[c] = (1 - e) / ((1 + e) * (1 + h))
+def _gate(filter_, gate, gated, to, first, last):
+    """gated[to] = tanh(filter) sigmoid(gate), with one division."""
+    for row in range(filter_.shape[1]):
+        for c in range(first * _WIDTH, last * _WIDTH):
+            f = min(max(filter_[0, row, c], np.float32(-15)), np.float32(15))
+            g = min(max(gate[0, row, c], np.float32(-40)), np.float32(40))
+            e, h = _exp(np.float32(-2) * f), _exp(-g)
+            gated[to, row, c] = (1 - e) / ((1 + e) * (1 + h))
 
 
 @_compiled
@@ -333,90 +618,84 @@ def _wait(arrived, member):
 
 
 @_compiled
-def _row(
+def _loop(
     w,
-    time,
-    samples,
-    rings,
-    scratch,
-    uniforms,
-    temperature,
+    past,
+    work,
     conditions,
     hold,
     phase,
-    kind,
-    classes,
+    uniforms,
+    temperature,
+    output,
     codes,
-    arrived,
     member,
 ):
-    """All samples of one row, of which each member of a team makes a share of all outputs."""
-    num_layers, num_taps = w.taps.values.shape[:2]
-    gates, width = w.taps.values.shape[3] // 2, w.input.shape[2]
-    x, z, a, added, skips, hidden, out = scratch
-    team = len(arrived)
+    """All samples of some rows, of which each member of a team makes its share of all outputs.
 
-    def share(count):
-        return member * count // team, (member + 1) * count // team
+    Members compute x for themselves, all of it, so that they need to wait for one another only
+    once a layer.
+    """
+    num_layers, rings, samples = len(w.dilations), past.rings, past.samples
+    num_taps, members = len(w.filter.values) // num_layers, len(work.arrived)
+    kind, classes, parameters = output
 
-    of_gates, of_width = share(gates), share(width)
-    of_skips, of_hidden = share(w.skip.values.shape[2]), share(w.head.values.shape[1])
-    of_out = share(len(out))
-    for t in range(len(uniforms)):
-        condition = conditions[(t + phase % hold) // hold if hold else 0]
-        for c in range(of_width[0], of_width[1]):
-            x[c] = w.input_bias[c]
-            for tap in range(w.input.shape[0]):
-                if len(w.values):
-                    x[c] += w.values[samples[tap]] * w.input[tap, 0, c]
-                else:
-                    x[c] += w.input[tap, samples[tap], c]
-        skips[of_skips[0] : of_skips[1]] = 0
-        _wait(arrived, member)
+    def share(blocks):
+        return member * blocks // members, (member + 1) * blocks // members
+
+    first_gate, last_gate = share(w.filter.values.shape[1])
+    first_skip, last_skip = share(w.skip.values.shape[1])
+    first_head, last_head = share(w.head.values.shape[1])
+    first_out, last_out = share(w.output.values.shape[1])
+    of_x = w.residual.values.shape[1]
+    for t in range(uniforms.shape[1]):
+        at = (t + phase) // hold if hold else 0
+        _embed(w, samples, work.x, member)
+        _begin(work.skips, 0, w.skip_bias, 0, first_skip, last_skip)
         for layer in range(num_layers):
-            begin = w.begins[layer]
-            size = w.begins[layer + 1] - begin
-            for half in (0, gates):
-                first, last = half + of_gates[0], half + of_gates[1]
-                z[first:last] = 0
-                for tap in range(num_taps - 1):
-                    lag = (num_taps - 1 - tap) * w.dilations[layer]
-                    before = rings[begin + (time + t - lag) % size]
-                    _product(w.taps.values[layer, tap], before, z, first, last)
-                _product(w.taps.values[layer, num_taps - 1], x, z, first, last)
-            _gates(z, condition[layer], w.taps.scale[layer], a, of_gates[0], of_gates[1])
+            begin, size = w.begins[layer], w.begins[layer + 1] - w.begins[layer]
+            _keep(work.x, member, work.x_kept, member)
+            _condition(conditions, at, layer, work.filter, work.gate, first_gate, last_gate)
+            for tap in range(num_taps):
+                lag = (num_taps - 1 - tap) * w.dilations[layer]
+                which, slot = layer * num_taps + tap, begin + (past.time + t - lag) % size
+                for kernel, sums in ((w.filter, work.filter), (w.gate, work.gate)):
+                    if lag:
+                        _add_product(kernel, which, rings, slot, sums, 0, first_gate, last_gate)
+                    else:
+                        _add_product(
+                            kernel, which, work.x_kept, member, sums, 0, first_gate, last_gate
+                        )
+            _gate(work.filter, work.gate, work.gated, layer % 2, first_gate, last_gate)
             if member == 0:
-                rings[begin + (time + t) % size] = x
-            _wait(arrived, member)
-            _product(w.skip.values[layer], a, skips, of_skips[0], of_skips[1])
+                _keep_also(work.x_kept, member, rings, begin + (past.time + t) % size)
+            _wait(work.arrived, member)
+            _keep(work.gated, layer % 2, work.gated_kept, member)
+            _add_product(
+                w.skip, layer, work.gated_kept, member, work.skips, 0, first_skip, last_skip
+            )
             if layer < num_layers - 1:
-                _dense(
-                    w.residual.values[layer],
-                    w.residual.scale[layer],
-                    w.residual_bias[layer],
-                    a,
-                    added,
-                    of_width[0],
-                    of_width[1],
-                )
-                for c in range(of_width[0], of_width[1]):
-                    x[c] += added[c]
-            _wait(arrived, member)
-        for c in range(of_skips[0], of_skips[1]):
-            skips[c] = max(np.float32(0), skips[c] * w.skip.scale[c] + w.skip_bias[c])
-        _wait(arrived, member)
-        _dense(
-            w.head.values, w.head.scale, w.head_bias, skips, hidden, of_hidden[0], of_hidden[1]
-        )
-        _rectify(hidden, of_hidden[0], of_hidden[1])
-        _wait(arrived, member)
-        _dense(w.output.values, w.output.scale, w.output_bias, hidden, out, of_out[0], of_out[1])
-        _wait(arrived, member)
-        if member == 0:
-            codes[t] = _draw(out, uniforms[t], temperature, kind, classes)
-            samples[:-1] = samples[1:]
-            samples[-1] = codes[t]
-        _wait(arrived, member)
+                _add_product(w.residual, layer, work.gated_kept, member, work.x, member, 0, of_x)
+                for row in range(len(samples)):
+                    for c in range(work.x.shape[2]):
+                        work.x[member, row, c] += w.residual_bias[layer, c]
+        _rectify(work.skips, first_skip, last_skip)
+        _wait(work.arrived, member)
+        _keep(work.skips, 0, work.skips_kept, member)
+        _begin(work.hidden, 0, w.head_bias, 0, first_head, last_head)
+        _add_product(w.head, 0, work.skips_kept, member, work.hidden, 0, first_head, last_head)
+        _rectify(work.hidden, first_head, last_head)
+        _wait(work.arrived, member)
+        _keep(work.hidden, 0, work.hidden_kept, member)
+        _begin(work.out, 0, w.output_bias, 0, first_out, last_out)
+        _add_product(w.output, 0, work.hidden_kept, member, work.out, 0, first_out, last_out)
+        _wait(work.arrived, member)
+        for row in range(member, len(samples), members):
+            own = work.out[0, row, :parameters]
+            codes[row, t] = _draw(own, uniforms[row, t], temperature, kind, classes)
+            samples[row, :-1] = samples[row, 1:]
+            samples[row, -1] = codes[row, t]
+        _wait(work.arrived, member)
 
 
 @_compiled
@@ -437,7 +716,7 @@ def _draw(out, uniform, temperature, kind, classes):
     value = mean + temperature * np.float32(math.exp(log_scale)) * np.float32(deviation)
     half = classes // 2
     value = min(max(value, np.float32(-2)), np.float32(2))
-    return min(max(int(math.floor(value * half + np.float32(0.5))) + half, 0), classes - 1)
+    return min(max(math.floor(value * half + np.float32(0.5)) + half, 0), classes - 1)
 
 
 @_compiled
