@@ -2,7 +2,8 @@
 
 What `scan` has XLA do operation by operation, numba compiles into one pass here. A row's past is
 one block of memory; a kernel lies in the order in which it is read, in blocks of `_WIDTH` outputs
-whose sums stay in registers; and rows are spread over the threads, or the outputs of one row are.
+whose sums stay in registers; and the rows are spread over the cores. A single row has one core:
+that two share its outputs was tried, and waiting for one another each layer cost what it saved.
 
 Weights may have fewer bits (`precision`). Those of int8 are multiplied by activations of 16 bits,
 each vector of them on a scale of its own, and added as whole numbers, without rounding: what that
@@ -16,7 +17,6 @@ import functools
 import itertools
 import math
 import os
-import sys
 from typing import Any, NamedTuple
 
 import jax
@@ -34,12 +34,6 @@ _WIDTH = 32
 
 _TILE = 2
 """Rows for which a weight is used once it is read."""
-
-_APART = 8
-"""Numbers between the counters of two threads: a line of the cache each."""
-
-_PATIENCE = 2000
-"""Looks at another thread's counter before it may be that it has no core."""
 
 _LARGEST, _LARGEST_WEIGHT, _LARGEST_SUM = 2**15 - 1, 127, 2**31 - 1
 
@@ -82,18 +76,16 @@ class Weights(NamedTuple):
     """What a step reads, of L layers; channels are made whole blocks, of zeros."""
 
     input: np.ndarray  # [k', inputs, R]
-    input_bias: np.ndarray  # [1, R]
+    input_bias: np.ndarray  # [R]
     values: np.ndarray  # [K] of the codes, for scalar input; none for one-hot
-    filter: Kernel  # [L k, R, G]
-    gate: Kernel  # [L k, R, G]
-    residual: Kernel  # [L, G, R]; of the last layer zeros
+    taps: Kernel  # [L k, R, 2G]
+    sums: Kernel  # [L, G, R + S], what a layer adds to x and to the skip connections
     residual_bias: np.ndarray  # [L, R]
-    skip: Kernel  # [L, G, S]
-    skip_bias: np.ndarray  # [1, S]
+    skip_bias: np.ndarray  # [S]
     head: Kernel  # [1, S, H]
-    head_bias: np.ndarray  # [1, H]
+    head_bias: np.ndarray  # [H]
     output: Kernel  # [1, H, P]
-    output_bias: np.ndarray  # [1, P]
+    output_bias: np.ndarray  # [P]
     dilations: np.ndarray  # [L]
     begins: np.ndarray  # [L + 1], of the rings in the past
 
@@ -126,21 +118,30 @@ def pack(config: WaveNetConfig, params: Any, precision: Precision) -> Weights:
     packed = functools.partial(_packed, precision=precision)
     return Weights(
         input=_whole_blocks(tree["input"]["kernel"]),
-        input_bias=_whole_blocks(tree["input"]["bias"][None]),
+        input_bias=_whole_blocks(tree["input"]["bias"]),
         values=np.asarray(config.quantizer.values(codes), np.float32),
-        filter=packed([tap[:, :gates] for tap in taps], width),
-        gate=packed([tap[:, gates:] for tap in taps], width),
-        residual=packed([residual["kernel"] for residual in residuals], gates),
+        taps=_beside(
+            packed([tap[:, :gates] for tap in taps], width),
+            packed([tap[:, gates:] for tap in taps], width),
+        ),
+        sums=_beside(
+            packed([residual["kernel"] for residual in residuals], gates),
+            packed([tree["skip"]["kernel"]], gates),
+        ),
         residual_bias=_whole_blocks(np.stack([residual["bias"] for residual in residuals])),
-        skip=packed([tree["skip"]["kernel"]], gates),
-        skip_bias=_whole_blocks(tree["skip"]["bias"][None]),
+        skip_bias=_whole_blocks(tree["skip"]["bias"]),
         head=packed([tree["head"]["kernel"]], config.skip_channels),
-        head_bias=_whole_blocks(tree["head"]["bias"][None]),
+        head_bias=_whole_blocks(tree["head"]["bias"]),
         output=packed([tree["output"]["kernel"]], config.head_channels),
-        output_bias=_whole_blocks(tree["output"]["bias"][None]),
+        output_bias=_whole_blocks(tree["output"]["bias"]),
         dilations=np.array(config.dilations),
         begins=np.cumsum([0, *lengths]),
     )
+
+
+def _beside(*kernels: Kernel) -> Kernel:
+    """The outputs of kernels of the same inputs, side by side."""
+    return Kernel(*(np.concatenate(parts, axis=1) for parts in zip(*kernels, strict=True)))
 
 
 def _packed(kernels: list[np.ndarray], inputs: int, precision: Precision) -> Kernel:
@@ -164,21 +165,21 @@ def _whole_blocks(values: np.ndarray) -> np.ndarray:
 
 
 def past_of(state: State, precision: Precision) -> list[Past]:
-    """A state as the loop keeps it, for each team of threads."""
+    """A state as the loop keeps it, for the rows of each thread."""
     rings = np.concatenate([np.asarray(ring, np.float32) for ring in state.rings])
     samples = np.array(state.samples)
     pasts = []
-    for rows in _teams(len(samples)):
+    for rows in _shares(len(samples)):
         own = _whole_blocks(rings[:, rows])
         kept = _vectors(*own.shape, precision=precision)
-        for slot in range(len(own)):
-            _keep(own, slot, kept, slot)
+        for slot, inputs in enumerate(own):
+            _keep(inputs, 0, kept, slot)
         pasts.append(Past(int(state.time), np.ascontiguousarray(samples[rows]), kept))
     return pasts
 
 
-def _teams(batch: int) -> list[slice]:
-    """The rows that a team of threads makes together, for each."""
+def _shares(batch: int) -> list[slice]:
+    """The rows of each thread."""
     edges = np.linspace(0, batch, min(batch, _num_cores()) + 1).astype(int).tolist()
     return [slice(*pair) for pair in itertools.pairwise(edges)]
 
@@ -214,16 +215,14 @@ def generate_chunk(
     """
     uniforms = np.ascontiguousarray(np.asarray(uniforms).T)
     codes = np.zeros(uniforms.shape, np.int32)
-    teams = _teams(len(codes))
-    members = max(1, _num_cores() // len(codes))
-    jobs = []
-    with concurrent.futures.ThreadPoolExecutor(len(teams) * members) as threads:
-        for rows, past in zip(teams, pasts, strict=True):
+    shares, jobs = _shares(len(codes)), []
+    with concurrent.futures.ThreadPoolExecutor(len(shares)) as threads:
+        for rows, past in zip(shares, pasts, strict=True):
             own = conditions[:, :, rows] if conditions.shape[2] > 1 else conditions
             arguments = (
                 weights,
                 past,
-                _workspace(weights, past, members),
+                _workspace(weights, past),
                 np.ascontiguousarray(own),
                 hold,
                 phase % max(1, hold),
@@ -232,56 +231,51 @@ def generate_chunk(
                 (_KINDS[config.output], config.num_classes, config.distribution.num_parameters),
                 codes[rows],
             )
-            jobs += [threads.submit(_loop, *arguments, member) for member in range(members)]
+            jobs.append(threads.submit(_loop, *arguments))
         for job in jobs:
             job.result()
     return codes, [past._replace(time=past.time + codes.shape[1]) for past in pasts]
 
 
 class _Workspace(NamedTuple):
-    """What a team has in the works, each `[n, M, channels]`.
+    """What is in the works for M rows, `[M, channels]`, and as products take it."""
 
-    n is the number of members where each has its own. Of the gated activations there are two,
-    for one member may write them while another reads those of the layer before; of the rest one.
-    """
-
-    x: np.ndarray
-    x_kept: Vectors
-    filter: np.ndarray
-    gate: np.ndarray
+    sums: np.ndarray  # x, and beside it the skip connections
+    x: Vectors
+    z: np.ndarray  # of the filter, and beside it of the gate
     gated: np.ndarray
     gated_kept: Vectors
-    skips: np.ndarray
-    skips_kept: Vectors
+    skips: Vectors
     hidden: np.ndarray
     hidden_kept: Vectors
     out: np.ndarray
-    arrived: np.ndarray  # [members, _APART]
+    weights: np.ndarray  # of the classes, or of a mixture's components
 
 
-def _workspace(weights: Weights, past: Past, members: int) -> _Workspace:
-    rows, precision = len(past.samples), _precision_of(past)
-    width, gates = weights.input_bias.shape[1], weights.filter.scales.shape[1]
-    skips, head = weights.skip_bias.shape[1], weights.head_bias.shape[1]
-    own = functools.partial(_vectors, members, rows, precision=precision)
-    return _Workspace(
-        x=np.zeros((members, rows, width), np.float32),
-        x_kept=own(width),
-        filter=np.zeros((1, rows, gates), np.float32),
-        gate=np.zeros((1, rows, gates), np.float32),
-        gated=np.zeros((2, rows, gates), np.float32),
-        gated_kept=own(gates),
-        skips=np.zeros((1, rows, skips), np.float32),
-        skips_kept=own(skips),
-        hidden=np.zeros((1, rows, head), np.float32),
-        hidden_kept=own(head),
-        out=np.zeros((1, rows, weights.output_bias.shape[1]), np.float32),
-        arrived=np.zeros((members, _APART), np.int64),
+def _workspace(weights: Weights, past: Past) -> _Workspace:
+    rows = len(past.samples)
+    precision: Precision = "int8" if past.rings.values.dtype == np.int16 else "float32"
+    width, skips, head = (
+        len(bias) for bias in (weights.input_bias, weights.skip_bias, weights.head_bias)
     )
+    gates = weights.taps.scales.shape[1] // 2
+    kept = functools.partial(_vectors, 1, rows, precision=precision)
 
+    def plain(channels: int) -> np.ndarray:
+        return np.zeros((rows, channels), np.float32)
 
-def _precision_of(past: Past) -> Precision:
-    return "int8" if past.rings.values.dtype == np.int16 else "float32"
+    return _Workspace(
+        sums=plain(width + skips),
+        x=kept(width),
+        z=plain(2 * gates),
+        gated=plain(gates),
+        gated_kept=kept(gates),
+        skips=kept(skips),
+        hidden=plain(head),
+        hidden_kept=kept(head),
+        out=plain(len(weights.output_bias)),
+        weights=plain(len(weights.output_bias)),
+    )
 
 
 def _vectors(number: int, rows: int, channels: int, *, precision: Precision) -> Vectors:
@@ -376,15 +370,15 @@ def _multiply_rows(num_rows: int):
     """Compiled for so many rows: a block of outputs += inputs times their weights, scaled."""
 
     @intrinsic
-    def multiply(typing, kernel, scales, which, block, inputs, in_scales, place, outputs, to, row):
+    def multiply(typing, kernel, scales, which, block, inputs, in_scales, place, outputs, row):
         index = numba.types.int64
         signature = numba.types.void(
-            kernel, scales, index, index, inputs, in_scales, index, outputs, index, index
+            kernel, scales, index, index, inputs, in_scales, index, outputs, index
         )
 
         def generate(context, builder, signature, arguments):
             of_weights, of_inputs, of_sums, add_pair = _BY_KIND[signature.args[0].dtype]
-            which, block, place, to, row = (arguments[i] for i in (2, 3, 6, 8, 9))
+            which, block, place, row = (arguments[i] for i in (2, 3, 6, 8))
 
             def pointer(i: int, kind, *indices):
                 """To an element of the argument i, a C-contiguous array of `kind`."""
@@ -416,7 +410,7 @@ def _multiply_rows(num_rows: int):
                     total = builder.sitofp(total, of_outputs.type)
                 of_row = _splat(builder, builder.load(pointer(5, _F32, place, r)), _WIDTH)
                 total = builder.fmul(total, builder.fmul(of_row, of_outputs))
-                begin = pointer(7, _F32, to, r, column)
+                begin = pointer(7, _F32, r, column)
                 before = _load_vector(builder, begin, _F32, _WIDTH)
                 after = builder.bitcast(begin, of_outputs.type.as_pointer())
                 builder.store(builder.fadd(before, total), after, align=4)
@@ -431,17 +425,35 @@ _multiply_one, _multiply_tile = _multiply_rows(1), _multiply_rows(_TILE)
 
 
 @_compiled
-def _add_product(kernel, which, inputs, place, outputs, to, first, last):
-    """outputs[to] += inputs[place] kernel[which], for the blocks of outputs `first` to `last`."""
-    values, scales = kernel
-    x, x_scales = inputs
-    num_rows = x.shape[1]
+def _add_product(kernel, which, inputs, place, outputs):
+    """outputs += inputs[place] kernel[which], `[M, I]` by `[I, O]`."""
+    num_rows = len(outputs)
     whole = num_rows - num_rows % _TILE
-    for block in range(first, last):
+    for block in range(kernel.values.shape[1]):
         for row in range(0, whole, _TILE):
-            _multiply_tile(values, scales, which, block, x, x_scales, place, outputs, to, row)
+            _multiply_tile(
+                kernel.values,
+                kernel.scales,
+                which,
+                block,
+                inputs.values,
+                inputs.scales,
+                place,
+                outputs,
+                row,
+            )
         for row in range(whole, num_rows):
-            _multiply_one(values, scales, which, block, x, x_scales, place, outputs, to, row)
+            _multiply_one(
+                kernel.values,
+                kernel.scales,
+                which,
+                block,
+                inputs.values,
+                inputs.scales,
+                place,
+                outputs,
+                row,
+            )
 
 
 # -- the loop ------------------------------------------------------------------------------
@@ -456,50 +468,6 @@ def _as_float32(typing, bits):
         return builder.bitcast(arguments[0], ir.FloatType())
 
     return signature, generate
-
-
-@intrinsic
-def _load(typing, counts, row):
-    """counts[row, 0], as another thread may have changed it."""
-    signature = numba.types.int64(counts, row)
-
-    def generate(context, builder, signature, arguments):
-        pointer = _pointer(context, builder, signature, arguments)
-        return builder.load_atomic(pointer, "acquire", 8)
-
-    return signature, generate
-
-
-@intrinsic
-def _store(typing, counts, row, value):
-    """counts[row, 0] = value, after all that this thread wrote before."""
-    signature = numba.types.void(counts, row, numba.types.int64)
-
-    def generate(context, builder, signature, arguments):
-        pointer = _pointer(context, builder, signature, arguments)
-        builder.store_atomic(arguments[2], pointer, "release", 8)
-        return context.get_dummy_value()
-
-    return signature, generate
-
-
-@intrinsic
-def _let_others_run(typing):
-    """Gives this thread's core to another that waits for one, if there is any."""
-    signature = numba.types.int32()
-
-    def generate(context, builder, signature, arguments):
-        name = "SwitchToThread" if sys.platform == "win32" else "sched_yield"
-        kind = ir.FunctionType(ir.IntType(32), ())
-        return builder.call(cgutils.get_or_insert_function(builder.module, kind, name), ())
-
-    return signature, generate
-
-
-def _pointer(context, builder, signature, arguments):
-    array = context.make_array(signature.args[0])(context, builder, arguments[0])
-    offset = builder.mul(arguments[1], ir.Constant(arguments[1].type, 8 * _APART))
-    return cgutils.pointer_add(builder, array.data, offset, array.data.type)
 
 
 @_fast(inline="always")
@@ -525,188 +493,152 @@ def _kept_overload(value, scale, like):
 
 
 @_fast
-def _keep(x, place, kept, to):
-    """kept[to] = x[place]; in whole numbers as large as their products with the largest weights
-    can be added."""
-    values, scales = kept
-    num_rows, width = x.shape[1:]
+def _keep(x, first, kept, to):
+    """kept[to] = the channels of x from `first` on; in whole numbers as large as their products
+    with the largest weights can be added."""
+    values, scales = kept.values, kept.scales
+    num_rows, width = values.shape[1:]
     for row in range(num_rows):
         scale = np.float32(1)
         if values.itemsize == 2:
             largest = np.float32(1e-20)
             for c in range(width):
-                largest = max(largest, abs(x[place, row, c]))
+                largest = max(largest, abs(x[row, first + c]))
             most = np.float32(min(_LARGEST, _LARGEST_SUM // (_LARGEST_WEIGHT * width)))
             scale = most / largest
             scales[to, row] = largest / most
         for c in range(width):
-            values[to, row, c] = _kept(x[place, row, c], scale, values)
+            values[to, row, c] = _kept(x[row, first + c], scale, values)
 
 
 @_compiled
-def _keep_also(kept, place, rings, slot):
+def _copy(kept, rings, slot):
+    """rings[slot] = kept[0]."""
     for row in range(kept.values.shape[1]):
-        rings.scales[slot, row] = kept.scales[place, row]
+        rings.scales[slot, row] = kept.scales[0, row]
         for c in range(kept.values.shape[2]):
-            rings.values[slot, row, c] = kept.values[place, row, c]
+            rings.values[slot, row, c] = kept.values[0, row, c]
 
 
 @_compiled
-def _begin(x, place, bias, which, first, last):
-    """x[place] = bias[which], for the blocks `first` to `last`."""
-    for row in range(x.shape[1]):
-        for c in range(first * _WIDTH, last * _WIDTH):
-            x[place, row, c] = bias[which, c]
-
-
-@_compiled
-def _rectify(x, first, last):
-    for row in range(x.shape[1]):
-        for c in range(first * _WIDTH, last * _WIDTH):
-            x[0, row, c] = max(np.float32(0), x[0, row, c])
-
-
-@_compiled
-def _embed(w, samples, x, place):
-    """x[place], of the newest samples."""
-    for row in range(x.shape[1]):
-        for c in range(x.shape[2]):
-            x[place, row, c] = w.input_bias[0, c]
+def _begin(w, samples, sums):
+    """x of the newest samples, and no skip connections but their bias."""
+    width = len(w.input_bias)
+    for row in range(len(sums)):
+        for c in range(len(w.skip_bias)):
+            sums[row, width + c] = w.skip_bias[c]
+        for c in range(width):
+            sums[row, c] = w.input_bias[c]
         for tap in range(w.input.shape[0]):
             code = samples[row, tap]
             if len(w.values):
-                for c in range(x.shape[2]):
-                    x[place, row, c] += w.values[code] * w.input[tap, 0, c]
+                for c in range(width):
+                    sums[row, c] += w.values[code] * w.input[tap, 0, c]
             else:
-                for c in range(x.shape[2]):
-                    x[place, row, c] += w.input[tap, code, c]
+                for c in range(width):
+                    sums[row, c] += w.input[tap, code, c]
 
 
 @_compiled
-def _condition(conditions, at, layer, filter_, gate, first, last):
+def _condition(conditions, at, layer, z):
     """What the gates' sums begin with."""
-    gates = conditions.shape[3] // 2
-    for row in range(filter_.shape[1]):
+    gates, half = conditions.shape[3] // 2, z.shape[1] // 2
+    for row in range(len(z)):
         of = row if conditions.shape[2] > 1 else 0
-        for c in range(first * _WIDTH, min(last * _WIDTH, gates)):
-            filter_[0, row, c] = conditions[at, layer, of, c]
-            gate[0, row, c] = conditions[at, layer, of, gates + c]
+        for c in range(gates):
+            z[row, c] = conditions[at, layer, of, c]
+        for c in range(gates):
+            z[row, half + c] = conditions[at, layer, of, gates + c]
 
 
 @_fast
-def _gate(filter_, gate, gated, to, first, last):
-    """gated[to] = tanh(filter) sigmoid(gate), with one division."""
-    for row in range(filter_.shape[1]):
-        for c in range(first * _WIDTH, last * _WIDTH):
-            f = min(max(filter_[0, row, c], np.float32(-15)), np.float32(15))
-            g = min(max(gate[0, row, c], np.float32(-40)), np.float32(40))
+def _gate(z, gated):
+    """tanh(filter) sigmoid(gate), with one division."""
+    half = gated.shape[1]
+    for row in range(len(z)):
+        for c in range(half):
+            f = min(max(z[row, c], np.float32(-15)), np.float32(15))
+            g = min(max(z[row, half + c], np.float32(-40)), np.float32(40))
             e, h = _exp(np.float32(-2) * f), _exp(-g)
-            gated[to, row, c] = (1 - e) / ((1 + e) * (1 + h))
+            gated[row, c] = (1 - e) / ((1 + e) * (1 + h))
 
 
 @_compiled
-def _wait(arrived, member):
-    """Until every member of the team has come here as often as this one."""
-    count = arrived[member, 0] + 1
-    _store(arrived, member, count)
-    for other in range(len(arrived)):
-        turns = 0
-        while _load(arrived, other) < count:
-            turns += 1
-            if turns > _PATIENCE:
-                _let_others_run()
+def _set(x, bias):
+    for row in range(len(x)):
+        for c in range(len(bias)):
+            x[row, c] = bias[c]
 
 
 @_compiled
-def _loop(
-    w,
-    past,
-    work,
-    conditions,
-    hold,
-    phase,
-    uniforms,
-    temperature,
-    output,
-    codes,
-    member,
-):
-    """All samples of some rows, of which each member of a team makes its share of all outputs.
+def _add(x, bias, layer):
+    for row in range(len(x)):
+        for c in range(bias.shape[1]):
+            x[row, c] += bias[layer, c]
 
-    Members compute x for themselves, all of it, so that they need to wait for one another only
-    once a layer.
-    """
+
+@_compiled
+def _rectify(x, first):
+    for row in range(len(x)):
+        for c in range(first, x.shape[1]):
+            x[row, c] = max(np.float32(0), x[row, c])
+
+
+@_compiled
+def _loop(w, past, work, conditions, hold, phase, uniforms, temperature, output, codes):
+    """All samples of some rows."""
     num_layers, rings, samples = len(w.dilations), past.rings, past.samples
-    num_taps, members = len(w.filter.values) // num_layers, len(work.arrived)
+    num_taps, width = len(w.taps.values) // num_layers, len(w.input_bias)
     kind, classes, parameters = output
-
-    def share(blocks):
-        return member * blocks // members, (member + 1) * blocks // members
-
-    first_gate, last_gate = share(w.filter.values.shape[1])
-    first_skip, last_skip = share(w.skip.values.shape[1])
-    first_head, last_head = share(w.head.values.shape[1])
-    first_out, last_out = share(w.output.values.shape[1])
-    of_x = w.residual.values.shape[1]
     for t in range(uniforms.shape[1]):
         at = (t + phase) // hold if hold else 0
-        _embed(w, samples, work.x, member)
-        _begin(work.skips, 0, w.skip_bias, 0, first_skip, last_skip)
+        _begin(w, samples, work.sums)
         for layer in range(num_layers):
             begin, size = w.begins[layer], w.begins[layer + 1] - w.begins[layer]
-            _keep(work.x, member, work.x_kept, member)
-            _condition(conditions, at, layer, work.filter, work.gate, first_gate, last_gate)
-            for tap in range(num_taps):
+            _condition(conditions, at, layer, work.z)
+            for tap in range(num_taps - 1):
                 lag = (num_taps - 1 - tap) * w.dilations[layer]
-                which, slot = layer * num_taps + tap, begin + (past.time + t - lag) % size
-                for kernel, sums in ((w.filter, work.filter), (w.gate, work.gate)):
-                    if lag:
-                        _add_product(kernel, which, rings, slot, sums, 0, first_gate, last_gate)
-                    else:
-                        _add_product(
-                            kernel, which, work.x_kept, member, sums, 0, first_gate, last_gate
-                        )
-            _gate(work.filter, work.gate, work.gated, layer % 2, first_gate, last_gate)
-            if member == 0:
-                _keep_also(work.x_kept, member, rings, begin + (past.time + t) % size)
-            _wait(work.arrived, member)
-            _keep(work.gated, layer % 2, work.gated_kept, member)
-            _add_product(
-                w.skip, layer, work.gated_kept, member, work.skips, 0, first_skip, last_skip
+                slot = begin + (past.time + t - lag) % size
+                _add_product(w.taps, layer * num_taps + tap, rings, slot, work.z)
+            _keep(work.sums, 0, work.x, 0)
+            _copy(work.x, rings, begin + (past.time + t) % size)
+            _add_product(w.taps, (layer + 1) * num_taps - 1, work.x, 0, work.z)
+            _gate(work.z, work.gated)
+            _keep(work.gated, 0, work.gated_kept, 0)
+            _add_product(w.sums, layer, work.gated_kept, 0, work.sums)
+            _add(work.sums, w.residual_bias, layer)
+        _rectify(work.sums, width)
+        _keep(work.sums, width, work.skips, 0)
+        _set(work.hidden, w.head_bias)
+        _add_product(w.head, 0, work.skips, 0, work.hidden)
+        _rectify(work.hidden, 0)
+        _keep(work.hidden, 0, work.hidden_kept, 0)
+        _set(work.out, w.output_bias)
+        _add_product(w.output, 0, work.hidden_kept, 0, work.out)
+        for row in range(len(samples)):
+            code = _draw(
+                work.out[row, :parameters],
+                work.weights[row],
+                uniforms[row, t],
+                temperature,
+                kind,
+                classes,
             )
-            if layer < num_layers - 1:
-                _add_product(w.residual, layer, work.gated_kept, member, work.x, member, 0, of_x)
-                for row in range(len(samples)):
-                    for c in range(work.x.shape[2]):
-                        work.x[member, row, c] += w.residual_bias[layer, c]
-        _rectify(work.skips, first_skip, last_skip)
-        _wait(work.arrived, member)
-        _keep(work.skips, 0, work.skips_kept, member)
-        _begin(work.hidden, 0, w.head_bias, 0, first_head, last_head)
-        _add_product(w.head, 0, work.skips_kept, member, work.hidden, 0, first_head, last_head)
-        _rectify(work.hidden, first_head, last_head)
-        _wait(work.arrived, member)
-        _keep(work.hidden, 0, work.hidden_kept, member)
-        _begin(work.out, 0, w.output_bias, 0, first_out, last_out)
-        _add_product(w.output, 0, work.hidden_kept, member, work.out, 0, first_out, last_out)
-        _wait(work.arrived, member)
-        for row in range(member, len(samples), members):
-            own = work.out[0, row, :parameters]
-            codes[row, t] = _draw(own, uniforms[row, t], temperature, kind, classes)
-            samples[row, :-1] = samples[row, 1:]
-            samples[row, -1] = codes[row, t]
-        _wait(work.arrived, member)
+            codes[row, t] = code
+            for tap in range(samples.shape[1] - 1):
+                samples[row, tap] = samples[row, tap + 1]
+            samples[row, samples.shape[1] - 1] = code
 
 
 @_compiled
-def _draw(out, uniform, temperature, kind, classes):
+def _draw(out, weights, uniform, temperature, kind, classes):
     """The code at which the cumulative distribution passes a number; see `distributions`."""
     if kind == _CATEGORICAL:
-        return _pick(out, uniform, temperature)[0]
+        return _pick(out, weights, uniform, temperature)[0]
     number = max(1, len(out) // 3)
     component, within = 0, uniform
     if number > 1 or len(out) == 3:
-        component, within = _pick(out[:number], uniform, temperature)
+        component, within = _pick(out[:number], weights, uniform, temperature)
     first = len(out) - 2 * number
     mean = min(max(out[first + component], np.float32(-1e3)), np.float32(1e3))
     log_scale = out[first + number + component]
@@ -720,17 +652,12 @@ def _draw(out, uniform, temperature, kind, classes):
 
 
 @_compiled
-def _pick(logits, uniform, temperature):
+def _pick(logits, weights, uniform, temperature):
     """The class at which the cumulative softmax passes a number, and how far within it."""
-    weights = np.empty(len(logits), np.float32)
-    _softmax_weights(logits, 1 / max(temperature, np.float32(1e-6)), weights)
-    total = np.float32(0)
-    for c in range(len(weights)):
-        total += weights[c]
-    place = uniform * total
+    place = uniform * _weigh(logits, 1 / max(temperature, np.float32(1e-6)), weights)
     end = np.float32(0)
-    index = len(weights) - 1
-    for c in range(len(weights)):
+    index = len(logits) - 1
+    for c in range(len(logits)):
         end += weights[c]
         if end > place:
             index = c
@@ -739,12 +666,16 @@ def _pick(logits, uniform, temperature):
 
 
 @_fast
-def _softmax_weights(logits, factor, weights):
+def _weigh(logits, factor, weights):
+    """weights = e^(factor logits), the largest 1; and their sum."""
     largest = logits[0]
     for c in range(len(logits)):
         largest = max(largest, logits[c])
+    total = np.float32(0)
     for c in range(len(logits)):
         weights[c] = _exp(max((logits[c] - largest) * factor, np.float32(-80)))
+        total += weights[c]
+    return total
 
 
 @_compiled
