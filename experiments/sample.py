@@ -6,7 +6,8 @@
 Conditions come by name (`--label=jackson,theo` in turn), or from the recordings of a
 corpus (`--data_dir=DIR --split=test`: recording i's label and phones for sample i); a
 vocoder's mel spectrogram from any recording (`--mel_from=FILE`).
-The waveform of sample i depends on the seed and i, not on how many are made.
+The waveform of sample i depends on the seed and i, not on how many are made, nor on the
+`--backend`. On a CPU `--precision=int8` is the fastest; what it costs is in docs/benchmarks.md.
 """
 
 import contextlib
@@ -53,6 +54,8 @@ _LABEL = flags.DEFINE_list(
     "tags of one recording, joined by +, as in jackson+7 or guitar+slow.",
 )
 flags.declare_key_flag("split")
+flags.DEFINE_enum("backend", "auto", sampling.BACKENDS, "What generates (`wavenet_jax.sampling`).")
+flags.DEFINE_enum("precision", "float32", sampling.PRECISIONS, "Of the weights it generates with.")
 
 NOTHING = np.zeros(0, np.int16)
 
@@ -69,6 +72,8 @@ def sample(
     labels: Sequence[str] | None = None,
     corpus: data.Corpus | None = None,
     mel_from: str | None = None,
+    backend: sampling.Backend = "auto",
+    precision: sampling.Precision = "float32",
 ) -> list[pathlib.Path]:
     """Writes recordings, each file appearing once it is complete.
 
@@ -84,6 +89,7 @@ def sample(
       labels: names of classes, in turn.
       corpus: whose recordings give the conditions instead.
       mel_from: a recording that gives the mel spectrogram, and the length.
+      backend, precision: as for `sampling.generate`.
 
     Returns:
       The files.
@@ -124,6 +130,8 @@ def sample(
         temperature=temperature,
         spoken=spoken,
         prime=codes,
+        backend=backend,
+        precision=precision,
     )
     return paths
 
@@ -138,6 +146,8 @@ def write_generated(
     temperature: float,
     spoken: np.ndarray = NOTHING,
     prime: np.ndarray | None = None,
+    backend: sampling.Backend = "auto",
+    precision: sampling.Precision = "float32",
 ) -> None:
     """Generates a batch into wav files, each of which appears once it is complete.
 
@@ -149,6 +159,7 @@ def write_generated(
       seed, temperature: as in `sample`.
       spoken: int16 samples that each file begins with.
       prime: the same as codes `[B, N]`, which is continued.
+      backend, precision: as for `sampling.generate`.
     """
     rate = trained.experiment.sample_rate_hz
     chunks = sampling.generate(
@@ -158,6 +169,8 @@ def write_generated(
         num_samples=int(lengths.max()),
         prime=prime,
         temperature=temperature,
+        backend=backend,
+        precision=precision,
         **conditions,
     )
     last = int(spoken[-1]) if len(spoken) else 0
@@ -270,6 +283,8 @@ def main(argv: Sequence[str]) -> None:
         labels=_LABEL.value,
         corpus=corpus,
         mel_from=_MEL_FROM.value,
+        backend=FLAGS.backend,
+        precision=FLAGS.precision,
     )
     print(f"{len(paths)} recordings of step {trained.step} in {FLAGS.out}")
 

@@ -20,13 +20,15 @@ from absl import flags
 import data
 from experiments import checkpointed, cli, prosody, sample
 from experiments.experiment import Experiment
-from wavenet_jax import InputError
+from wavenet_jax import InputError, sampling
 
 FLAGS = flags.FLAGS
 flags.declare_key_flag("workdir")
 flags.declare_key_flag("seed")
 flags.declare_key_flag("step")
 flags.declare_key_flag("temperature")
+flags.declare_key_flag("backend")
+flags.declare_key_flag("precision")
 flags.declare_key_flag("out")
 
 _TEXT = flags.DEFINE_string("text", None, "What to say.")
@@ -47,6 +49,8 @@ def speak(
     speaker: str | None = None,
     seed: int = 0,
     temperature: float = 1.0,
+    backend: sampling.Backend = "auto",
+    precision: sampling.Precision = "float32",
 ) -> float:
     """Says what `utterance` makes of a text.
 
@@ -58,6 +62,7 @@ def speak(
       speaker: by name; needed where the model has several.
       seed: all that the waveform depends on beside.
       temperature: of the distribution.
+      backend, precision: as for `sampling.generate`.
 
     Returns:
       How many seconds it lasts.
@@ -75,7 +80,14 @@ def speak(
     path = pathlib.Path(out)
     cli.require_writable(path.parent)
     sample.write_generated(
-        trained, [path], np.array([length]), conditions, seed=seed, temperature=temperature
+        trained,
+        [path],
+        np.array([length]),
+        conditions,
+        seed=seed,
+        temperature=temperature,
+        backend=backend,
+        precision=precision,
     )
     return length / experiment.sample_rate_hz
 
@@ -132,6 +144,8 @@ def main(argv: Sequence[str]) -> None:
         speaker=_SPEAKER.value,
         seed=cli.SEED.value or 0,
         temperature=FLAGS.temperature,
+        backend=FLAGS.backend,
+        precision=FLAGS.precision,
     )
     print(f"{seconds:.2f} s of step {trained.step} in {FLAGS.out}")
 

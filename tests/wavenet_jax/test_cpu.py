@@ -152,7 +152,7 @@ def test_what_is_chosen() -> None:
 @pytest.mark.parametrize(("kind", "most"), [("float32", 0), ("bfloat16", 2**-8), ("int8", 2**-7)])
 def test_rounding_is_as_fine_as_its_bits(kind: precision.Precision, most: float) -> None:
     """Of a kernel relative to the largest weight of its output; of nothing else."""
-    config, params, _ = case("all")
+    _, params, _ = case("all")
     rounded = precision.rounded(params, kind)
     leaves = zip(jax.tree_util.tree_leaves_with_path(params), jax.tree.leaves(rounded), strict=True)
     changed = 0

@@ -21,6 +21,7 @@ from wavenet_jax.conditioning import ConditionConfig, LocalConditionConfig
 from wavenet_jax.errors import InputError
 from wavenet_jax.parallel import ROWS, WHOLE
 from wavenet_jax.sampling import cpu, scan
+from wavenet_jax.sampling.precision import PRECISIONS as PRECISIONS
 from wavenet_jax.sampling.precision import Precision, rounded
 from wavenet_jax.wavenet import WaveNet, WaveNetConfig
 
@@ -102,11 +103,10 @@ def generate(
         conditioning.check(config.local_condition, local_condition, "local", (batch, 0))
     elif frames.has_ended and num_samples is not None:
         frames.require(num_primed + num_samples)
-    backend = choose(config, backend, devices)
-    devices = (devices or jax.local_devices())[: 1 if backend == "cpu" else batch]
+    on_cpu = choose(config, backend, devices) == "cpu"
+    devices = (devices or jax.local_devices())[: 1 if on_cpu else batch]
     params = rounded(params, precision)
     run = _programs(config, tuple(devices))
-    weights = cpu.pack(config, params, precision) if backend == "cpu" else None
 
     rows = parallel.padded_rows(batch, len(devices))
     keys = keys[rows]
@@ -126,6 +126,13 @@ def generate(
         conditions = (global_condition, local(start, codes.shape[1]))
         state = run.prefill(params, state, codes, *conditions, phase=start % hop)
 
+    arguments = (run, params, keys, temperature, chunk)
+    if on_cpu:
+        make = _on_cpu(config, precision, *arguments)
+        state = cpu.past_of(state, precision)
+    else:
+        make = _on_devices(config, *arguments)
+
     done = 0
     while num_samples is None or done < num_samples:
         start = num_primed + done
@@ -139,31 +146,52 @@ def generate(
             wanted = min(wanted, frames.end * frames.hop_samples - start)
             if wanted <= 0:
                 break
-        if weights is None:
-            codes, state = run.chunk(
-                params,
-                state,
-                keys,
-                jnp.float32(temperature),
-                *conditions,
-                phase=start % hop,
-                length=chunk,
-            )
-        else:
-            past = state if isinstance(state, list) else cpu.past_of(state, precision)
-            projected = run.project(params, *conditions, phase=start % hop)
-            codes, state = cpu.generate_chunk(
-                config,
-                weights,
-                past,
-                np.asarray(run.uniforms(keys, start, chunk)),
-                temperature,
-                np.asarray(projected),
-                0 if frames is None else _hold(config.local_condition),
-                start % hop,
-            )
+        codes, state = make(state, conditions, start, wanted)
         done += wanted
-        yield np.asarray(codes)[:batch, :wanted]
+        yield codes[:batch]
+
+
+def _on_devices(
+    config: WaveNetConfig, run: "_Programs", params, keys, temperature: float, chunk: int
+):
+    """What makes so many codes after a state, under the conditions of a chunk: with `scan`."""
+
+    def make(state, conditions, start: int, wanted: int):
+        codes, state = run.chunk(
+            params,
+            state,
+            keys,
+            jnp.float32(temperature),
+            *conditions,
+            phase=start % config.hop_samples,
+            length=chunk,
+        )
+        return np.asarray(codes)[:, :wanted], state
+
+    return make
+
+
+def _on_cpu(
+    config: WaveNetConfig,
+    precision: Precision,
+    run: "_Programs",
+    params,
+    keys,
+    temperature: float,
+    chunk: int,
+):
+    """The same with `cpu`."""
+    weights, hold = cpu.pack(config, params, precision), _hold(config.local_condition)
+
+    def make(pasts, conditions, start: int, wanted: int):
+        phase = start % config.hop_samples
+        projected = np.asarray(run.project(params, *conditions, phase=phase))
+        numbers = np.asarray(run.uniforms(keys, start, chunk))[:wanted]
+        return cpu.generate_chunk(
+            config, weights, pasts, numbers, temperature, projected, hold, phase
+        )
+
+    return make
 
 
 class _Frames:
@@ -346,8 +374,10 @@ def _samples_that_fit(config: WaveNetConfig, rows: int) -> int:
     return max(1, _PROJECTED_BYTES // (4 * numbers)) * _hold(local)
 
 
-def _hold(local: LocalConditionConfig) -> int:
-    """For how many samples a row of projected conditions holds."""
+def _hold(local: LocalConditionConfig | None) -> int:
+    """For how many samples a row of projected conditions holds, 0 for always."""
+    if local is None:
+        return 0
     return local.hop_samples if local.upsampling == "repeat" else 1
 
 

@@ -46,8 +46,8 @@ _KINDS = {
 }
 _MOST_SCALE = 7.0
 
-_compiled = functools.partial(numba.njit, cache=True, nogil=True, error_model="numpy")
-_fast = functools.partial(_compiled, fastmath=True)
+_compiled: Any = functools.partial(numba.njit, cache=True, nogil=True, error_model="numpy")
+_fast: Any = functools.partial(_compiled, fastmath=True)
 
 
 def what_is_missing(config: WaveNetConfig) -> str | None:
@@ -214,12 +214,12 @@ def generate_chunk(
       int32 codes `[B, T]`, and the pasts after them.
     """
     uniforms = np.ascontiguousarray(np.asarray(uniforms).T)
-    codes = np.zeros(uniforms.shape, np.int32)
+    codes: np.ndarray = np.zeros(uniforms.shape, np.int32)
     shares, jobs = _shares(len(codes)), []
     with concurrent.futures.ThreadPoolExecutor(len(shares)) as threads:
         for rows, past in zip(shares, pasts, strict=True):
             own = conditions[:, :, rows] if conditions.shape[2] > 1 else conditions
-            arguments = (
+            arguments: tuple[Any, ...] = (
                 weights,
                 past,
                 _workspace(weights, past),
@@ -459,17 +459,6 @@ def _add_product(kernel, which, inputs, place, outputs):
 # -- the loop ------------------------------------------------------------------------------
 
 
-@intrinsic
-def _as_float32(typing, bits):
-    """The float32 with the bits of an int32."""
-    signature = numba.types.float32(numba.types.int32)
-
-    def generate(context, builder, signature, arguments):
-        return builder.bitcast(arguments[0], ir.FloatType())
-
-    return signature, generate
-
-
 @_fast(inline="always")
 def _exp(x):
     """e^x in float32, for -80 < x < 80."""
@@ -478,7 +467,7 @@ def _exp(x):
     p = np.float32(1 / 5040)
     for c in (1 / 720, 1 / 120, 1 / 24, 1 / 6, 1 / 2, 1.0, 1.0):
         p = p * r + np.float32(c)
-    return p * _as_float32(np.int32((np.int32(turns) + np.int32(127)) << np.int32(23)))
+    return p * np.int32((np.int32(turns) + np.int32(127)) << np.int32(23)).view(np.float32)
 
 
 def _kept(value, scale, like):
