@@ -35,24 +35,6 @@ def case(name: str) -> tuple[WaveNetConfig, Any, dict]:
     return config, grid.random_params(config), grid.conditions_for(config, BATCH, LENGTH + 30)
 
 
-EXACT: tuple[precision.Precision, ...] = ("float32", "bfloat16")
-"""Precisions whose activations are those of `scan`; int8's have 16 bits."""
-
-
-@pytest.mark.parametrize("kind", EXACT)
-@pytest.mark.parametrize("name", NAMES)
-def test_makes_what_scan_makes(name: str, kind: precision.Precision) -> None:
-    made = {
-        backend: generated(*case(name), backend=backend, precision=kind, chunk_samples=17)
-        for backend in ("scan", "cpu")
-    }
-    if case(name)[0].output == "categorical":
-        np.testing.assert_array_equal(made["cpu"], made["scan"])
-    else:  # a code of 16 bits is so narrow that rounding may find its neighbour
-        assert np.abs(made["cpu"] - made["scan"]).max() <= 2
-    assert len(np.unique(made["cpu"])) > 5
-
-
 @pytest.mark.parametrize("kind", precision.PRECISIONS)
 @pytest.mark.parametrize("name", NAMES)
 def test_its_distributions_are_those_of_the_model(
@@ -91,34 +73,15 @@ def test_its_distributions_are_those_of_the_model(
             past.samples[:, -1] = codes[rows, t]
 
 
-def test_for_thousands_of_samples() -> None:
-    """Of a model with layers as wide as the reference's, in which rounding adds up."""
+@pytest.mark.parametrize("kind", ["float32", "bfloat16"])
+def test_thousands_of_samples_are_those_of_scan(kind: precision.Precision) -> None:
+    """Of a model with layers as wide as the reference's, in which rounding adds up. (int8's
+    activations have 16 bits: sooner or later another sample is drawn.)"""
     config = WaveNetConfig(dilations=tuple(2**i for i in range(9)) * 2)
     params = grid.random_params(config)
-    options = {"num_samples": 3000, "chunk_samples": 1000}
+    options: dict[str, Any] = {"num_samples": 3000, "chunk_samples": 1000, "precision": kind}
     made = [
         generated(config, params, {}, backend=backend, **options) for backend in ("scan", "cpu")
-    ]
-    np.testing.assert_array_equal(*made)
-
-
-@pytest.mark.parametrize("primed", [1, 20])
-def test_goes_on_from_a_prime(primed: int) -> None:
-    config, params, conditions = case("all")
-    prime = np.random.default_rng(0).integers(0, 256, (BATCH, primed))
-    made = [
-        generated(config, params, conditions, prime=prime, backend=backend, num_samples=20)
-        for backend in ("scan", "cpu")
-    ]
-    np.testing.assert_array_equal(*made)
-
-
-@pytest.mark.parametrize("temperature", [0.0, 0.6])
-def test_temperatures(temperature: float) -> None:
-    config, params, conditions = case("plain")
-    made = [
-        generated(config, params, conditions, temperature=temperature, backend=backend)
-        for backend in ("scan", "cpu")
     ]
     np.testing.assert_array_equal(*made)
 

@@ -1,8 +1,9 @@
-"""Generation: equal to training's own view, whatever the chunks, batch and devices."""
+"""Generation: equal to training's own view, whatever the chunks, batch, devices and backend."""
 
 import functools
 import itertools
 import re
+from collections.abc import Iterable
 from typing import Any
 
 import grid
@@ -12,10 +13,20 @@ import numpy as np
 import pytest
 
 from wavenet_jax import InputError, WaveNetConfig, generate, utterance_keys
-from wavenet_jax.sampling import _chunk_length, _programs
+from wavenet_jax.sampling import Backend, _chunk_length, _programs, cpu
 
 BATCH, LENGTH = 3, 50
 SEED = 7
+BACKENDS: tuple[Backend, ...] = ("scan", "cpu")
+
+
+def cases(names: Iterable[str]) -> list[tuple[str, Backend]]:
+    """Each with each backend that can do it."""
+    return [
+        (name, backend)
+        for name, backend in itertools.product(names, BACKENDS)
+        if backend != "cpu" or not cpu.what_is_missing(grid.CONFIGS[name])
+    ]
 
 
 @functools.cache
@@ -25,10 +36,17 @@ def case(name: str) -> tuple[WaveNetConfig, Any, dict]:
     return config, grid.random_params(config), conditions
 
 
-def generated(name: str, rows: slice = slice(BATCH), seed: int = SEED, **kwargs: Any) -> np.ndarray:
+def generated(
+    name: str,
+    backend: Backend = "scan",
+    *,
+    rows: slice = slice(BATCH),
+    seed: int = SEED,
+    **kwargs: Any,
+) -> np.ndarray:
     """LENGTH codes of some rows of the batch, on one device unless told otherwise."""
     config, params, conditions = case(name)
-    kwargs = {"num_samples": LENGTH, "devices": jax.devices()[:1]} | kwargs
+    kwargs = {"num_samples": LENGTH, "devices": jax.devices()[:1], "backend": backend} | kwargs
     chunks = generate(
         config,
         params,
@@ -42,6 +60,15 @@ def generated(name: str, rows: slice = slice(BATCH), seed: int = SEED, **kwargs:
 @functools.cache
 def whole(name: str) -> np.ndarray:
     return generated(name)
+
+
+def require_same(codes: np.ndarray, name: str) -> None:
+    """As `scan` made them at once."""
+    if grid.CONFIGS[name].output == "categorical":
+        np.testing.assert_array_equal(codes, whole(name))
+    else:  # a code of 16 bits is so narrow that rounding may find its neighbour
+        assert np.abs(codes - whole(name)).max() <= 1
+        assert np.mean(codes != whole(name)) < 0.05
 
 
 def uniforms(seed: int, row: int, length: int) -> np.ndarray:
@@ -69,20 +96,34 @@ def test_generation_is_what_training_scores(name: str) -> None:
     assert len(np.unique(codes)) > 5
 
 
+@pytest.mark.parametrize(
+    "name", [name for name, config in grid.CONFIGS.items() if not cpu.what_is_missing(config)]
+)
+def test_backends_agree(name: str) -> None:
+    require_same(generated(name, "cpu"), name)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("chunk_samples", [7, 1000])
-def test_chunks_do_not_matter(chunk_samples: int) -> None:
+def test_chunks_do_not_matter(chunk_samples: int, backend: Backend) -> None:
     """Of lengths that divide neither the whole nor a frame."""
-    np.testing.assert_array_equal(generated("all", chunk_samples=chunk_samples), whole("all"))
+    require_same(generated("all", backend, chunk_samples=chunk_samples), "all")
 
 
-@pytest.mark.parametrize("name", ["context", "contexts, speaker, transposed", "transposed"])
-def test_chunks_of_frames_do_not_matter(name: str) -> None:
-    np.testing.assert_array_equal(generated(name, chunk_samples=7), whole(name))
+@pytest.mark.parametrize(
+    ("name", "backend"), cases(["context", "contexts, speaker, transposed", "transposed"])
+)
+def test_chunks_of_frames_do_not_matter(name: str, backend: Backend) -> None:
+    require_same(generated(name, backend, chunk_samples=7), name)
 
 
-@pytest.mark.parametrize("name", ["all", "transposed", "tags, linear", "phones"])
+@pytest.mark.parametrize(
+    ("name", "backend"), cases(["all", "transposed", "tags, linear", "phones"])
+)
 @pytest.mark.parametrize("sizes", [(1,), (3, 1), (100,)])
-def test_conditions_may_arrive_in_chunks(name: str, sizes: tuple[int, ...]) -> None:
+def test_conditions_may_arrive_in_chunks(
+    name: str, backend: Backend, sizes: tuple[int, ...]
+) -> None:
     """Of any size, with or without a length asked for: the same waveform, to the bit."""
     config, params, conditions = case(name)
     frames = conditions["local"][:, : grid.num_frames(config, LENGTH)]
@@ -104,6 +145,7 @@ def test_conditions_may_arrive_in_chunks(name: str, sizes: tuple[int, ...]) -> N
             local_condition=local_condition,
             chunk_samples=12,
             devices=jax.devices()[:1],
+            backend=backend,
             **kwargs,
         )
         return np.concatenate(list(chunks), axis=1)
@@ -176,9 +218,10 @@ def test_utterances_of_any_length_are_made_of_few_lengths_of_chunks() -> None:
     assert _chunk_length(7, None) == 7
 
 
-def test_a_batch_gives_what_each_row_gives_alone() -> None:
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_batch_gives_what_each_row_gives_alone(backend: Backend) -> None:
     for row in range(BATCH):
-        alone = generated("all", rows=slice(row, row + 1))
+        alone = generated("all", backend, rows=slice(row, row + 1))
         np.testing.assert_array_equal(alone[0], whole("all")[row])
 
 
@@ -188,18 +231,21 @@ def test_eight_devices_give_what_one_gives() -> None:
     np.testing.assert_array_equal(generated("all", devices=None), whole("all"))
     config, params, _ = case("plain")
     keys = utterance_keys(SEED, np.arange(10))
-    ten = np.concatenate(list(generate(config, params, keys=keys, num_samples=LENGTH)), axis=1)
+    chunks = generate(config, params, keys=keys, num_samples=LENGTH, backend="scan")
+    ten = np.concatenate(list(chunks), axis=1)
     assert ten.shape == (10, LENGTH)
     np.testing.assert_array_equal(ten[:BATCH], whole("plain"))
 
 
+@pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize(
     ("name", "primed", "chunk_samples"), [("plain", 11, 4000), ("scalar", 10, 4), ("all", 30, 8)]
 )
-def test_a_prime_is_continued(name: str, primed: int, chunk_samples: int) -> None:
+def test_a_prime_is_continued(name: str, primed: int, chunk_samples: int, backend: Backend) -> None:
     """Primed with its own beginning, generation goes on as if never interrupted."""
     continued = generated(
         name,
+        backend,
         prime=whole(name)[:, :primed],
         num_samples=LENGTH - primed,
         chunk_samples=chunk_samples,
@@ -215,12 +261,18 @@ def test_keys_and_seeds_are_different_utterances() -> None:
     np.testing.assert_array_equal(generated("plain"), whole("plain"))
 
 
-def test_temperature_zero_is_the_likeliest() -> None:
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_temperature_zero_is_the_likeliest(backend: Backend) -> None:
     config, params, _ = case("plain")
-    codes = generated("plain", temperature=0.0)
+    codes = generated("plain", backend, temperature=0.0)
     logits = grid.sequence_logits(config, params, codes, {})
     np.testing.assert_array_equal(codes, logits.argmax(axis=-1))
-    np.testing.assert_array_equal(codes, generated("plain", temperature=0.0, seed=8))
+    np.testing.assert_array_equal(codes, generated("plain", backend, temperature=0.0, seed=8))
+
+
+def test_backends_agree_at_other_temperatures() -> None:
+    warm = [generated("plain", backend, temperature=0.6) for backend in BACKENDS]
+    np.testing.assert_array_equal(*warm)
 
 
 # -- memory -----------------------------------------------------------------------
@@ -271,6 +323,7 @@ def test_memory_grows_with_the_chunk_and_not_with_the_sound() -> None:
             num_samples=num_samples,
             chunk_samples=33,
             devices=jax.devices()[:1],
+            backend="scan",
         )
         assert sum(chunk.shape[1] for chunk in chunks) == num_samples
     assert programs.chunk._cache_size() - before == 1
