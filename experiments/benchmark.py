@@ -2,9 +2,11 @@
 
     python -m experiments.benchmark [--config=FILE] [--json=FILE]
     python -m experiments.benchmark --options --batches=8 [--config=FILE] [--json=FILE]
+    python -m experiments.benchmark --sweep --out=FOLDER [--config=FILE] [--json=FILE]
 
 Measures the reference model (experiments/configs/reference.py) unless told otherwise; of a
-recognizer (experiments/configs/timit.py) also how fast it recognises.
+recognizer (experiments/configs/timit.py) also how fast it recognises. `--sweep` measures how fast
+models like it generate, of one dimension after the other, and draws the curves.
 
 A figure on a shared machine drifts, a ratio less: each limit is measured in the
 same run, next to the figure it limits.
@@ -12,41 +14,37 @@ same run, next to the figure it limits.
 * own products: the model's matrix products alone, in their shapes, one after the
   other as the model needs them; for training the two of the backward pass as well.
 * large product: the same multiply-adds at the rate of one 1024 x 1024 x 1024 product.
-* weights summed: XLA sums every float32 weight once.
-* weights read: one core reads every float32 weight once, as fast as numpy can (its
-  maximum, which is vectorised where the sum of floats is not). No step on one core
-  that needs all its weights can be faster.
+* weights read: one core reads every weight once, of as many bits as it has, as fast as
+  numpy can (its maximum, which is vectorised where the sum of floats is not). No step on
+  one core that needs all its weights can be faster.
 """
 
 import copy
 import dataclasses
 import functools
-import itertools
 import os
 import platform
-import statistics
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import ml_collections
 import numpy as np
 from absl import flags
 from tqdm import tqdm
 
-from experiments import cli
+from experiments import cli, generation_speed, limits, plots
 from experiments.configs import reference
 from experiments.experiment import labels_of, model_config
-from wavenet_jax import posteriors, sampling, training
+from wavenet_jax import posteriors, training
 from wavenet_jax.conditioning import ConditionConfig, LocalConditionConfig
 from wavenet_jax.context import ContextStackConfig
-from wavenet_jax.sampling import scan
 from wavenet_jax.training import TrainingConfig
-from wavenet_jax.wavenet import WaveNet, WaveNetConfig, config_from_dict, receptive_field
+from wavenet_jax.wavenet import WaveNetConfig, config_from_dict, receptive_field
 
+FLAGS = flags.FLAGS
 flags.declare_key_flag("json")
 flags.declare_key_flag("config")
 _BATCHES = flags.DEFINE_list("batches", ["1", "8", "32"], "Batch sizes to generate at.")
@@ -56,106 +54,15 @@ _OPTIONS = flags.DEFINE_bool(
     "options", False, "Measure instead what each option of the model costs beside the plain one."
 )
 
+_SWEEP = flags.DEFINE_bool(
+    "sweep", False, "Measure instead models of other sizes, and draw the curves in --out."
+)
+flags.declare_key_flag("out")
+
 UNKNOWN_CLASSES = 50
 """Classes that a label is taken to have where no corpus is there to tell."""
 
 RECOGNIZED_S = 10
-
-Shape = tuple[int, int, int]
-"""Rows, inner and columns of a matrix product."""
-
-
-def products(config: WaveNetConfig, rows: Callable[[int], int], scored: int) -> list[Shape]:
-    """The model's matrix products, in their order.
-
-    Args:
-      config: the model's.
-      rows: how many rows (batch times samples) layer i computes.
-      scored: how many rows the output has.
-    """
-    cfg, shapes = config, []
-    last = len(cfg.dilations) - 1
-    for i in range(last + 1):
-        taps = cfg.kernel_size * cfg.residual_channels
-        shapes.append((rows(i), taps, 2 * cfg.gate_channels))
-        if i < last:
-            shapes.append((rows(i), cfg.gate_channels, cfg.residual_channels))
-    gates = len(cfg.dilations) * cfg.gate_channels
-    widths = (gates, cfg.skip_channels, cfg.head_channels, cfg.num_classes)
-    return shapes + [(scored, *pair) for pair in itertools.pairwise(widths)]
-
-
-def multiply_adds(shapes: Sequence[Shape]) -> int:
-    """Of all the products together."""
-    return sum(m * k * n for m, k, n in shapes)
-
-
-def median_s(function: Callable[[], Any], repeats: int) -> float:
-    """Seconds a call takes; the first call, which compiles, does not count."""
-    jax.block_until_ready(function())
-    times_s = []
-    for _ in range(repeats):
-        begun_s = time.perf_counter()
-        jax.block_until_ready(function())
-        times_s.append(time.perf_counter() - begun_s)
-    return statistics.median(times_s)
-
-
-def large_product_rate(repeats: int) -> float:
-    """Multiply-adds a second of a 1024 x 1024 x 1024 product."""
-    a = _random((1024, 1024))
-    product = jax.jit(lambda a, b: a @ b)
-    return 1024**3 / median_s(lambda: product(a, a), repeats)
-
-
-def weights_summed_s(num_weights: int, repeats: int) -> float:
-    """Seconds of XLA's sum over so many float32 weights."""
-    weights, total = _random((num_weights,)), jax.jit(jnp.sum)
-    return median_s(lambda: total(weights), 20 * repeats)
-
-
-def weights_read_s(num_weights: int, repeats: int) -> float:
-    """Seconds in which one core of the host reads so many float32 weights."""
-    weights = np.asarray(_random((num_weights,)))
-    return median_s(lambda: weights.max(), 20 * repeats)
-
-
-def step_products_s(shapes: Sequence[Shape], repeats: int) -> float:
-    """Seconds of one generated step's products alone, each after the one before."""
-    weights = [_random((k, n)) / k**0.5 for _, k, n in shapes]
-    times, rows = 200, shapes[0][0]
-
-    @jax.jit
-    def run(weights):
-        def step(_, x):
-            for weight in weights:
-                # Width of the next input, whatever the last output's was.
-                repeats = -(-weight.shape[0] // x.shape[1])
-                x = jnp.tile(x, (1, repeats))[:, : weight.shape[0]] @ weight
-            return x[:, :1]
-
-        return jax.lax.fori_loop(0, times, step, jnp.ones((rows, 1)))
-
-    return median_s(lambda: run(weights), repeats) / times
-
-
-def products_s(shapes: Sequence[Shape], repeats: int, *, backward: bool) -> float:
-    """Seconds of products alone: forward, and for training both of the backward pass.
-
-    Products of one shape take as long as one another: each shape is timed once.
-    """
-    total_s = 0.0
-    for m, k, n in set(shapes):
-        x, w, g = _random((m, k)), _random((k, n)), _random((m, n))
-        forward = jax.jit(lambda x, w: x @ w)
-        to_x = jax.jit(lambda g, w: g @ w.T)
-        to_w = jax.jit(lambda x, g: x.T @ g)
-        once_s = median_s(functools.partial(forward, x, w), repeats)
-        if backward:
-            once_s += median_s(functools.partial(to_x, g, w), repeats)
-            once_s += median_s(functools.partial(to_w, x, g), repeats)
-        total_s += once_s * shapes.count((m, k, n))
-    return total_s
 
 
 def training_speed(
@@ -182,7 +89,7 @@ def training_speed(
         windows["frames"] = np.ones((batch, frames + 2 * model.recognizer.reach), bool)
         classes = rng.integers(0, model.recognizer.num_classes, (batch, frames))
         windows["classes"] = classes.astype(np.int32)
-    conditions = random_conditions(model, batch, length)
+    conditions = generation_speed.random_conditions(model, batch, length)
     windows |= {name: value for name, value in conditions.items() if value is not None}
     batches = training.split_over_devices(windows, jax.local_device_count())
     step = training.make_parallel_step(model, settings).lower(state, batches).compile()
@@ -192,7 +99,7 @@ def training_speed(
         held[0], metrics = step(held[0], batches)
         return metrics
 
-    seconds = median_s(run, repeats)
+    seconds = limits.median_s(run, repeats)
     return batch * segment / seconds, step.memory_analysis().temp_size_in_bytes
 
 
@@ -207,13 +114,13 @@ def training_row(
     past = np.cumsum([(model.kernel_size - 1) * d for d in model.dilations])
     heard = segment + 2 * ahead_samples(model)
     lengths = heard + past[-1] - past
-    shapes = products(model, lambda i: batch * int(lengths[i]), batch * heard)
-    return _row(
+    shapes = limits.products(model, lambda i: batch * int(lengths[i]), batch * heard)
+    return limits.row(
         f"training, {batch} x {segment}",
         speed,
         {
-            "own products": batch * segment / products_s(shapes, repeats, backward=True),
-            "large product": batch * segment * rate / (3 * multiply_adds(shapes)),
+            "own products": batch * segment / limits.products_s(shapes, repeats, backward=True),
+            "large product": batch * segment * rate / (3 * limits.multiply_adds(shapes)),
         },
     )
 
@@ -223,14 +130,14 @@ def ahead_samples(model: WaveNetConfig) -> int:
     return model.recognizer.reach * model.recognizer.hop_samples if model.recognizer else 0
 
 
-def recognition_row(
+def recognition_rows(
     config: ml_collections.ConfigDict,
     model: WaveNetConfig,
     params: Any,
     batch: int,
     rate: float,
     repeats: int,
-) -> dict[str, Any]:
+) -> list[dict[str, Any]]:
     """Recognition of ten seconds in each row, from samples to posteriors, beside the
     products of its layers; those of the classifier, at the rate of frames, not counted."""
     rng, length = np.random.default_rng(0), RECOGNIZED_S * config.sample_rate_hz
@@ -238,99 +145,21 @@ def recognition_row(
         {"recording": i, "samples": rng.normal(0, 3000, length).astype(np.int16)}
         for i in range(batch)
     ]
-    seconds = median_s(
+    seconds = limits.median_s(
         lambda: [
             each.log_probs
             for each in posteriors.posteriors(model, params, recordings, batch_size=batch)
         ],
         repeats,
     )
-    *shapes, _, _ = products(model, lambda _: batch * length, batch * length)
-    limits = {
-        "own products": batch * length / products_s(shapes, repeats, backward=False),
-        "large product": batch * length * rate / multiply_adds(shapes),
+    *shapes, _, _ = limits.products(model, lambda _: batch * length, batch * length)
+    found = {
+        "own products": batch * length / limits.products_s(shapes, repeats, backward=False),
+        "large product": batch * length * rate / limits.multiply_adds(shapes),
     }
     speed = batch * length / seconds
-    return _row(f"recognition, batch {batch}", speed, limits) | {
-        "times_real_time": speed / config.sample_rate_hz
-    }
-
-
-def generation_speed(
-    model: WaveNetConfig, params: Any, batch: int, repeats: int
-) -> tuple[float, int]:
-    """Samples a second, all rows of the batch together; and the bytes of its state."""
-    net = WaveNet(model)
-    steps = max(200, 1600 // batch)
-    steps = -(-steps // model.hop_samples) * model.hop_samples
-    keys = sampling.utterance_keys(0, range(batch))
-    uniforms = sampling.uniforms(keys, jnp.int32(0), steps)
-    conditions = random_conditions(model, batch, steps)
-    chunk = jax.jit(
-        lambda params, state: scan.generate_chunk(
-            net,
-            params,
-            state,
-            uniforms,
-            jnp.float32(1),
-            global_condition=conditions["global"],
-            local_condition=conditions["local"],
-        ),
-        donate_argnums=1,
-    )
-    begin = functools.partial(
-        net.apply, global_condition=conditions["global"], method="initial_state"
-    )
-    held: list[Any] = [jax.jit(begin, static_argnums=1)(params, batch)]
-    state_bytes = sum(leaf.nbytes for leaf in jax.tree.leaves(held[0]))
-
-    def run():
-        samples, held[0] = chunk(params, held[0])
-        return samples
-
-    return batch * steps / median_s(run, repeats), state_bytes
-
-
-def generation_row(
-    model: WaveNetConfig, params: Any, batch: int, rate: float, repeats: int
-) -> dict[str, Any]:
-    """Generation beside its limits."""
-    speed, _ = generation_speed(model, params, batch, repeats)
-    shapes = products(model, lambda _: batch, batch)
-    num_weights = sum(x.size for x in jax.tree.leaves(params))
-    return _row(
-        f"generation, batch {batch}",
-        speed,
-        {
-            "weights summed": batch / weights_summed_s(num_weights, repeats),
-            "weights read": batch / weights_read_s(num_weights, repeats),
-            "own products": batch / step_products_s(shapes, repeats),
-            "large product": batch * rate / multiply_adds(shapes),
-        },
-    )
-
-
-def random_conditions(model: WaveNetConfig, batch: int, length: int) -> dict[str, Any]:
-    """What a model takes, `global` and `local`, of noise; None where it takes none."""
-    rng = np.random.default_rng(0)
-
-    def make(condition: ConditionConfig | None, leading: tuple[int, ...]) -> Any:
-        if condition is None:
-            return None
-        if condition.kind == "labels":
-            return rng.integers(0, condition.size, leading).astype(np.int32)
-        values = rng.normal(0, 1, (*leading, condition.size))
-        if condition.kind == "tags":
-            return (values > 1).astype(np.int32)
-        return values.astype(np.float32)
-
-    local, frames = model.local_condition, 0
-    if local is not None:
-        frames = -(-length // local.hop_samples) + 2 * local.reach
-    return {
-        "global": make(model.global_condition, (batch,)),
-        "local": make(local, (batch, frames)),
-    }
+    row = limits.row(f"recognition, batch {batch}", speed, found)
+    return [row | {"times_real_time": speed / config.sample_rate_hz}]
 
 
 def model_of(config: ml_collections.ConfigDict) -> WaveNetConfig:
@@ -407,14 +236,15 @@ def options(config: ml_collections.ConfigDict, *, batch: int, repeats: int) -> d
         model = dataclasses.replace(plain, **of_model)
         settings = TrainingConfig(num_steps=1000, **config.training.to_dict() | of_training)
         state = training.init_state(model, settings)
-        generation, state_bytes = generation_speed(model, state.ema_params, batch, repeats)
+        scan = generation_speed.Way("scan", "float32")
+        found = generation_speed.speeds(model, state.ema_params, batch, [scan], repeats)
         speed, training_bytes = training_speed(config, model, settings, state, repeats)
         return {
             "name": name,
             "training": speed,
             "training_bytes": training_bytes,
-            "generation": generation,
-            "state_bytes": state_bytes,
+            "generation": found[scan],
+            "state_bytes": generation_speed.state_bytes(model, batch),
         }
 
     jobs = [("plain", {}), *OPTIONS.items(), ("plain, again", {})]
@@ -450,34 +280,41 @@ def benchmark(
 
     Returns:
       `machine`, `model` and `rows`: each a name, `samples_per_s`, and by the name
-      of a limit `limits` (samples a second) and `share` (the figure over the limit).
+      of a limit `limits` (samples a second) and `share` (the figure over the limit); and
+      `latency`, as `generation_speed.latency` measures it, of each way to generate.
     """
     model = model_of(config)
     settings = TrainingConfig(num_steps=1)
     params = training.init_state(model, settings).params
-    rate = large_product_rate(repeats)
-    jobs = [functools.partial(training_row, config, model, rate, repeats)]
-    jobs += [functools.partial(generation_row, model, params, b, rate, repeats) for b in batches]
-    if model.recognizer is not None:
-        jobs += [
-            functools.partial(recognition_row, config, model, params, b, rate, repeats)
-            for b in batches
-        ]
+    rate = limits.large_product_rate(repeats)
+    jobs = [lambda: [training_row(config, model, rate, repeats)]]
+    for batch in batches:
+        arguments = (model, params, batch, rate, repeats)
+        jobs.append(functools.partial(generation_speed.rows, *arguments))
+        if model.recognizer is not None:
+            jobs.append(functools.partial(recognition_rows, config, *arguments))
+    made = [job() for job in tqdm(jobs, unit="measurement", file=sys.stderr)]
     return {
         "machine": _machine(),
         "model": {
             "parameters": sum(x.size for x in jax.tree.leaves(params)),
-            "multiply_adds_per_sample": multiply_adds(products(model, lambda _: 1, 1)),
+            "multiply_adds_per_sample": limits.multiply_adds(
+                limits.products(model, lambda _: 1, 1)
+            ),
             "receptive_field_samples": receptive_field(model),
         },
         "large_product_gmac_per_s": rate / 1e9,
-        "rows": [job() for job in tqdm(jobs, unit="measurement", file=sys.stderr)],
+        "rows": [row for rows in made for row in rows],
+        "latency": [
+            generation_speed.latency(model, params, way, config.sample_rate_hz, repeats)
+            for way in generation_speed.ways(model)
+        ],
     }
 
 
 def as_table(figures: dict[str, Any]) -> str:
     """The figures as a Markdown table."""
-    names = ["weights summed", "weights read", "own products", "large product"]
+    names = ["weights read", "own products", "large product"]
     lines = [
         "| samples/s | measured | " + " | ".join(f"limit: {n}" for n in names) + " |",
         "|---|---" + "|---" * len(names) + "|",
@@ -494,17 +331,16 @@ def as_table(figures: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _row(name: str, samples_per_s: float, limits: dict[str, float]) -> dict[str, Any]:
-    return {
-        "name": name,
-        "samples_per_s": samples_per_s,
-        "limits": limits,
-        "share": {limit: samples_per_s / value for limit, value in limits.items()},
-    }
-
-
-def _random(shape: tuple[int, ...]) -> jax.Array:
-    return jax.random.normal(jax.random.key(0), shape)
+def as_latency_table(figures: dict[str, Any]) -> str:
+    """The latency as a Markdown table."""
+    lines = [
+        "| live, one stream | first chunk, ms | each chunk after it, ms | sounds, ms |",
+        "|---|---|---|---|",
+    ]
+    for row in figures["latency"]:
+        times = " | ".join(f"{row[name]:.1f}" for name in ("first_ms", "chunk_ms", "sounds_ms"))
+        lines.append(f"| {row['name']} | {times} |")
+    return "\n".join(lines)
 
 
 def _machine() -> dict[str, Any]:
@@ -527,9 +363,16 @@ def main(argv: Sequence[str]) -> None:
     if _OPTIONS.value:
         figures = options(config, batch=batches[0], repeats=repeats)
         print(as_options_table(figures))
+    elif _SWEEP.value:
+        cli.require(out=FLAGS.out)
+        folder = cli.require_writable(FLAGS.out)
+        found = generation_speed.sweep(model_of(config), repeats)
+        figures = {"machine": _machine(), "sweep": found}
+        plots.save(generation_speed.sweep_figure(found), folder / "sweep.png", dpi=100)
+        print(generation_speed.as_sweep_table(found))
     else:
         figures = benchmark(config, batches=batches, repeats=repeats)
-        print(as_table(figures))
+        print(as_table(figures), as_latency_table(figures), sep="\n\n")
     cli.write_json(figures)
 
 

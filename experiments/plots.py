@@ -210,6 +210,51 @@ def bits_by_field(rows: Sequence[tuple[str, float, float]]) -> Figure:
     return figure
 
 
+def panels(
+    curves: Mapping[str, Mapping[str, Sequence[tuple[float, float]]]], *, y_label: str
+) -> Figure:
+    """Draws curves in an axes for each thing that they depend on, on logarithmic scales.
+
+    Args:
+      curves: by the label of an axis x, by the name of a curve, its points `(x, y)`. A name
+        that begins with "limit" is drawn as a dashed line.
+      y_label: what y counts.
+
+    Raises:
+      ValueError: if there is no curve.
+    """
+    if not curves:
+        raise ValueError("there are no curves to draw")
+    columns = min(2, len(curves))
+    rows = math.ceil(len(curves) / columns)
+    figure = Figure(figsize=(5.2 * columns, 3.6 * rows), layout="constrained")
+    figure.set_facecolor("white")
+    for i, (x_label, by_name) in enumerate(curves.items()):
+        axes = figure.add_subplot(rows, columns, i + 1)
+        for k, (name, points) in enumerate(by_name.items()):
+            x, y = np.asarray(sorted(points), np.float64).T
+            if name.startswith("limit"):
+                axes.plot(
+                    x, y, color=INK, linewidth=1, linestyle=(0, (1 + 2 * (k % 2), 2)), label=name
+                )
+            else:
+                colour = SERIES_COLOURS[k % len(SERIES_COLOURS)]
+                axes.plot(x, y, color=colour, marker="o", markersize=3.5, label=name)
+        axes.set_xscale("log", base=2)
+        axes.set_yscale("log")
+        axes.set_xticks(x, [f"{value:,.0f}" for value in x])
+        axes.minorticks_off()
+        _tidy(axes)
+        axes.grid(axis="y", color=PALE, alpha=0.35, linewidth=0.6)
+        axes.set_axisbelow(True)
+        axes.set_xlabel(x_label, color=INK)
+        if i % columns == 0:
+            axes.set_ylabel(y_label, color=INK)
+        if not i:
+            axes.legend(frameon=False, fontsize=8, labelcolor=INK)
+    return figure
+
+
 def loss_curve(
     history: Mapping[str, Sequence[tuple[float, float]]],
     references: Mapping[str, float],

@@ -1,5 +1,6 @@
 """The benchmark counts the model's products right, and runs from end to end."""
 
+import dataclasses
 import importlib
 import json
 
@@ -7,16 +8,16 @@ import jax
 import numpy as np
 import pytest
 
-from experiments import benchmark, cli
+from experiments import benchmark, cli, generation_speed, limits
 from experiments.configs import reference, timit
-from wavenet_jax import InputError, WaveNet, WaveNetConfig
+from wavenet_jax import InputError, WaveNet, WaveNetConfig, training
 from wavenet_jax.wavenet import config_from_dict
 
 
 def test_the_reference_model_has_the_multiply_adds_of_its_weights():
     """A sample meets each weight of each product once, but for the last residual's."""
     config = config_from_dict(reference.get_config().model.to_dict())
-    shapes = benchmark.products(config, lambda _: 1, 1)
+    shapes = limits.products(config, lambda _: 1, 1)
     init = WaveNet(config).init
     params = jax.eval_shape(init, jax.random.key(0), np.zeros((1, 1), np.int32))["params"]
     kernels = [
@@ -24,7 +25,7 @@ def test_the_reference_model_has_the_multiply_adds_of_its_weights():
         for path, leaf in jax.tree_util.tree_leaves_with_path(params)
         if path[-1].key == "kernel" and path[0].key != "input"
     ]
-    assert benchmark.multiply_adds(shapes) == sum(kernels) == 1_232_896
+    assert limits.multiply_adds(shapes) == sum(kernels) == 1_232_896
 
 
 def test_measures_and_prints():
@@ -35,13 +36,56 @@ def test_measures_and_prints():
     )
     figures = benchmark.benchmark(config, batches=[1, 3], repeats=1)
     names = [row["name"] for row in figures["rows"]]
-    assert names == ["training, 8 x 40", "generation, batch 1", "generation, batch 3"]
+    ways = ["scan", "cpu, float32", "cpu, bfloat16", "cpu, int8"]
+    assert names == ["training, 8 x 40"] + [
+        f"generation, batch {batch}, {way}" for batch in (1, 3) for way in ways
+    ]
     for row in figures["rows"]:
         assert row["samples_per_s"] > 0
         for limit, value in row["limits"].items():
             assert row["share"][limit] == pytest.approx(row["samples_per_s"] / value)
     table = benchmark.as_table(json.loads(json.dumps(figures)))
     assert len(table.splitlines()) == 2 + len(names)
+    assert [row["name"] for row in figures["latency"]] == ways
+    for row in figures["latency"]:
+        assert row["first_ms"] > 0
+        assert row["chunk_ms"] > 0
+        assert row["sounds_ms"] == 16  # 256 samples
+    assert len(benchmark.as_latency_table(figures).splitlines()) == 2 + len(ways)
+
+
+def test_latency_is_measured_of_conditions_that_arrive():
+    model = benchmark.model_of(importlib.import_module("experiments.configs.vocoder").get_config())
+    model = dataclasses.replace(model, dilations=(1, 2), residual_channels=4, gate_channels=4)
+    params = training.init_state(model, training.TrainingConfig(num_steps=1)).params
+    way = generation_speed.Way("cpu", "int8")
+    row = generation_speed.latency(model, params, way, 8000, repeats=1)
+    assert row["sounds_ms"] == 1000 * -(-256 // model.hop_samples) * model.hop_samples / 8000
+
+
+def test_sweeps(tmp_path, monkeypatch):
+    """Of each axis its values, all ways and limits, as a table and as a picture."""
+    monkeypatch.setattr(generation_speed, "BATCHES", (1, 2))
+    axes = {name: (values[:2], change) for name, (values, change) in generation_speed.AXES.items()}
+    monkeypatch.setattr(generation_speed, "AXES", axes)
+    model = WaveNetConfig(
+        dilations=(1, 2), residual_channels=4, gate_channels=4, skip_channels=8, head_channels=8
+    )
+    found = generation_speed.sweep(model, repeats=1)
+    assert [(axis, [row["value"] for row in rows]) for axis, rows in found.items()] == [
+        ("batch", [1, 2]),
+        ("layers", [10, 20]),
+        ("channels", [16, 32]),
+        ("receptive field, samples", [3, 4]),
+    ]
+    for rows in found.values():
+        for row in rows:
+            assert set(row["speeds"]) == {"scan", "cpu, float32", "cpu, bfloat16", "cpu, int8"}
+            assert min([*row["speeds"].values(), *row["limits"].values()]) > 0
+    assert len(generation_speed.as_sweep_table(found).splitlines()) == 2 + 2 * 4
+    figure = generation_speed.sweep_figure(found)
+    assert [axes.get_xlabel() for axes in figure.axes] == list(found)
+    assert all(len(axes.get_lines()) == 4 + 2 for axes in figure.axes)
 
 
 def test_a_recognizer_is_measured_in_times_real_time(monkeypatch):
@@ -53,7 +97,7 @@ def test_a_recognizer_is_measured_in_times_real_time(monkeypatch):
     )
     figures = benchmark.benchmark(config, batches=[2], repeats=1)
     names = [row["name"] for row in figures["rows"]]
-    assert names == ["training, 8 x 320", "generation, batch 2", "recognition, batch 2"]
+    assert (names[0], names[-1]) == ("training, 8 x 320", "recognition, batch 2")
     row = figures["rows"][-1]
     assert row["times_real_time"] == pytest.approx(row["samples_per_s"] / 16000)
     assert set(row["share"]) == {"own products", "large product"}
@@ -94,7 +138,7 @@ def test_a_config_is_measured_with_its_conditions(name):
     model = benchmark.model_of(config)
     assert bool(model.global_condition) == bool(config.global_condition)
     assert bool(model.local_condition) == bool(config.local_condition)
-    made = benchmark.random_conditions(model, 2, 3 * model.hop_samples)
+    made = generation_speed.random_conditions(model, 2, 3 * model.hop_samples)
     assert [made["global"] is not None, made["local"] is not None] == [
         bool(config.global_condition),
         bool(config.local_condition),
