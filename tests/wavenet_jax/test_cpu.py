@@ -9,8 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from wavenet_jax import InputError, WaveNetConfig, conditioning, generate, utterance_keys
-from wavenet_jax.sampling import choose, cpu, precision
+from wavenet_jax import WaveNetConfig, conditioning, generate, utterance_keys
+from wavenet_jax.sampling import cpu, precision
 from wavenet_jax.wavenet import WaveNet
 
 BATCH, LENGTH = 3, 50
@@ -96,20 +96,6 @@ def test_rows_are_the_same_however_threads_share_them(
         generated(config, params, conditions, backend="cpu"),
         generated(config, params, conditions, backend="scan"),
     )
-
-
-def test_what_is_chosen() -> None:
-    plain, context = grid.CONFIGS["plain"], grid.CONFIGS["context"]
-    assert choose(plain, "auto", None) == "cpu"
-    assert choose(plain, "auto", jax.devices()) == "scan"
-    assert choose(context, "auto", None) == "scan"
-    with pytest.raises(InputError, match="cpu backend does not do context stacks: use scan"):
-        choose(context, "cpu", None)
-    with pytest.raises(InputError, match="backend is 'gpu': use one of auto, scan, cpu"):
-        choose(plain, "gpu", None)  # type: ignore[arg-type]
-    config, params, conditions = case("plain")
-    with pytest.raises(InputError, match="precision is 'int4': use one of float32, bfloat16, in"):
-        generated(config, params, conditions, precision="int4")
 
 
 @pytest.mark.parametrize(("kind", "most"), [("float32", 0), ("bfloat16", 2**-8), ("int8", 2**-7)])

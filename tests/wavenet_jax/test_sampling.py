@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from wavenet_jax import InputError, WaveNetConfig, generate, utterance_keys
-from wavenet_jax.sampling import Backend, _chunk_length, _programs, cpu
+from wavenet_jax.sampling import Backend, _chunk_length, _programs, choose, cpu
 
 BATCH, LENGTH = 3, 50
 SEED = 7
@@ -275,11 +275,28 @@ def test_backends_agree_at_other_temperatures() -> None:
     np.testing.assert_array_equal(*warm)
 
 
+def test_what_is_chosen() -> None:
+    plain, context = grid.CONFIGS["plain"], grid.CONFIGS["context"]
+    assert choose(plain, "auto", None) == "cpu"
+    assert choose(plain, "auto", jax.devices()) == "scan"
+    assert choose(context, "auto", None) == "scan"
+    with pytest.raises(InputError, match="cpu backend does not do context stacks: use scan"):
+        choose(context, "cpu", None)
+    with pytest.raises(InputError, match="pallas backend does not do a cpu: use cpu"):
+        choose(plain, "pallas", None)
+    with pytest.raises(InputError, match="cpu backend does not do 8 devices: use scan"):
+        choose(plain, "cpu", jax.devices())
+    with pytest.raises(InputError, match="backend is 'gpu': use one of auto, scan, cpu, pallas"):
+        choose(plain, "gpu", None)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="precision is 'int4': use one of float32, bfloat16, in"):
+        generated("plain", precision="int4")
+
+
 # -- memory -----------------------------------------------------------------------
 
 
 def compiled_chunk(config: WaveNetConfig, length: int) -> Any:
-    run = _programs(config, (jax.devices()[0],))
+    run = _programs(config, (jax.devices()[0],), "scan")
     params = grid.random_params(config)
     state = run.begin(params, 2, None)
     keys = utterance_keys(0, np.arange(2))
@@ -313,7 +330,7 @@ def test_memory_grows_with_the_chunk_and_not_with_the_sound() -> None:
     # A uniform number, a code, a key and an index a sample and row, with room to spare.
     assert temp[1] - temp[0] <= 1024 * 2 * 64
     config, params, _ = case("plain")
-    programs = _programs(config, (jax.devices()[0],))
+    programs = _programs(config, (jax.devices()[0],), "scan")
     before = programs.chunk._cache_size()
     for num_samples in (33, 330):
         chunks = generate(

@@ -2,6 +2,7 @@
 
 * `scan`: plain JAX, on any device, for any model. What the others must agree with.
 * `cpu`: the whole loop over samples in one compiled function, for rows on this machine's cores.
+* `pallas`: likewise in one kernel, for GPU and TPU.
 
 Randomness is an argument: one uniform number a sample, drawn from the key of
 its utterance folded with the sample's index. So a waveform depends on its key
@@ -9,7 +10,7 @@ alone: not on the batch it was made in, the chunks, the devices or the backend.
 """
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Literal
 
 import jax
@@ -20,13 +21,18 @@ from wavenet_jax import conditioning, parallel
 from wavenet_jax.conditioning import ConditionConfig, LocalConditionConfig
 from wavenet_jax.errors import InputError
 from wavenet_jax.parallel import ROWS, WHOLE
-from wavenet_jax.sampling import cpu, scan
+from wavenet_jax.sampling import cpu, pallas, scan
 from wavenet_jax.sampling.precision import PRECISIONS as PRECISIONS
 from wavenet_jax.sampling.precision import Precision, rounded
 from wavenet_jax.wavenet import WaveNet, WaveNetConfig
 
-Backend = Literal["auto", "scan", "cpu"]
-BACKENDS: tuple[Backend, ...] = ("auto", "scan", "cpu")
+Backend = Literal["auto", "scan", "cpu", "pallas"]
+BACKENDS: tuple[Backend, ...] = ("auto", "scan", "cpu", "pallas")
+
+_ON_DEVICES: dict[Backend, Callable] = {
+    "scan": scan.generate_chunk,
+    "pallas": pallas.generate_chunk,
+}
 
 _PROJECTED_BYTES = 2**28
 """Of a chunk's local conditions, once projected for each layer: a chunk is cut shorter
@@ -75,7 +81,8 @@ def generate(
       chunk_samples: at most so many samples at a time (made whole frames).
       devices: over which the batch is spread; all of this process by default. For `cpu` there
         is one, all of whose cores it takes.
-      backend: `scan`, `cpu`, or `auto`: `cpu` where it can, else `scan`.
+      backend: `scan`, `cpu`, `pallas`, or `auto`: `cpu` where it can, else `scan` (`pallas` is
+        proven to agree, but was not yet measured on the devices it is for).
       precision: of the weights (see `precision`): float32, bfloat16 or int8.
 
     Yields:
@@ -103,10 +110,10 @@ def generate(
         conditioning.check(config.local_condition, local_condition, "local", (batch, 0))
     elif frames.has_ended and num_samples is not None:
         frames.require(num_primed + num_samples)
-    on_cpu = choose(config, backend, devices) == "cpu"
-    devices = (devices or jax.local_devices())[: 1 if on_cpu else batch]
+    backend = choose(config, backend, devices)
+    devices = (devices or jax.local_devices())[: 1 if backend == "cpu" else batch]
     params = rounded(params, precision)
-    run = _programs(config, tuple(devices))
+    run = _programs(config, tuple(devices), backend)
 
     rows = parallel.padded_rows(batch, len(devices))
     keys = keys[rows]
@@ -127,7 +134,7 @@ def generate(
         state = run.prefill(params, state, codes, *conditions, phase=start % hop)
 
     arguments = (run, params, keys, temperature, chunk)
-    if on_cpu:
+    if backend == "cpu":
         make = _on_cpu(config, precision, *arguments)
         state = cpu.past_of(state, precision)
     else:
@@ -154,7 +161,7 @@ def generate(
 def _on_devices(
     config: WaveNetConfig, run: "_Programs", params, keys, temperature: float, chunk: int
 ):
-    """What makes so many codes after a state, under the conditions of a chunk: with `scan`."""
+    """What makes so many codes after a state, under the conditions of a chunk."""
 
     def make(state, conditions, start: int, wanted: int):
         codes, state = run.chunk(
@@ -180,7 +187,7 @@ def _on_cpu(
     temperature: float,
     chunk: int,
 ):
-    """The same with `cpu`."""
+    """The same in numpy's memory."""
     weights, hold = cpu.pack(config, params, precision), _hold(config.local_condition)
 
     def make(pasts, conditions, start: int, wanted: int):
@@ -256,8 +263,9 @@ class _Frames:
 class _Programs:
     """The compiled programs of `generate`, for one model on some devices."""
 
-    def __init__(self, config: WaveNetConfig, devices: tuple[jax.Device, ...]):
+    def __init__(self, config: WaveNetConfig, devices: tuple[jax.Device, ...], backend: Backend):
         self._model = WaveNet(config)
+        self._generate_chunk = _ON_DEVICES.get(backend, scan.generate_chunk)
         self._state_spec = parallel.state_spec(config)
         self._devices = devices
         self.begin = jax.jit(self._begin, static_argnums=1)
@@ -305,7 +313,7 @@ class _Programs:
 
     def _chunk(self, params, state, keys, temperature, global_condition, local, *, phase, length):
         def chunk(params, state, keys, temperature, global_condition, local):
-            codes, state = scan.generate_chunk(
+            codes, state = self._generate_chunk(
                 self._model,
                 params,
                 state,
@@ -325,7 +333,9 @@ class _Programs:
         )(params, state, keys, temperature, global_condition, local)
 
 
-def choose(config: WaveNetConfig, backend: Backend, devices: list[jax.Device] | None) -> str:
+def choose(
+    config: WaveNetConfig, backend: Backend, devices: Sequence[jax.Device] | None
+) -> Backend:
     """The backend by its name, or for `auto` the one that suits model and devices.
 
     Raises:
@@ -333,16 +343,23 @@ def choose(config: WaveNetConfig, backend: Backend, devices: list[jax.Device] | 
     """
     if backend not in BACKENDS:
         raise InputError(f"The backend is {backend!r}: use one of {', '.join(BACKENDS)}.")
-    given = devices or jax.local_devices()
-    missing = cpu.what_is_missing(config)
-    if devices is not None and len(devices) > 1:
-        missing = missing or f"{len(devices)} devices"
-    elif given[0].platform != "cpu":
-        missing = missing or f"a {given[0].platform}"
+    platform = (devices or jax.local_devices())[0].platform
+    missing: dict[Backend, str | None] = {
+        "cpu": cpu.what_is_missing(config),
+        "pallas": pallas.what_is_missing(config),
+        "scan": None,
+    }
+    if platform != "cpu":
+        missing["cpu"] = missing["cpu"] or f"a {platform}"
+    elif devices is not None and len(devices) > 1:
+        missing["cpu"] = missing["cpu"] or f"{len(devices)} devices"
+    if platform == "cpu":
+        missing["pallas"] = missing["pallas"] or "a cpu"
     if backend == "auto":
-        return "scan" if missing else "cpu"
-    if backend == "cpu" and missing:
-        raise InputError(f"The cpu backend does not do {missing}: use scan.")
+        return "scan" if missing["cpu"] else "cpu"
+    if missing[backend]:
+        able = next(name for name, lack in missing.items() if not lack)
+        raise InputError(f"The {backend} backend does not do {missing[backend]}: use {able}.")
     return backend
 
 

@@ -1,0 +1,137 @@
+"""The kernels for GPU and TPU, interpreted on this machine, make the waveform of `scan`."""
+
+import functools
+from typing import Any
+
+import grid
+import jax
+import numpy as np
+import pytest
+from jax.experimental.pallas import tpu as pltpu
+
+from wavenet_jax import WaveNetConfig, generate, sampling, utterance_keys
+from wavenet_jax.sampling import pallas
+
+BATCH, LENGTH = 3, 40
+NAMES = [name for name, config in grid.CONFIGS.items() if not pallas.what_is_missing(config)]
+FORMS: dict[pallas.Form, Any] = {"gpu": True, "tpu": pltpu.InterpretParams()}
+
+
+@functools.cache
+def case(name: str) -> tuple[WaveNetConfig, Any, dict]:
+    config = grid.CONFIGS[name]
+    return config, grid.random_params(config), grid.conditions_for(config, BATCH, LENGTH + 30)
+
+
+def generated(name: str, **kwargs: Any) -> np.ndarray:
+    config, params, conditions = case(name)
+    chunks = generate(
+        config,
+        params,
+        keys=utterance_keys(7, range(BATCH)),
+        num_samples=LENGTH,
+        devices=jax.devices()[:1],
+        **{f"{key}_condition": value for key, value in conditions.items()},
+        **kwargs,
+    )
+    return np.concatenate(list(chunks), axis=1)
+
+
+@functools.cache
+def by_scan(name: str) -> np.ndarray:
+    return generated(name, backend="scan")
+
+
+@pytest.fixture(params=FORMS)
+def form(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> pallas.Form:
+    """The kernel of that form, run by `generate` on the CPU."""
+    chosen: pallas.Form = request.param
+    run = functools.partial(pallas.generate_chunk, form=chosen, interpret=FORMS[chosen])
+    monkeypatch.setitem(sampling._ON_DEVICES, "pallas", run)
+    monkeypatch.setattr(sampling, "choose", lambda config, backend, devices: backend)
+    sampling._programs.cache_clear()
+    return chosen
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_makes_what_scan_makes(name: str, form: pallas.Form) -> None:
+    made = generated(name, backend="pallas", chunk_samples=24)
+    if case(name)[0].output == "categorical":
+        np.testing.assert_array_equal(made, by_scan(name))
+    else:  # a code of 16 bits is so narrow that rounding may find its neighbour
+        assert np.abs(made - by_scan(name)).max() <= 2
+
+
+def test_of_more_rows_than_a_program_has(form: pallas.Form) -> None:
+    """In two programs, of which the second has rows to spare; and more samples than the past."""
+    config, params, _ = case("plain")
+    keys, rows = utterance_keys(3, range(18)), {"num_samples": 60, "devices": jax.devices()[:1]}
+    made = [
+        np.concatenate(list(generate(config, params, keys=keys, backend=backend, **rows)), axis=1)
+        for backend in ("scan", "pallas")
+    ]
+    np.testing.assert_array_equal(*made)
+
+
+@pytest.mark.parametrize("temperature", [0.0, 0.7])
+def test_temperatures(temperature: float, form: pallas.Form) -> None:
+    made = [
+        generated("plain", backend=backend, temperature=temperature)
+        for backend in ("scan", "pallas")
+    ]
+    np.testing.assert_array_equal(*made)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(("form_", "platform"), [("gpu", "cuda"), ("tpu", "tpu")])
+def test_is_lowered_for_its_platform(name: str, form_: pallas.Form, platform: str) -> None:
+    """To the language of the device's compiler, which refuses what it does not know."""
+    config, params, conditions = case(name)
+    model = sampling.WaveNet(config)
+    local = conditions.get("local")
+    if local is not None:
+        local = sampling.conditioning.frames_covering(config.local_condition, local, 0, LENGTH)
+    uniforms = sampling.uniforms(utterance_keys(7, range(BATCH)), np.int32(0), LENGTH)
+    state = model.apply(
+        params, BATCH, global_condition=conditions.get("global"), method="initial_state"
+    )
+
+    def chunk(params: Any, state: Any) -> Any:
+        return pallas.generate_chunk(
+            model,
+            params,
+            state,
+            uniforms,
+            np.float32(1),
+            global_condition=conditions.get("global"),
+            local_condition=local,
+            form=form_,
+        )
+
+    lowered = jax.jit(chunk).trace(params, state).lower(lowering_platforms=(platform,))
+    assert "custom_call" in lowered.as_text()
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("name", NAMES)
+def test_on_a_gpu(name: str) -> None:
+    devices = jax.devices("gpu")[:1]
+    config, params, conditions = case(name)
+    made = [
+        np.concatenate(
+            list(
+                generate(
+                    config,
+                    params,
+                    keys=utterance_keys(7, range(BATCH)),
+                    num_samples=LENGTH,
+                    devices=devices,
+                    backend=backend,
+                    **{f"{key}_condition": value for key, value in conditions.items()},
+                )
+            ),
+            axis=1,
+        )
+        for backend in ("scan", "pallas")
+    ]
+    assert np.mean(made[0] == made[1]) > 0.95  # rounding differs, and a draw may with it

@@ -1,0 +1,407 @@
+"""The fused backend of GPU and TPU: one launch makes a chunk, with all that a step needs near.
+
+`scan` dispatches some ten operations a layer and sample; here the loop over samples and layers is
+inside one Pallas kernel, whose program holds a few rows (`_ROWS`). There are two forms of it:
+
+* TPU (Mosaic): weights, rings and activations lie in VMEM for the whole chunk; the conditions stay
+  in HBM, and a row of them is copied when its turn comes.
+* GPU (Triton): each program is a block of threads, its activations in registers; weights and rings
+  are read from L2, which holds them. Mosaic GPU, which JAX recommends on Hopper, wants tiles of 64
+  rows and a pipeline written by hand: it is not chosen before there is a GPU to measure it on.
+
+Vectors are made as wide as a power of two, with zeros. Products are of full float32, so that the
+waveform is that of `scan`.
+"""
+
+import dataclasses
+import functools
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.experimental import pallas as pl
+from jax.experimental.pallas import tpu as pltpu
+from jax.experimental.pallas import triton
+from jax.scipy.special import ndtri
+
+from wavenet_jax.wavenet import State, WaveNet, WaveNetConfig
+
+Form = Literal["tpu", "gpu"]
+
+_ROWS: dict[Form, int] = {"tpu": 8, "gpu": 16}
+"""Of a program: the least that its products take."""
+
+_LEAST_WIDTH = 16
+
+
+def what_is_missing(config: WaveNetConfig) -> str | None:
+    """What of a model this backend cannot do, or None."""
+    if config.context_stacks:
+        return "context stacks"
+    if config.dtype != "float32":
+        return f"layers that compute in {config.dtype}"
+    if config.output == "gaussian_mixture":
+        return "mixtures of Gaussians"
+    return None
+
+
+class Weights(NamedTuple):
+    """What a step reads, of L layers with k taps; each channel count made a power of two."""
+
+    input: jax.Array  # [k', inputs, R]
+    input_bias: jax.Array  # [1, R]
+    filter: jax.Array  # [L k, R, G]
+    gate: jax.Array  # [L k, R, G]
+    residual: jax.Array  # [L, G, R]; of the last layer zeros
+    residual_bias: jax.Array  # [L, 1, R]
+    skip: jax.Array  # [L, G, S]
+    skip_bias: jax.Array  # [1, S]
+    head: jax.Array  # [S, H]
+    head_bias: jax.Array  # [1, H]
+    output: jax.Array  # [parts, H, P], the parts of a mixture's parameters
+    output_bias: jax.Array  # [parts, 1, P]
+
+
+def _wide(x: jax.Array, axes: Sequence[int]) -> jax.Array:
+    """With zeros up to the next width along some axes."""
+    more = [(0, 0)] * x.ndim
+    for axis in axes:
+        more[axis] = (0, _width(x.shape[axis]) - x.shape[axis])
+    return jnp.pad(x, more)
+
+
+def _width(channels: int) -> int:
+    return max(_LEAST_WIDTH, 2 ** math.ceil(math.log2(channels)))
+
+
+def _weights(config: WaveNetConfig, params: Any) -> Weights:
+    tree = params["params"]
+    layers = [tree["stack"][f"blocks_{i}"] for i in range(len(config.dilations))]
+    width, gates = config.residual_channels, config.gate_channels
+    none = {"kernel": jnp.zeros((gates, width)), "bias": jnp.zeros(width)}
+    residuals = [layer.get("residual", none) for layer in layers]
+    taps = jnp.concatenate([layer["kernel"] for layer in layers])
+    parts, classes = _parts(config), config.distribution.num_parameters
+    output, bias = tree["output"]["kernel"], tree["output"]["bias"]
+    return Weights(
+        input=_wide(tree["input"]["kernel"], (1, 2)),
+        input_bias=_wide(tree["input"]["bias"][None], (1,)),
+        filter=_wide(taps[..., :gates], (1, 2)),
+        gate=_wide(taps[..., gates:], (1, 2)),
+        residual=_wide(jnp.stack([r["kernel"] for r in residuals]), (1, 2)),
+        residual_bias=_wide(jnp.stack([r["bias"][None] for r in residuals]), (2,)),
+        skip=_wide(tree["skip"]["kernel"].reshape(len(layers), gates, -1), (1, 2)),
+        skip_bias=_wide(tree["skip"]["bias"][None], (1,)),
+        head=_wide(tree["head"]["kernel"], (0, 1)),
+        head_bias=_wide(tree["head"]["bias"][None], (1,)),
+        output=_wide(output.reshape(-1, parts, classes // parts).transpose(1, 0, 2), (1, 2)),
+        output_bias=_wide(bias.reshape(parts, 1, classes // parts), (2,)),
+    )
+
+
+def _parts(config: WaveNetConfig) -> int:
+    """Vectors in which the parameters of a distribution come."""
+    if config.output == "categorical":
+        return 1
+    return 2 if config.distribution.num_parameters == 2 else 3
+
+
+def generate_chunk(
+    model: WaveNet,
+    params,
+    state: State,
+    uniforms: jax.Array,
+    temperature: jax.Array,
+    *,
+    global_condition: jax.Array | None = None,
+    local_condition: jax.Array | None = None,
+    phase: int = 0,
+    form: Form | None = None,
+    interpret: Any = False,
+) -> tuple[jax.Array, State]:
+    """As `scan.generate_chunk`.
+
+    Args:
+      model, params, state, uniforms, temperature, global_condition, local_condition, phase:
+        as there.
+      form: of the kernel; that of the platform by default.
+      interpret: how to run it without the device it is for: `pl.pallas_call`'s.
+    """
+    config = model.config
+    form = form or ("tpu" if jax.default_backend() == "tpu" else "gpu")
+    conditions: Any
+    hold: int
+    conditions, hold = model.apply(  # type: ignore[assignment]
+        params, global_condition, local_condition, phase, method="project_conditions"
+    )
+    if config.output == "gaussian":  # the kernel has no normal distribution
+        uniforms = ndtri(jnp.clip(uniforms, 2.0**-24, 1 - 2.0**-24))
+    length, batch = uniforms.shape
+    rows = -(-batch // _ROWS[form]) * _ROWS[form]
+    gates = config.gate_channels
+    conditions = jnp.broadcast_to(conditions, (*conditions.shape[:2], batch, 2 * gates))
+
+    def for_rows(x: jax.Array, axis: int) -> jax.Array:
+        more = [(0, 0)] * x.ndim
+        more[axis] = (0, rows - batch)
+        return jnp.pad(x, more)
+
+    parts = [_wide(part, (3,)) for part in jnp.split(conditions, 2, axis=3)]
+    rings = _wide(for_rows(jnp.concatenate(state.rings), 1), (2,))
+    lengths = [ring.shape[0] for ring in state.rings]
+    begins = np.cumsum([0, *lengths])
+    codes, samples, rings = _call(
+        config,
+        form,
+        interpret,
+        hold,
+        phase % max(1, hold),
+        _Given(
+            time=state.time[None],
+            temperature=temperature.reshape(1).astype(jnp.float32),
+            begins=jnp.asarray(begins, jnp.int32),
+            dilations=jnp.asarray(config.dilations, jnp.int32),
+            uniforms=for_rows(uniforms, 1),
+            conditions=for_rows(jnp.stack(parts, axis=2), 3),
+            samples=for_rows(state.samples.T, 1),
+            rings=rings,
+        ),
+        _weights(config, params),
+    )
+    rings = rings[:, :batch, : config.residual_channels]
+    state = dataclasses.replace(
+        state,
+        time=state.time + length,
+        samples=samples[:, :batch].T,
+        rings=tuple(jnp.split(rings, begins[1:-1])),
+    )
+    return codes[:, :batch], state
+
+
+class _Given(NamedTuple):
+    """What a launch reads beside the weights; T samples of B rows."""
+
+    time: jax.Array  # [1]
+    temperature: jax.Array  # [1]
+    begins: jax.Array  # [L + 1]
+    dilations: jax.Array  # [L]
+    uniforms: jax.Array  # [T, B]
+    conditions: jax.Array  # [N, L, 2, B, G]
+    samples: jax.Array  # [k', B]
+    rings: jax.Array  # [slots, B, R]
+
+
+_SCALARS = ("time", "temperature", "begins", "dilations")
+
+
+def _call(
+    config: WaveNetConfig,
+    form: Form,
+    interpret: Any,
+    hold: int,
+    phase: int,
+    given: _Given,
+    weights: Weights,
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Codes `[T, B]`, the newest samples and the rings."""
+    at_once = _ROWS[form]
+    scalars = pl.BlockSpec(memory_space=pltpu.SMEM) if form == "tpu" else pl.BlockSpec()
+    whole = pl.BlockSpec(memory_space=pltpu.VMEM) if form == "tpu" else pl.BlockSpec()
+
+    def of_rows(x: jax.Array | jax.ShapeDtypeStruct, axis: int) -> pl.BlockSpec:
+        block = [*x.shape]
+        block[axis] = at_once
+        return pl.BlockSpec(
+            tuple(block), lambda i: tuple(i if k == axis else 0 for k in range(x.ndim))
+        )
+
+    conditions, rings = of_rows(given.conditions, 3), of_rows(given.rings, 1)
+    scratch: list[Any] = []
+    if form == "tpu":
+        conditions = rings = pl.BlockSpec(memory_space=pl.ANY)
+        shape = (*given.conditions.shape[1:3], at_once, given.conditions.shape[4])
+        of_past = (given.rings.shape[0], at_once, given.rings.shape[2])
+        scratch = [pltpu.VMEM(shape, jnp.float32), pltpu.VMEM(of_past, jnp.float32)]
+    rows = {
+        "uniforms": of_rows(given.uniforms, 1),
+        "conditions": conditions,
+        "samples": of_rows(given.samples, 1),
+        "rings": rings,
+    }
+    specs = [rows.get(name, scalars) for name in _Given._fields] + [whole] * len(weights)
+    made = (
+        jax.ShapeDtypeStruct(given.uniforms.shape, jnp.int32),
+        jax.ShapeDtypeStruct(given.samples.shape, jnp.int32),
+        jax.ShapeDtypeStruct(given.rings.shape, jnp.float32),
+    )
+    call = pl.pallas_call(
+        functools.partial(
+            _kernel, config=config, form=form, hold=hold, phase=phase, interpret=interpret
+        ),
+        grid=(given.uniforms.shape[1] // at_once,),
+        in_specs=specs,
+        out_specs=[of_rows(made[0], 1), of_rows(made[1], 1), rings],
+        out_shape=made,
+        scratch_shapes=scratch,
+        input_output_aliases={_Given._fields.index("samples"): 1, _Given._fields.index("rings"): 2},
+        compiler_params=_compiler_params(form),
+        interpret=interpret,
+    )
+    return call(*given, *weights)
+
+
+def _compiler_params(form: Form) -> Any:
+    if form == "tpu":
+        return pltpu.CompilerParams(vmem_limit_bytes=100 * 2**20)
+    return triton.CompilerParams(num_warps=8, num_stages=1)
+
+
+def _kernel(
+    *refs: Any, config: WaveNetConfig, form: Form, hold: int, phase: int, interpret: Any
+) -> None:
+    """All samples of a chunk, of the rows of one program."""
+    given = _Given(*refs[: len(_Given._fields)])
+    weights = Weights(*refs[len(given) : len(given) + len(Weights._fields)])
+    codes, samples, rings, *scratch = refs[len(given) + len(weights) :]
+    length, rows = codes.shape
+    first = pl.program_id(0) * rows
+    samples[...] = given.samples[...]
+    if form == "tpu":
+        here, past = scratch
+        pltpu.sync_copy(given.rings.at[:, pl.ds(first, rows)], past)
+    else:
+        past = rings  # which are `given.rings`: they share their memory
+    taps, layers = config.kernel_size, len(config.dilations)
+    dot = functools.partial(
+        jnp.dot, precision=jax.lax.Precision.HIGHEST, preferred_element_type=jnp.float32
+    )
+    time, temperature = given.time[0], given.temperature[0]
+    diagonal = _iota((rows, rows), 0) == _iota((rows, rows), 1)
+
+    def column(row: jax.Array) -> jax.Array:
+        """`[1, rows]` to `[rows, 1]`."""
+        return jnp.sum(jnp.where(diagonal, row, jnp.zeros_like(row)), axis=1, keepdims=True)
+
+    def condition_at(t: Any) -> Callable[[Any, int], jax.Array]:
+        at = jax.lax.div(t + phase, hold) if hold else 0
+        if form == "gpu":
+            return lambda layer, half: given.conditions[at, layer, half]
+
+        def fetch() -> None:
+            pltpu.sync_copy(given.conditions.at[at, :, :, pl.ds(first, rows)], here)
+
+        is_new = (t == 0) | (jax.lax.rem(t + phase, hold) == 0) if hold else t == 0
+        pl.when(is_new)(fetch)
+        return lambda layer, half: here[layer, half]
+
+    def step(t: Any, carry: Any) -> Any:
+        condition = condition_at(t)
+        x = weights.input_bias[...]
+        for tap in range(config.input_kernel_size):
+            sample = column(samples[pl.ds(tap, 1), :])
+            if config.input == "scalar":
+                value = config.quantizer.values(sample)
+                first = _iota((rows, weights.input.shape[1]), 1) == 0
+                x = x + dot(jnp.where(first, value, 0.0), weights.input[tap])
+            else:
+                hot = _iota((rows, weights.input.shape[1]), 1) == sample
+                x = x + dot(hot.astype(jnp.float32), weights.input[tap])
+
+        def layer(i: Any, carry: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
+            x, skips = carry
+            begin = given.begins[i]
+            size = given.begins[i + 1] - begin
+            filter_, gate = condition(i, 0), condition(i, 1)
+            for tap in range(taps):
+                lag = (taps - 1 - tap) * given.dilations[i]
+                heard = (
+                    x if tap == taps - 1 else past[begin + jax.lax.rem(time + t + size - lag, size)]
+                )
+                filter_ = filter_ + dot(heard, weights.filter[i * taps + tap])
+                gate = gate + dot(heard, weights.gate[i * taps + tap])
+            past[begin + jax.lax.rem(time + t, size)] = x
+            gated = jnp.tanh(filter_) * jax.nn.sigmoid(gate)
+            skips = skips + dot(gated, weights.skip[i])
+            return x + dot(gated, weights.residual[i]) + weights.residual_bias[i], skips
+
+        skips = jnp.broadcast_to(weights.skip_bias[...], (rows, weights.skip.shape[2]))
+        _, skips = jax.lax.fori_loop(0, layers, layer, (x, skips))
+        hidden = jax.nn.relu(dot(jax.nn.relu(skips), weights.head[...]) + weights.head_bias[...])
+        outputs = [
+            dot(hidden, weights.output[part]) + weights.output_bias[part]
+            for part in range(_parts(config))
+        ]
+        uniform = column(given.uniforms[pl.ds(t, 1), :])
+        code = _draw(config, outputs, uniform, temperature)
+        row = jnp.sum(jnp.where(diagonal, code, jnp.zeros_like(code)), axis=0, keepdims=True)
+        codes[pl.ds(t, 1), :] = row
+        for tap in range(config.input_kernel_size - 1):
+            samples[pl.ds(tap, 1), :] = samples[pl.ds(tap + 1, 1), :]
+        samples[pl.ds(config.input_kernel_size - 1, 1), :] = row
+        if form == "gpu" and not interpret:
+            triton.debug_barrier()  # what one thread wrote, another reads
+        return carry
+
+    jax.lax.fori_loop(0, length, step, 0)
+    if form == "tpu":
+        pltpu.sync_copy(past, rings.at[:, pl.ds(first, rows)])
+
+
+def _iota(shape: tuple[int, ...], axis: int) -> jax.Array:
+    return jax.lax.broadcasted_iota(jnp.int32, shape, axis)
+
+
+def _draw(
+    config: WaveNetConfig, outputs: list[jax.Array], uniform: jax.Array, temperature: jax.Array
+) -> jax.Array:
+    """Codes `[rows, 1]`, as `distributions` draws them; for a Gaussian `uniform` is the normal
+    deviation already."""
+    distribution = config.distribution
+    if config.output == "categorical":
+        return _pick(outputs[0], distribution.num_parameters, uniform, temperature)[0]
+    number = distribution.num_parameters // len(outputs)
+    *logits, means, log_scales = outputs
+    component = jnp.zeros_like(uniform, jnp.int32)
+    within = uniform
+    if logits:
+        component, within = _pick(logits[0], number, uniform, temperature)
+    chosen = _iota(means.shape, 1) == component
+
+    def of_chosen(values: jax.Array) -> jax.Array:
+        return jnp.sum(jnp.where(chosen, values, 0.0), axis=1, keepdims=True)
+
+    lowest = float(np.log(0.25 / config.num_classes))
+    mean = jnp.clip(of_chosen(means), -1e3, 1e3)
+    scale = jnp.exp(jnp.clip(of_chosen(log_scales), lowest, 7.0))
+    deviation = within
+    if config.output == "logistic_mixture":
+        within = jnp.clip(within, 2.0**-24, 1 - 2.0**-24)
+        deviation = jnp.log(within) - jnp.log1p(-within)
+    half = config.num_classes // 2
+    value = jnp.clip(mean + temperature * scale * deviation, -2, 2)
+    steps = jnp.floor(value * half + 0.5).astype(jnp.int32)
+    return jnp.clip(steps + half, 0, config.num_classes - 1)
+
+
+def _pick(
+    logits: jax.Array, number: int, uniform: jax.Array, temperature: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    """The class `[rows, 1]` at which the cumulative softmax passes a number, and how far."""
+    place = _iota(logits.shape, 1)
+    scaled = jnp.where(place < number, logits / jnp.maximum(temperature, 1e-6), -jnp.inf)
+    likely = jnp.exp(scaled - jnp.max(scaled, axis=1, keepdims=True))
+    width = logits.shape[1]
+    before = (_iota((width, width), 0) <= _iota((width, width), 1)).astype(jnp.float32)
+    ends = jnp.dot(
+        likely, before, precision=jax.lax.Precision.HIGHEST, preferred_element_type=jnp.float32
+    )
+    total = jnp.sum(likely, axis=1, keepdims=True)
+    passed = (ends <= uniform * total) & (place < number)
+    index = jnp.minimum(jnp.sum(passed.astype(jnp.int32), axis=1, keepdims=True), number - 1)
+    chosen = place == index
+    end = jnp.sum(jnp.where(chosen, ends, 0.0), axis=1, keepdims=True)
+    share = jnp.sum(jnp.where(chosen, likely, 0.0), axis=1, keepdims=True)
+    return index, 1 - (end - uniform * total) / jnp.maximum(share, 1e-30)
