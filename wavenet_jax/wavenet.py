@@ -531,6 +531,20 @@ class WaveNet(nn.Module):
         contexts[index] = ContextState(rings, output)
         return dataclasses.replace(state, contexts=tuple(contexts))
 
+    def step_contexts(self, state: State, global_condition: jax.Array | None = None) -> State:
+        """`step_context` of all that are due, where `frame_samples` divides `state.time`."""
+        for index, stack in enumerate(self.config.context_stacks):
+
+            def step(state: State, index: int = index) -> State:
+                return self.step_context(state, index, global_condition)
+
+            if stack.hop_samples == self.config.frame_samples:
+                state = step(state)
+            else:
+                is_due = state.time % stack.hop_samples == 0
+                state = jax.lax.cond(is_due, step, lambda state: state, state)
+        return state
+
     def step(self, state: State, conditions: jax.Array) -> tuple[jax.Array, State]:
         """One sample's distribution.
 

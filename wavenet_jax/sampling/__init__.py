@@ -9,6 +9,7 @@ its utterance folded with the sample's index. So a waveform depends on its key
 alone: not on the batch it was made in, the chunks, the devices or the backend.
 """
 
+import dataclasses
 import functools
 from collections.abc import Callable, Iterator, Sequence
 from typing import Literal
@@ -136,7 +137,7 @@ def generate(
     arguments = (run, params, keys, temperature, chunk)
     if backend == "cpu":
         make = _on_cpu(config, precision, *arguments)
-        state = cpu.past_of(state, precision)
+        state = cpu.past_of(state, precision), dataclasses.replace(state, rings=())
     else:
         make = _on_devices(config, *arguments)
 
@@ -189,14 +190,37 @@ def _on_cpu(
 ):
     """The same in numpy's memory."""
     weights, hold = cpu.pack(config, params, precision), _hold(config.local_condition)
+    frame = config.frame_samples if config.context_stacks else None
 
-    def make(pasts, conditions, start: int, wanted: int):
+    def make(state, conditions, start: int, wanted: int):
+        pasts, contexts = state
         phase = start % config.hop_samples
         projected = np.asarray(run.project(params, *conditions, phase=phase))
-        numbers = np.asarray(run.uniforms(keys, start, chunk))[:wanted]
-        return cpu.generate_chunk(
-            config, weights, pasts, numbers, temperature, projected, hold, phase
-        )
+        numbers = np.asarray(run.uniforms(keys, start, chunk))
+        parts, done = [], 0
+        while done < wanted:
+            first, within = divmod(phase % hold + done, hold) if hold else (0, 0)
+            rows, length = projected[first:], wanted - done
+            if frame:  # until the next step of a context stack
+                is_due = not (phase + done) % frame
+                contexts, shares = run.contexts(params, contexts, conditions[0], is_due=is_due)
+                length = min(length, frame - (phase + done) % frame)
+                rows = rows[: -(-(within + length) // hold) if hold else 1] + np.asarray(shares)
+            codes, pasts = cpu.generate_chunk(
+                config,
+                weights,
+                pasts,
+                numbers[done : done + length],
+                temperature,
+                rows,
+                hold,
+                within,
+            )
+            if frame:
+                contexts = run.heard(contexts, codes)
+            parts.append(codes)
+            done += length
+        return np.concatenate(parts, axis=1), (pasts, contexts)
 
     return make
 
@@ -273,6 +297,8 @@ class _Programs:
         self.chunk = jax.jit(self._chunk, static_argnames=("phase", "length"), donate_argnums=1)
         self.project = jax.jit(self._project, static_argnames="phase")
         self.uniforms = jax.jit(uniforms, static_argnums=2)
+        self.contexts = jax.jit(self._contexts, static_argnames="is_due")
+        self.heard = jax.jit(self._heard)
 
     def _begin(self, params, batch, global_condition):
         def begin(params, global_condition):
@@ -310,6 +336,14 @@ class _Programs:
     def _project(self, params, global_condition, local, *, phase):
         arguments = (params, global_condition, local, phase)
         return self._model.apply(*arguments, method="project_conditions")[0]
+
+    def _contexts(self, params, state, global_condition, *, is_due):
+        if is_due:
+            state = self._model.apply(params, state, global_condition, method="step_contexts")
+        return state, self._model.apply(params, state, method="project_contexts")
+
+    def _heard(self, state, codes):
+        return jax.lax.scan(lambda state, code: (state.append(code), None), state, codes.T)[0]
 
     def _chunk(self, params, state, keys, temperature, global_condition, local, *, phase, length):
         def chunk(params, state, keys, temperature, global_condition, local):

@@ -52,8 +52,6 @@ _fast: Any = functools.partial(_compiled, fastmath=True)
 
 def what_is_missing(config: WaveNetConfig) -> str | None:
     """What of a model this backend cannot do, or None."""
-    if config.context_stacks:
-        return "context stacks"
     if config.dtype != "float32":
         return f"layers that compute in {config.dtype}"
     return None
@@ -206,7 +204,8 @@ def generate_chunk(
       pasts: of `past_of`, or of the chunk before; they are changed.
       uniforms: in [0, 1), `[T, B]`.
       temperature: of the distribution.
-      conditions: of `WaveNet.project_conditions`, `[N, L, B, 2G]`; or B is 1.
+      conditions: of `WaveNet.project_conditions`, `[N, L, B, 2G]`; or B is 1. With context
+        stacks it is a call for each of their frames, with `project_contexts` added.
       hold: for how many samples a row of them holds, likewise.
       phase: samples since the first of these rows began.
 

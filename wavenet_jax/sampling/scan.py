@@ -67,19 +67,8 @@ def generate_chunk(
         return samples, state
 
     def step_contexts(state: State) -> State:
-        for index, stack in enumerate(config.context_stacks):
-
-            def step(state: State, index: int = index) -> State:
-                arguments = (params, state, index, global_condition)
-                stepped: Any = model.apply(*arguments, method="step_context")
-                return stepped
-
-            if stack.hop_samples == config.frame_samples:
-                state = step(state)
-            else:
-                is_due = state.time % stack.hop_samples == 0
-                state = jax.lax.cond(is_due, step, lambda state: state, state)
-        return state
+        stepped: Any = model.apply(params, state, global_condition, method="step_contexts")
+        return stepped
 
     def frame(state: Any, inputs: tuple[jax.Array, jax.Array]) -> tuple[Any, jax.Array]:
         return draw_all(step_contexts(state), *inputs)
