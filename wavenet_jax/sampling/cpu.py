@@ -6,8 +6,8 @@ whose sums stay in registers; and the rows are spread over the cores. A single r
 that two share its outputs was tried, and waiting for one another each layer cost what it saved.
 
 Weights may have fewer bits (`precision`). Those of int8 are multiplied by activations of 16 bits,
-each vector of them on a scale of its own, and added as whole numbers, without rounding: what that
-changes is less than a thousandth of what the weights' eight bits do.
+each vector of them on a scale of its own, and added as whole numbers, without rounding: an
+activation's last bit is 256 times finer than a weight's.
 
 numba's compiled functions are kept beside this file until it changes, so all of them are in it.
 """
@@ -183,6 +183,9 @@ def _shares(batch: int) -> list[slice]:
 
 
 def _num_cores() -> int:
+    """That this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
