@@ -20,7 +20,7 @@ from tqdm import tqdm
 from experiments import limits, plots
 from wavenet_jax import sampling, training
 from wavenet_jax.conditioning import ConditionConfig
-from wavenet_jax.sampling import cpu, scan
+from wavenet_jax.sampling import cpu, pallas, scan
 from wavenet_jax.sampling.precision import rounded
 from wavenet_jax.training import TrainingConfig
 from wavenet_jax.wavenet import WaveNet, WaveNetConfig, receptive_field
@@ -39,14 +39,16 @@ class Way(NamedTuple):
 
     @property
     def name(self) -> str:
-        return self.backend if self.backend == "scan" else f"{self.backend}, {self.precision}"
+        return f"{self.backend}, {self.precision}" if self.backend == "cpu" else self.backend
 
 
 def ways(model: WaveNetConfig) -> list[Way]:
-    """Those that a model has on this machine; of `scan`, whose precision changes no speed, one."""
+    """Those that a model has on this machine; of backends whose speed no precision changes, one."""
     found = [Way("scan", "float32")]
-    if sampling.choose(model, "auto", None) == "cpu":
+    if sampling.is_able(model, "cpu", None):
         found += [Way("cpu", precision) for precision in sampling.PRECISIONS]
+    if sampling.is_able(model, "pallas", None):
+        found.append(Way("pallas", "float32"))
     return found
 
 
@@ -79,19 +81,18 @@ def _prepared(
         net.apply, method="initial_state", global_condition=given["global_condition"]
     )
     held: list[Any] = [jax.jit(begin, static_argnums=1)(params, batch)]
-    if way.backend == "scan":
+    if way.backend != "cpu":
+        make = {"scan": scan, "pallas": pallas}[way.backend].generate_chunk
         chunk = jax.jit(
-            lambda params, state: scan.generate_chunk(
-                net, params, state, uniforms, jnp.float32(1), **given
-            ),
+            lambda params, state: make(net, params, state, uniforms, jnp.float32(1), **given),
             donate_argnums=1,
         )
 
-        def run_scan() -> None:
+        def run_on_device() -> None:
             samples, held[0] = chunk(params, held[0])
             jax.block_until_ready(samples)
 
-        return run_scan
+        return run_on_device
     weights = cpu.pack(model, rounded(params, way.precision), way.precision)
     projected: Any = net.apply(params, *conditions.values(), 0, method="project_conditions")
     numbers, rows = np.asarray(uniforms), np.asarray(projected[0])

@@ -377,24 +377,33 @@ def choose(
     """
     if backend not in BACKENDS:
         raise InputError(f"The backend is {backend!r}: use one of {', '.join(BACKENDS)}.")
-    platform = (devices or jax.local_devices())[0].platform
-    missing: dict[Backend, str | None] = {
-        "cpu": cpu.what_is_missing(config),
-        "pallas": pallas.what_is_missing(config),
-        "scan": None,
-    }
-    if platform != "cpu":
-        missing["cpu"] = missing["cpu"] or f"a {platform}"
-    elif devices is not None and len(devices) > 1:
-        missing["cpu"] = missing["cpu"] or f"{len(devices)} devices"
-    if platform == "cpu":
-        missing["pallas"] = missing["pallas"] or "a cpu"
+    missing = _what_is_missing(config, devices)
     if backend == "auto":
         return "scan" if missing["cpu"] else "cpu"
     if missing[backend]:
         able = next(name for name, lack in missing.items() if not lack)
         raise InputError(f"The {backend} backend does not do {missing[backend]}: use {able}.")
     return backend
+
+
+def is_able(config: WaveNetConfig, backend: Backend, devices: Sequence[jax.Device] | None) -> bool:
+    """Whether a backend, by its name, can run a model on these devices, or on those there are."""
+    return not _what_is_missing(config, devices)[backend]
+
+
+def _what_is_missing(
+    config: WaveNetConfig, devices: Sequence[jax.Device] | None
+) -> dict[Backend, str | None]:
+    """What each backend cannot do of a model on some devices, or None."""
+    platform = (devices or jax.local_devices())[0].platform
+    of_cpu, of_pallas = cpu.what_is_missing(config), pallas.what_is_missing(config)
+    if platform != "cpu":
+        of_cpu = of_cpu or f"a {platform}"
+    elif devices is not None and len(devices) > 1:
+        of_cpu = of_cpu or f"{len(devices)} devices"
+    if platform == "cpu":
+        of_pallas = of_pallas or "a cpu"
+    return {"cpu": of_cpu, "pallas": of_pallas, "scan": None}
 
 
 _programs = functools.lru_cache(maxsize=8)(_Programs)
