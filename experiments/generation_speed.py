@@ -43,9 +43,10 @@ class Way(NamedTuple):
 
 
 def ways(model: WaveNetConfig) -> list[Way]:
-    """Those that a model has on this machine; of backends whose speed no precision changes, one."""
+    """Those that a model has on this machine; of backends whose speed no precision changes, one.
+    (With context stacks `cpu` is many calls, which are not measured here.)"""
     found = [Way("scan", "float32")]
-    if sampling.is_able(model, "cpu", None):
+    if sampling.is_able(model, "cpu", None) and not model.context_stacks:
         found += [Way("cpu", precision) for precision in sampling.PRECISIONS]
     if sampling.is_able(model, "pallas", None):
         found.append(Way("pallas", "float32"))
