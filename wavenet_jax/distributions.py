@@ -113,6 +113,13 @@ class Categorical(Distribution):
         return jnp.argmax(parameters, axis=-1).astype(jnp.int32)
 
 
+MOST_MEAN, MOST_LOG_SCALE = 1e3, 7.0
+"""Of a component, and -MOST_MEAN the least."""
+
+LEAST_WITHIN = 2.0**-24
+"""Of a component's cumulative distribution, where a sample is drawn from it."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Mixture(Distribution):
     """Of M logistics or Gaussians, cut into cells.
@@ -125,6 +132,11 @@ class Mixture(Distribution):
     kind: Literal["logistic", "gaussian"]
     num_classes: int
     num_components: int
+
+    @property
+    def least_log_scale(self) -> float:
+        """An eighth of a cell's."""
+        return float(np.log(0.25 / self.num_classes))
 
     @property
     def num_parameters(self) -> int:
@@ -163,7 +175,7 @@ class Mixture(Distribution):
         pick = component[..., None]
         mean = jnp.take_along_axis(means, pick, axis=-1)[..., 0]
         scale = jnp.exp(jnp.take_along_axis(log_scales, pick, axis=-1)[..., 0])
-        within = jnp.clip(within, 2.0**-24, 1 - 2.0**-24)
+        within = jnp.clip(within, LEAST_WITHIN, 1 - LEAST_WITHIN)
         if self.kind == "logistic":
             deviation = jnp.log(within) - jnp.log1p(-within)
         else:
@@ -191,8 +203,8 @@ class Mixture(Distribution):
             logits = jnp.zeros_like(means)
         else:
             logits, means, log_scales = jnp.split(parameters, 3, axis=-1)
-        lowest = float(np.log(0.25 / self.num_classes))
-        return logits, jnp.clip(means, -1e3, 1e3), jnp.clip(log_scales, lowest, 7.0)
+        means = jnp.clip(means, -MOST_MEAN, MOST_MEAN)
+        return logits, means, jnp.clip(log_scales, self.least_log_scale, MOST_LOG_SCALE)
 
 
 def make(name: str, num_classes: int, num_components: int) -> Distribution:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from jax.experimental.pallas import tpu as pltpu
 
-from wavenet_jax import WaveNetConfig, generate, sampling, utterance_keys
+from wavenet_jax import WaveNet, WaveNetConfig, conditioning, generate, sampling, utterance_keys
 from wavenet_jax.sampling import pallas
 
 BATCH, LENGTH = 3, 40
@@ -87,10 +87,10 @@ def test_temperatures(temperature: float, form: pallas.Form) -> None:
 def test_is_lowered_for_its_platform(name: str, form_: pallas.Form, platform: str) -> None:
     """To the language of the device's compiler, which refuses what it does not know."""
     config, params, conditions = case(name)
-    model = sampling.WaveNet(config)
+    model = WaveNet(config)
     local = conditions.get("local")
     if local is not None:
-        local = sampling.conditioning.frames_covering(config.local_condition, local, 0, LENGTH)
+        local = conditioning.frames_covering(config.local_condition, local, 0, LENGTH)
     uniforms = sampling.uniforms(utterance_keys(7, range(BATCH)), np.int32(0), LENGTH)
     state = model.apply(
         params, BATCH, global_condition=conditions.get("global"), method="initial_state"

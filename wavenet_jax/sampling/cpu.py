@@ -26,6 +26,7 @@ from llvmlite import ir
 from numba.core import cgutils
 from numba.extending import intrinsic, overload
 
+from wavenet_jax.distributions import LEAST_WITHIN, MOST_LOG_SCALE, MOST_MEAN, Mixture
 from wavenet_jax.sampling.precision import Precision, matrix
 from wavenet_jax.wavenet import State, WaveNetConfig
 
@@ -44,7 +45,6 @@ _KINDS = {
     "gaussian_mixture": _GAUSSIAN,
     "gaussian": _GAUSSIAN,
 }
-_MOST_SCALE = 7.0
 
 _compiled: Any = functools.partial(numba.njit, cache=True, nogil=True, error_model="numpy")
 _fast: Any = functools.partial(_compiled, fastmath=True)
@@ -230,13 +230,38 @@ def generate_chunk(
                 phase % max(1, hold),
                 uniforms[rows],
                 np.float32(temperature),
-                (_KINDS[config.output], config.num_classes, config.distribution.num_parameters),
+                _output(config),
                 codes[rows],
             )
             jobs.append(threads.submit(_loop, *arguments))
         for job in jobs:
             job.result()
     return codes, [past._replace(time=past.time + codes.shape[1]) for past in pasts]
+
+
+class _Output(NamedTuple):
+    """What `distributions` says of the output."""
+
+    kind: int
+    classes: int
+    parameters: int
+    most_mean: float
+    least_log_scale: float
+    most_log_scale: float
+    least_within: float
+
+
+def _output(config: WaveNetConfig) -> _Output:
+    given = config.distribution
+    return _Output(
+        _KINDS[config.output],
+        config.num_classes,
+        given.num_parameters,
+        MOST_MEAN,
+        given.least_log_scale if isinstance(given, Mixture) else 0.0,
+        MOST_LOG_SCALE,
+        LEAST_WITHIN,
+    )
 
 
 class _Workspace(NamedTuple):
@@ -429,33 +454,15 @@ _multiply_one, _multiply_tile = _multiply_rows(1), _multiply_rows(_TILE)
 @_compiled
 def _add_product(kernel, which, inputs, place, outputs):
     """outputs += inputs[place] kernel[which], `[M, I]` by `[I, O]`."""
+    weights, scales = kernel.values, kernel.scales
+    x, of_x = inputs.values, inputs.scales
     num_rows = len(outputs)
     whole = num_rows - num_rows % _TILE
-    for block in range(kernel.values.shape[1]):
+    for block in range(weights.shape[1]):
         for row in range(0, whole, _TILE):
-            _multiply_tile(
-                kernel.values,
-                kernel.scales,
-                which,
-                block,
-                inputs.values,
-                inputs.scales,
-                place,
-                outputs,
-                row,
-            )
+            _multiply_tile(weights, scales, which, block, x, of_x, place, outputs, row)
         for row in range(whole, num_rows):
-            _multiply_one(
-                kernel.values,
-                kernel.scales,
-                which,
-                block,
-                inputs.values,
-                inputs.scales,
-                place,
-                outputs,
-                row,
-            )
+            _multiply_one(weights, scales, which, block, x, of_x, place, outputs, row)
 
 
 # -- the loop ------------------------------------------------------------------------------
@@ -580,7 +587,6 @@ def _loop(w, past, work, conditions, hold, phase, uniforms, temperature, output,
     """All samples of some rows."""
     num_layers, rings, samples = len(w.dilations), past.rings, past.samples
     num_taps, width = len(w.taps.values) // num_layers, len(w.input_bias)
-    kind, classes, parameters = output
     for t in range(uniforms.shape[1]):
         at = (t + phase) // hold if hold else 0
         _begin(w, samples, work.sums)
@@ -608,12 +614,11 @@ def _loop(w, past, work, conditions, hold, phase, uniforms, temperature, output,
         _add_product(w.output, 0, work.hidden_kept, 0, work.out)
         for row in range(len(samples)):
             code = _draw(
-                work.out[row, :parameters],
+                work.out[row, : output.parameters],
                 work.weights[row],
                 uniforms[row, t],
                 temperature,
-                kind,
-                classes,
+                output,
             )
             codes[row, t] = code
             for tap in range(samples.shape[1] - 1):
@@ -622,24 +627,28 @@ def _loop(w, past, work, conditions, hold, phase, uniforms, temperature, output,
 
 
 @_compiled
-def _draw(out, weights, uniform, temperature, kind, classes):
+def _draw(out, weights, uniform, temperature, output):
     """The code at which the cumulative distribution passes a number; see `distributions`."""
-    if kind == _CATEGORICAL:
+    if output.kind == _CATEGORICAL:
         return _pick(out, weights, uniform, temperature)[0]
     number = max(1, len(out) // 3)
     component, within = 0, uniform
     if number > 1 or len(out) == 3:
         component, within = _pick(out[:number], weights, uniform, temperature)
     first = len(out) - 2 * number
-    mean = min(max(out[first + component], np.float32(-1e3)), np.float32(1e3))
+    mean = min(max(out[first + component], -output.most_mean), output.most_mean)
     log_scale = out[first + number + component]
-    log_scale = min(max(log_scale, np.float32(math.log(0.25 / classes))), np.float32(_MOST_SCALE))
-    within = min(max(np.float64(within), 2.0**-24), 1 - 2.0**-24)
-    deviation = math.log(within) - math.log1p(-within) if kind == _LOGISTIC else _normal(within)
-    value = mean + temperature * np.float32(math.exp(log_scale)) * np.float32(deviation)
-    half = classes // 2
+    log_scale = min(max(log_scale, output.least_log_scale), output.most_log_scale)
+    within = min(max(np.float64(within), output.least_within), 1 - output.least_within)
+    if output.kind == _LOGISTIC:
+        deviation = math.log(within) - math.log1p(-within)
+    else:
+        deviation = _normal(within)
+    spread = np.float32(math.exp(log_scale)) * np.float32(deviation)
+    value = np.float32(mean) + temperature * spread
+    half = output.classes // 2
     value = min(max(value, np.float32(-2)), np.float32(2))
-    return min(max(math.floor(value * half + np.float32(0.5)) + half, 0), classes - 1)
+    return min(max(math.floor(value * half + np.float32(0.5)) + half, 0), output.classes - 1)
 
 
 @_compiled

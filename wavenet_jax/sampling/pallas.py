@@ -27,6 +27,7 @@ from jax.experimental.pallas import tpu as pltpu
 from jax.experimental.pallas import triton
 from jax.scipy.special import ndtri
 
+from wavenet_jax.distributions import LEAST_WITHIN, MOST_LOG_SCALE, MOST_MEAN, Mixture
 from wavenet_jax.wavenet import State, WaveNet, WaveNetConfig
 
 Form = Literal["tpu", "gpu"]
@@ -138,7 +139,7 @@ def generate_chunk(
         params, global_condition, local_condition, phase, method="project_conditions"
     )
     if config.output == "gaussian":  # the kernel has no normal distribution
-        uniforms = ndtri(jnp.clip(uniforms, 2.0**-24, 1 - 2.0**-24))
+        uniforms = ndtri(jnp.clip(uniforms, LEAST_WITHIN, 1 - LEAST_WITHIN))
     length, batch = uniforms.shape
     rows = -(-batch // _ROWS[form]) * _ROWS[form]
     gates = config.gate_channels
@@ -373,12 +374,13 @@ def _draw(
     def of_chosen(values: jax.Array) -> jax.Array:
         return jnp.sum(jnp.where(chosen, values, 0.0), axis=1, keepdims=True)
 
-    lowest = float(np.log(0.25 / config.num_classes))
-    mean = jnp.clip(of_chosen(means), -1e3, 1e3)
-    scale = jnp.exp(jnp.clip(of_chosen(log_scales), lowest, 7.0))
+    assert isinstance(distribution, Mixture)
+    mean = jnp.clip(of_chosen(means), -MOST_MEAN, MOST_MEAN)
+    log_scale = of_chosen(log_scales)
+    scale = jnp.exp(jnp.clip(log_scale, distribution.least_log_scale, MOST_LOG_SCALE))
     deviation = within
     if config.output == "logistic_mixture":
-        within = jnp.clip(within, 2.0**-24, 1 - 2.0**-24)
+        within = jnp.clip(within, LEAST_WITHIN, 1 - LEAST_WITHIN)
         deviation = jnp.log(within) - jnp.log1p(-within)
     half = config.num_classes // 2
     value = jnp.clip(mean + temperature * scale * deviation, -2, 2)

@@ -54,6 +54,9 @@ def matrix(kernel: np.ndarray, precision: Precision) -> Matrix:
 
 def rounded(params: Any, precision: Precision) -> Any:
     """A model's variables, float32, with the values that the precision leaves its kernels."""
+    require(precision)
+    if precision == "float32":
+        return params
 
     def value(path: tuple[str, ...], leaf: jax.Array) -> jax.Array:
         if not is_rounded(path):
