@@ -152,10 +152,11 @@ def recognition_rows(
         ],
         repeats,
     )
-    *shapes, _, _ = limits.products(model, lambda _: batch * length, batch * length)
+    heard = batch * posteriors.CHUNK_SAMPLES
+    *shapes, _, _ = limits.products(model, lambda _: heard, heard)
     found = {
-        "own products": batch * length / limits.products_s(shapes, repeats, backward=False),
-        "large product": batch * length * rate / limits.multiply_adds(shapes),
+        "own products": heard / limits.products_s(shapes, repeats, backward=False),
+        "large product": heard * rate / limits.multiply_adds(shapes),
     }
     speed = batch * length / seconds
     row = limits.row(f"recognition, batch {batch}", speed, found)

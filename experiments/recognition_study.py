@@ -4,9 +4,11 @@
 
 Trains variants of a config (experiments/configs/timit.py unless told otherwise) for
 `--num_steps` each, one after the other, and counts the phones that each mistakes in the test
-split, with the weights of its decoder chosen on the validation split. The *baseline* is what a
-newcomer would build without raw audio: mel cepstra and their changes, eleven frames of them, in
-a network of scikit-learn, decoded as the others are. `minutes.png` has the rate against the
+split, with the weights of its decoder chosen on the validation split. With
+`--config.pretrained=DIR` all begin with the model of that run, but those whose names say how
+they begin. The *baselines* are what a newcomer would build without raw audio: mel cepstra and
+their changes, eleven frames of them, in a network of scikit-learn, decoded as the others are;
+they differ in chance alone, and show what it is worth. `minutes.png` has the rate against the
 minutes of speech that were trained on. A variant that is trained already is only scored again;
 stopped, the same command goes on.
 """
@@ -36,33 +38,43 @@ flags.declare_key_flag("config")
 flags.declare_key_flag("num_steps")
 flags.declare_key_flag("variants")
 
-CURVE = ("both losses and augmentation", "half the speech", "a quarter of the speech")
+AUGMENTED = "frame loss and augmentation"
+CURVE = (AUGMENTED, "half the speech", "a quarter of the speech")
 LEAST_LOG = -20.0
 WINDOW_S = 0.025
 NUM_CEPSTRA = 13
 NEIGHBOURS = 5
 HIDDEN = (256, 256)
+NUM_BASELINES = 3
 
 
-def _frames_alone(config: ml_collections.ConfigDict) -> None:
+def _frame_loss(config: ml_collections.ConfigDict) -> None:
     config.training.generation_weight = 0.0
-    config.augmentation = None
 
 
 def _both_losses(config: ml_collections.ConfigDict) -> None:
+    config.training.generation_weight = config.training.get("generation_weight") or 1.0
+
+
+def _not_augmented(config: ml_collections.ConfigDict) -> None:
     config.augmentation = None
+
+
+def _from_nothing(config: ml_collections.ConfigDict) -> None:
+    config.pretrained = None
 
 
 def _generator(config: ml_collections.ConfigDict) -> None:
     config.recognizer = None
-    config.augmentation = None
 
 
 def _changes(workdir: str, num_recordings: int) -> dict[str, ablation.Change]:
     """By name, what differs from the config.
 
-    Those with less speech differ in nothing else from the config; `from a generator` begins
-    with the stack of `generator`, which learned to generate the same recordings.
+    After the four of losses and augmentation, all have the loss of frames alone, and
+    augmentation, and differ in one thing more: how much they hear or how they begin. `from a
+    generator` begins with the stack of `generator`, which began from nothing and learned to
+    generate the same recordings.
     """
 
     def from_generator(config: ml_collections.ConfigDict) -> None:
@@ -75,14 +87,24 @@ def _changes(workdir: str, num_recordings: int) -> dict[str, ablation.Change]:
         return change
 
     return {
-        "frame loss alone": _frames_alone,
-        "both losses": _both_losses,
-        "both losses and augmentation": lambda config: None,
-        "half the speech": share(0.5),
-        "a quarter of the speech": share(0.25),
-        "generator": _generator,
-        "from a generator": from_generator,
+        "frame loss": _all(_frame_loss, _not_augmented),
+        "both losses": _all(_both_losses, _not_augmented),
+        AUGMENTED: _frame_loss,
+        "both losses and augmentation": _both_losses,
+        "half the speech": _all(_frame_loss, share(0.5)),
+        "a quarter of the speech": _all(_frame_loss, share(0.25)),
+        "from nothing": _all(_frame_loss, _from_nothing),
+        "generator": _all(_generator, _not_augmented, _from_nothing),
+        "from a generator": _all(_frame_loss, from_generator),
     }
+
+
+def _all(*changes: ablation.Change) -> ablation.Change:
+    def change(config: ml_collections.ConfigDict) -> None:
+        for each in changes:
+            each(config)
+
+    return change
 
 
 def study(
@@ -96,7 +118,7 @@ def study(
     """Trains and counts.
 
     Returns:
-      For the baseline, and each variant but the generator, its `name`, the `minutes` of
+      For each baseline, and each variant but the generator, its `name`, the `minutes` of
       speech trained on, and what `phone_errors.figures` gives.
 
     Raises:
@@ -104,9 +126,12 @@ def study(
     """
     train = data.load(config.dataset, data_dir, "train")
     changes = _changes(workdir, len(train))
+    if config.get("pretrained") is None:  # as the config itself does
+        del changes["from nothing"]
 
-    def minutes(number: int) -> float:
-        return float(train.some(number).lengths.sum() / train.sample_rate_hz / 60)
+    def minutes(number: int | None) -> float:
+        heard = train.some(number) if number else train
+        return float(heard.lengths.sum() / train.sample_rate_hz / 60)
 
     rows: list[dict[str, Any]] = []
     for name, trained in ablation.train_variants(
@@ -121,12 +146,14 @@ def study(
         if experiment.model.recognizer is None:
             continue
         test, validation = (experiment.load(data_dir, split) for split in ("test", "validation"))
-        number = experiment.config.get("train_recordings") or len(train)
         rows.append(
             evaluate.evaluate_recognition(trained, test, tuned_on=validation)
-            | {"name": name, "minutes": minutes(number)}
+            | {"name": name, "minutes": minutes(experiment.config.get("train_recordings"))}
         )
-    compared = baseline(config, data_dir) | {"name": "baseline", "minutes": minutes(len(train))}
+    baselines = [
+        baseline(config, data_dir, seed) | {"name": f"baseline {seed}", "minutes": minutes(None)}
+        for seed in range(NUM_BASELINES)
+    ]
     folder = cli.require_writable(workdir)
     points = [
         (row["minutes"], _best(row)["phone_error_rate"]) for row in rows if row["name"] in CURVE
@@ -134,12 +161,12 @@ def study(
     if points:
         figure = plots.loss_curve(
             {"phone error rate": points},
-            {"baseline": _best(compared)["phone_error_rate"]},
+            {"the best baseline": min(_best(row)["phone_error_rate"] for row in baselines)},
             x_label="minutes of speech trained on",
             y_label="phone error rate, test",
         )
         plots.save(figure, folder / "minutes.png", dpi=100)
-    return [compared, *rows]
+    return [*baselines, *rows]
 
 
 def _best(row: dict[str, Any]) -> dict[str, Any]:
@@ -148,7 +175,7 @@ def _best(row: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-def baseline(config: ml_collections.ConfigDict, data_dir: str) -> dict[str, Any]:
+def baseline(config: ml_collections.ConfigDict, data_dir: str, seed: int) -> dict[str, Any]:
     """What a network makes of mel cepstra, decoded and scored as `evaluate` does."""
     experiment = Experiment.create(config, data.load(config.dataset, data_dir, "train"))
     train, validation, test = (
@@ -160,7 +187,7 @@ def baseline(config: ml_collections.ConfigDict, data_dir: str) -> dict[str, Any]
     known = classes >= 0
     network = make_pipeline(
         StandardScaler(),
-        MLPClassifier(HIDDEN, early_stopping=True, alpha=1e-3, random_state=config.seed),
+        MLPClassifier(HIDDEN, early_stopping=True, alpha=1e-3, random_state=seed),
     )
     network.fit(np.concatenate(features)[known], classes[known])
 

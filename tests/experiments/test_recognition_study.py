@@ -14,22 +14,25 @@ from wavenet_jax import InputError
 
 def test_variants_are_what_they_are_called(spoken_dir, tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(recognition_study, "HIDDEN", (32,))
+    monkeypatch.setattr(recognition_study, "NUM_BASELINES", 2)
     monkeypatch.setattr(phone_errors, "GRID", dict.fromkeys(phone_errors.GRID, (1.0,)))
     config = tiny.recognizer_config()
     config.augmentation = {"gain_db": 3.0}
     names = ["generator", "from a generator", "a quarter of the speech"]
     options = {"num_steps": 1, "workdir": str(tmp_path), "data_dir": str(spoken_dir)}
     rows = recognition_study.study(config, names, **options)
-    assert [row["name"] for row in rows] == ["baseline", *names[1:]]
-    assert rows[0]["minutes"] == rows[1]["minutes"]
-    assert rows[2]["minutes"] == pytest.approx(rows[0]["minutes"] / 4, rel=0.2)
+    assert [row["name"] for row in rows] == ["baseline 0", "baseline 1", *names[1:]]
+    assert rows[0]["minutes"] == rows[1]["minutes"] == rows[2]["minutes"]
+    assert rows[3]["minutes"] == pytest.approx(rows[0]["minutes"] / 4, rel=0.2)
     for row in rows:
         assert set(row["decoders"]) == {"viterbi", "greedy"}
     assert rows[0]["decoders"]["viterbi"]["phone_error_rate"] < 0.6
     assert (tmp_path / "minutes.png").stat().st_size > 0
     json.dumps(rows)
-    with pytest.raises(InputError, match="There is no variant 'best': use frame loss alone, "):
-        recognition_study.study(config, ["best"], **options)
+    # One that begins from nothing anyway has no variant that does.
+    for name in ("best", "from nothing"):
+        with pytest.raises(InputError, match=f"There is no variant '{name}': use frame loss, "):
+            recognition_study.study(config, [name], **options)
 
 
 def test_changes() -> None:
@@ -38,6 +41,7 @@ def test_changes() -> None:
     for name, change in changes.items():
         config = tiny.recognizer_config()
         config.augmentation = {"gain_db": 3.0}
+        config.pretrained = "another"
         change(config)
         found[name] = (
             bool(config.recognizer),
@@ -47,13 +51,15 @@ def test_changes() -> None:
             config.get("pretrained"),
         )
     assert found == {
-        "frame loss alone": (True, False, 0.0, None, None),
-        "both losses": (True, False, 1.0, None, None),
-        "both losses and augmentation": (True, True, 1.0, None, None),
-        "half the speech": (True, True, 1.0, 50, None),
-        "a quarter of the speech": (True, True, 1.0, 25, None),
+        "frame loss": (True, False, 0.0, None, "another"),
+        "both losses": (True, False, 1.0, None, "another"),
+        "frame loss and augmentation": (True, True, 0.0, None, "another"),
+        "both losses and augmentation": (True, True, 1.0, None, "another"),
+        "half the speech": (True, True, 0.0, 50, "another"),
+        "a quarter of the speech": (True, True, 0.0, 25, "another"),
+        "from nothing": (True, True, 0.0, None, None),
         "generator": (False, False, 1.0, None, None),
-        "from a generator": (True, True, 1.0, None, "w/generator"),
+        "from a generator": (True, True, 0.0, None, "w/generator"),
     }
 
 
