@@ -17,7 +17,7 @@ and, for voices and texts that it has not heard,
 seconds; 1.2% of the 8,883 phones of 270 sentences are mistaken (95%: 1.0 to 1.5%), 11.6% without
 the model of sequences, whose frames change their minds; 0.6% in voices that it knows.
 
-The model is that of timit.py, of which it can be the beginning (`--config.pretrained`). Where
+The stack is that of timit.py, of which it can be the beginning (`--config.pretrained`). Where
 there is so much to hear, the frames' loss alone teaches as much, and a step takes less time.
 """
 
@@ -30,7 +30,12 @@ def get_config() -> ConfigDict:
     config = timit.get_config()
     config.dataset = "espeak"
     config.recognizer.folding = "none"
-    config.recognizer.dropout = 0.0
+    config.recognizer.update(
+        channels=128,
+        dropout=0.0,
+        decoding={"prior_weight": 0.6, "model_weight": 1.0, "insertion_penalty": 0.0},
+    )
+    config.augmentation.update(speeds=(0.9, 1.0, 1.1), noise_snr_db=15.0)
     config.training.generation_weight = 0.0
     config.num_steps = 800
     return config

@@ -11,6 +11,20 @@ the usual 50 others validating; sentences `sa` are left out. The paper, whose la
 of the losses it does not give, reports a phone error rate of 18.8%.
 
 SOURCE may also be NLTK's sample of TIMIT: then dialect region 6 validates, and region 7 tests.
+Of the three minutes that are left to train on (64 sentences), the best that was had begins with
+the recognizer of eSpeak's voices (`espeak_phones`), and leaves out the loss of the samples, which
+takes time:
+
+    python -m experiments.train --config=experiments/configs/timit.py \\
+        --workdir=runs/timit_first --data_dir=corpora --config.pretrained=runs/espeak_phones \\
+        --config.training.generation_weight=0.0 --config.num_steps=1400
+    python -m experiments.train --config=experiments/configs/timit.py \\
+        --workdir=runs/timit --data_dir=corpora --config.pretrained=runs/timit_first \\
+        --config.training.generation_weight=0.0 --config.num_steps=1500 \\
+        --config.training.learning_rate=0.002 --config.recognizer.dropout=0.3
+
+Two cores of an AMD EPYC, 2026-11-21: steps of 2.1 seconds; 43.7% of the 650 phones of the test
+split are mistaken (95%: 40.2 to 46.9%), 45.8% after the first of the two.
 """
 
 from ml_collections import ConfigDict
@@ -38,15 +52,15 @@ def get_config() -> ConfigDict:
             "folding": "timit",
             "loss": "frames",
             "hop_samples": 160,
-            "channels": 128,
+            "channels": 256,
             "kernel_size": 5,
             "dilations": (1, 2, 3),
-            "dropout": 0.2,
-            "decoding": {"prior_weight": 0.6, "model_weight": 1.0, "insertion_penalty": 0.0},
+            "dropout": 0.5,
+            "decoding": {"prior_weight": 0.3, "model_weight": 3.0, "insertion_penalty": 4.0},
         }
     )
     config.augmentation = ConfigDict(
-        {"speeds": (0.9, 1.0, 1.1), "gain_db": 6.0, "noise_snr_db": 15.0}
+        {"speeds": (0.85, 0.92, 1.0, 1.08, 1.15), "gain_db": 6.0, "noise_snr_db": 45.0}
     )
 
     config.batch_size = 4
