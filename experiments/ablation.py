@@ -132,7 +132,8 @@ def train_variants(
         variant.num_steps = variant.checkpoint_every = num_steps
         variant.preview_s = 0.0
         variant.held_out_recordings = min(10, config.held_out_recordings)
-        variants[name](variant)
+        with variant.unlocked():  # a config of the command line takes no new names
+            variants[name](variant)
         folder = pathlib.Path(workdir) / folder_of(name)
         print(f"{name}:", file=sys.stderr)
         state = train.train(variant, workdir=folder, data_dir=data_dir)

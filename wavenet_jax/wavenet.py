@@ -259,6 +259,15 @@ class State:
             recent = layers.ring_write(recent, self.time, sample)
         return dataclasses.replace(self, samples=newest, recent=recent, time=self.time + 1)
 
+    def extend(self, samples: jax.Array) -> "State":
+        """The state after `samples`, int32 `[T, B]`, were said from `time` on."""
+        length, recent, time = len(samples), self.recent, self.time + len(samples)
+        newest = jnp.concatenate([self.samples, samples.T], axis=1)[:, length:]
+        if recent.shape[0]:
+            history = jnp.concatenate([layers.ring_to_history(recent, self.time), samples])
+            recent = layers.history_to_ring(history[length:], time)
+        return dataclasses.replace(self, samples=newest, recent=recent, time=time)
+
 
 class WaveNet(nn.Module):
     """The model. It holds no state and no parameters: `init` and `apply` it.

@@ -18,6 +18,7 @@ def test_variants_are_what_they_are_called(spoken_dir, tmp_path, monkeypatch) ->
     monkeypatch.setattr(phone_errors, "GRID", dict.fromkeys(phone_errors.GRID, (1.0,)))
     config = tiny.recognizer_config()
     config.augmentation = {"gain_db": 3.0}
+    config.lock()  # as the flag --config does
     names = ["generator", "from a generator", "a quarter of the speech"]
     options = {"num_steps": 1, "workdir": str(tmp_path), "data_dir": str(spoken_dir)}
     rows = recognition_study.study(config, names, **options)

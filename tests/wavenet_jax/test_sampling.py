@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from wavenet_jax import InputError, WaveNetConfig, generate, utterance_keys
+from wavenet_jax import InputError, WaveNet, WaveNetConfig, generate, utterance_keys
 from wavenet_jax.sampling import Backend, _chunk_length, _programs, choose
 
 BATCH, LENGTH = 3, 50
@@ -263,6 +263,21 @@ def test_backends_agree_at_other_temperatures() -> None:
     np.testing.assert_array_equal(*warm)
 
 
+@pytest.mark.parametrize("length", [1, 3, 7])
+def test_extending_a_state_is_appending_each_sample(length: int) -> None:
+    config, params, conditions = case("contexts, speaker, transposed")
+    codes = np.random.default_rng(0).integers(0, 256, (5 + length, BATCH)).astype(np.int32)
+    state: Any = WaveNet(config).apply(
+        params, BATCH, global_condition=conditions["global"], method="initial_state"
+    )
+    for sample in codes[:5]:
+        state = state.append(sample)
+    appended = state
+    for sample in codes[5:]:
+        appended = appended.append(sample)
+    jax.tree.map(np.testing.assert_array_equal, state.extend(codes[5:]), appended)
+
+
 def test_what_is_chosen() -> None:
     plain, context = grid.CONFIGS["plain"], grid.CONFIGS["context"]
     half = dataclasses.replace(plain, dtype="bfloat16")
@@ -272,8 +287,8 @@ def test_what_is_chosen() -> None:
     assert choose(half, "auto", None) == "scan"
     with pytest.raises(InputError, match="cpu backend does not do layers that compute in bfloat16"):
         choose(half, "cpu", None)
-    with pytest.raises(InputError, match="pallas backend does not do context stacks: use cpu"):
-        choose(context, "pallas", None)
+    with pytest.raises(InputError, match="pallas backend does not do layers that .*: use scan"):
+        choose(half, "pallas", None)
     with pytest.raises(InputError, match="pallas backend does not do a cpu: use cpu"):
         choose(plain, "pallas", None)
     with pytest.raises(InputError, match="cpu backend does not do 8 devices: use scan"):

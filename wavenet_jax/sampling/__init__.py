@@ -343,7 +343,7 @@ class _Programs:
         return state, self._model.apply(params, state, method="project_contexts")
 
     def _heard(self, state, codes):
-        return jax.lax.scan(lambda state, code: (state.append(code), None), state, codes.T)[0]
+        return state.extend(codes.T)
 
     def _chunk(self, params, state, keys, temperature, global_condition, local, *, phase, length):
         def chunk(params, state, keys, temperature, global_condition, local):

@@ -25,9 +25,9 @@ import numpy as np
 from jax.experimental import pallas as pl
 from jax.experimental.pallas import tpu as pltpu
 from jax.experimental.pallas import triton
-from jax.scipy.special import ndtri
 
 from wavenet_jax.distributions import LEAST_WITHIN, MOST_LOG_SCALE, MOST_MEAN, Mixture
+from wavenet_jax.sampling.scan import over_frames
 from wavenet_jax.wavenet import State, WaveNet, WaveNetConfig
 
 Form = Literal["tpu", "gpu"]
@@ -40,12 +40,8 @@ _LEAST_WIDTH = 16
 
 def what_is_missing(config: WaveNetConfig) -> str | None:
     """What of a model this backend cannot do, or None."""
-    if config.context_stacks:
-        return "context stacks"
     if config.dtype != "float32":
         return f"layers that compute in {config.dtype}"
-    if config.output == "gaussian_mixture":
-        return "mixtures of Gaussians"
     return None
 
 
@@ -138,54 +134,68 @@ def generate_chunk(
     conditions, hold = model.apply(  # type: ignore[assignment]
         params, global_condition, local_condition, phase, method="project_conditions"
     )
-    if config.output == "gaussian":  # the kernel has no normal distribution
-        uniforms = ndtri(jnp.clip(uniforms, LEAST_WITHIN, 1 - LEAST_WITHIN))
-    length, batch = uniforms.shape
-    rows = -(-batch // _ROWS[form]) * _ROWS[form]
-    gates = config.gate_channels
-    conditions = jnp.broadcast_to(conditions, (*conditions.shape[:2], batch, 2 * gates))
+    batch = uniforms.shape[1]
+    missing = -batch % _ROWS[form]
+    weights = _weights(config, params)
+    begins = np.cumsum([0, *(ring.shape[0] for ring in state.rings)])
 
     def for_rows(x: jax.Array, axis: int) -> jax.Array:
         more = [(0, 0)] * x.ndim
-        more[axis] = (0, rows - batch)
+        more[axis] = (0, missing)
         return jnp.pad(x, more)
 
-    parts = [_wide(part, (3,)) for part in jnp.split(conditions, 2, axis=3)]
-    rings = _wide(for_rows(jnp.concatenate(state.rings), 1), (2,))
-    lengths = [ring.shape[0] for ring in state.rings]
-    begins = np.cumsum([0, *lengths])
-    codes, samples, rings = _call(
-        config,
-        form,
-        interpret,
-        hold,
-        phase % max(1, hold),
-        _Given(
-            time=state.time[None],
-            temperature=temperature.reshape(1).astype(jnp.float32),
-            begins=jnp.asarray(begins, jnp.int32),
-            dilations=jnp.asarray(config.dilations, jnp.int32),
-            uniforms=for_rows(uniforms, 1),
-            conditions=for_rows(jnp.stack(parts, axis=2), 3),
-            samples=for_rows(state.samples.T, 1),
-            rings=rings,
-        ),
-        _weights(config, params),
-    )
-    rings = rings[:, :batch, : config.residual_channels]
-    state = dataclasses.replace(
-        state,
-        time=state.time + length,
-        samples=samples[:, :batch].T,
-        rings=tuple(jnp.split(rings, begins[1:-1])),
-    )
-    return codes[:, :batch], state
+    def draw_all(state: State, first: Any, uniforms: jax.Array) -> tuple[State, jax.Array]:
+        """One launch, with conditions that no context stack changes in between."""
+        rows, offset = conditions, first + phase % max(1, hold)
+        if config.context_stacks:
+            contexts: Any = model.apply(params, state, method="project_contexts")
+            rows, offset = _held(conditions, hold, offset, len(uniforms))
+            rows = rows + contexts[None]
+        rows = jnp.broadcast_to(rows, (*rows.shape[:2], batch, rows.shape[3]))
+        halves = [_wide(half, (3,)) for half in jnp.split(rows, 2, axis=3)]
+        codes, samples, rings = _call(
+            config,
+            form,
+            interpret,
+            hold,
+            _Given(
+                time=state.time[None],
+                offset=jnp.asarray(offset, jnp.int32)[None],
+                temperature=temperature.reshape(1).astype(jnp.float32),
+                begins=jnp.asarray(begins, jnp.int32),
+                dilations=jnp.asarray(config.dilations, jnp.int32),
+                uniforms=for_rows(uniforms, 1),
+                conditions=for_rows(jnp.stack(halves, axis=2), 3),
+                samples=for_rows(state.samples.T, 1),
+                rings=_wide(for_rows(jnp.concatenate(state.rings), 1), (2,)),
+            ),
+            weights,
+        )
+        del samples  # `extend` knows them too
+        codes = codes[:, :batch]
+        rings = rings[:, :batch, : config.residual_channels]
+        state = dataclasses.replace(state, rings=tuple(jnp.split(rings, begins[1:-1])))
+        return state.extend(codes), codes
+
+    return over_frames(model, params, state, uniforms, global_condition, phase, draw_all)
+
+
+def _held(
+    conditions: jax.Array, hold: int, first: Any, length: int
+) -> tuple[jax.Array, jax.Array | int]:
+    """The rows that hold for some samples, and the index of the first sample among theirs."""
+    if not hold:
+        return conditions, 0
+    number = min(len(conditions), (length + hold - 2) // hold + 1)
+    begin = jnp.minimum(first // hold, len(conditions) - number)
+    return jax.lax.dynamic_slice_in_dim(conditions, begin, number), first - begin * hold
 
 
 class _Given(NamedTuple):
     """What a launch reads beside the weights; T samples of B rows."""
 
     time: jax.Array  # [1]
+    offset: jax.Array  # [1], of the first sample among those that the conditions hold for
     temperature: jax.Array  # [1]
     begins: jax.Array  # [L + 1]
     dilations: jax.Array  # [L]
@@ -195,15 +205,11 @@ class _Given(NamedTuple):
     rings: jax.Array  # [slots, B, R]
 
 
-_SCALARS = ("time", "temperature", "begins", "dilations")
-
-
 def _call(
     config: WaveNetConfig,
     form: Form,
     interpret: Any,
     hold: int,
-    phase: int,
     given: _Given,
     weights: Weights,
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
@@ -239,9 +245,7 @@ def _call(
         jax.ShapeDtypeStruct(given.rings.shape, jnp.float32),
     )
     call = pl.pallas_call(
-        functools.partial(
-            _kernel, config=config, form=form, hold=hold, phase=phase, interpret=interpret
-        ),
+        functools.partial(_kernel, config=config, form=form, hold=hold, interpret=interpret),
         grid=(given.uniforms.shape[1] // at_once,),
         in_specs=specs,
         out_specs=[of_rows(made[0], 1), of_rows(made[1], 1), rings],
@@ -260,9 +264,7 @@ def _compiler_params(form: Form) -> Any:
     return triton.CompilerParams(num_warps=8, num_stages=1)
 
 
-def _kernel(
-    *refs: Any, config: WaveNetConfig, form: Form, hold: int, phase: int, interpret: Any
-) -> None:
+def _kernel(*refs: Any, config: WaveNetConfig, form: Form, hold: int, interpret: Any) -> None:
     """All samples of a chunk, of the rows of one program."""
     given = _Given(*refs[: len(_Given._fields)])
     weights = Weights(*refs[len(given) : len(given) + len(Weights._fields)])
@@ -279,7 +281,7 @@ def _kernel(
     dot = functools.partial(
         jnp.dot, precision=jax.lax.Precision.HIGHEST, preferred_element_type=jnp.float32
     )
-    time, temperature = given.time[0], given.temperature[0]
+    time, offset, temperature = given.time[0], given.offset[0], given.temperature[0]
     diagonal = _iota((rows, rows), 0) == _iota((rows, rows), 1)
 
     def column(row: jax.Array) -> jax.Array:
@@ -287,14 +289,14 @@ def _kernel(
         return jnp.sum(jnp.where(diagonal, row, jnp.zeros_like(row)), axis=1, keepdims=True)
 
     def condition_at(t: Any) -> Callable[[Any, int], jax.Array]:
-        at = jax.lax.div(t + phase, hold) if hold else 0
+        at = jax.lax.div(t + offset, hold) if hold else 0
         if form == "gpu":
             return lambda layer, half: given.conditions[at, layer, half]
 
         def fetch() -> None:
             pltpu.sync_copy(given.conditions.at[at, :, :, pl.ds(first, rows)], here)
 
-        is_new = (t == 0) | (jax.lax.rem(t + phase, hold) == 0) if hold else t == 0
+        is_new = (t == 0) | (jax.lax.rem(t + offset, hold) == 0) if hold else t == 0
         pl.when(is_new)(fetch)
         return lambda layer, half: here[layer, half]
 
@@ -358,8 +360,7 @@ def _iota(shape: tuple[int, ...], axis: int) -> jax.Array:
 def _draw(
     config: WaveNetConfig, outputs: list[jax.Array], uniform: jax.Array, temperature: jax.Array
 ) -> jax.Array:
-    """Codes `[rows, 1]`, as `distributions` draws them; for a Gaussian `uniform` is the normal
-    deviation already."""
+    """Codes `[rows, 1]`, as `distributions` draws them."""
     distribution = config.distribution
     if config.output == "categorical":
         return _pick(outputs[0], distribution.num_parameters, uniform, temperature)[0]
@@ -378,10 +379,11 @@ def _draw(
     mean = jnp.clip(of_chosen(means), -MOST_MEAN, MOST_MEAN)
     log_scale = of_chosen(log_scales)
     scale = jnp.exp(jnp.clip(log_scale, distribution.least_log_scale, MOST_LOG_SCALE))
-    deviation = within
+    within = jnp.clip(within, LEAST_WITHIN, 1 - LEAST_WITHIN)
     if config.output == "logistic_mixture":
-        within = jnp.clip(within, LEAST_WITHIN, 1 - LEAST_WITHIN)
         deviation = jnp.log(within) - jnp.log1p(-within)
+    else:
+        deviation = _normal(within)
     half = config.num_classes // 2
     value = jnp.clip(mean + temperature * scale * deviation, -2, 2)
     steps = jnp.floor(value * half + 0.5).astype(jnp.int32)
@@ -407,3 +409,33 @@ def _pick(
     end = jnp.sum(jnp.where(chosen, ends, 0.0), axis=1, keepdims=True)
     share = jnp.sum(jnp.where(chosen, likely, 0.0), axis=1, keepdims=True)
     return index, 1 - (end - uniform * total) / jnp.maximum(share, 1e-30)
+
+
+_CENTRAL = (
+    (3.3871327179, 50.434271938, 159.29113202, 59.109374720),
+    (1.0, 17.895169469, 78.757757664, 67.187563600),
+)
+_TAIL = (
+    (1.4234372777, 2.7568153900, 1.3067284816, 0.17023821103),
+    (1.0, 0.73700164250, 0.12021132975),
+)
+
+
+def _normal(probability: jax.Array) -> jax.Array:
+    """The inverse of the normal cumulative distribution, to seven digits from `LEAST_WITHIN` on:
+    algorithm AS 241, PPND7 (Wichura, 1988). jax's own takes tables, which a kernel cannot."""
+    side = probability - 0.5
+    near = side * _ratio(_CENTRAL, 0.180625 - side * side)
+    tail = jnp.sqrt(-jnp.log(jnp.minimum(probability, 1 - probability))) - 1.6
+    far = _ratio(_TAIL, tail)
+    return jnp.where(jnp.abs(side) <= 0.425, near, jnp.where(side < 0, -far, far))
+
+
+def _ratio(polynomials: tuple[tuple[float, ...], tuple[float, ...]], x: jax.Array) -> jax.Array:
+    values = []
+    for *lower, highest in polynomials:
+        value = jnp.full_like(x, highest)
+        for coefficient in reversed(lower):
+            value = value * x + coefficient
+        values.append(value)
+    return values[0] / values[1]

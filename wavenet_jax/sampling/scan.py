@@ -3,6 +3,7 @@
 With context stacks it is a scan over frames around a scan over samples.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -62,7 +63,32 @@ def generate_chunk(
 
         return jax.lax.scan(draw, state, (first + jnp.arange(uniforms.shape[0]), uniforms))
 
-    if not config.context_stacks:
+    return over_frames(model, params, state, uniforms, global_condition, phase, draw_all)
+
+
+DrawAll = Callable[[State, Any, jax.Array], tuple[State, jax.Array]]
+
+
+def over_frames(
+    model: WaveNet,
+    params,
+    state: State,
+    uniforms: jax.Array,
+    global_condition: jax.Array | None,
+    phase: int,
+    draw_all: DrawAll,
+) -> tuple[jax.Array, State]:
+    """Steps the context stacks where they are due, and draws the samples between.
+
+    Args:
+      model, params, state, uniforms, global_condition, phase: as for `generate_chunk`.
+      draw_all: from the state, the index of the first sample and its and the following
+        numbers `[T', B]` to the state after these samples and the codes `[T', B]`.
+
+    Returns:
+      As `generate_chunk`.
+    """
+    if not model.config.context_stacks:
         state, samples = draw_all(state, 0, uniforms)
         return samples, state
 
@@ -74,7 +100,7 @@ def generate_chunk(
         return draw_all(step_contexts(state), *inputs)
 
     # The rest of a frame that was begun, whole frames, and the beginning of another.
-    length, hop = uniforms.shape[0], config.frame_samples
+    length, hop = uniforms.shape[0], model.config.frame_samples
     begun = min(-phase % hop, length)
     end = length - (length - begun) % hop
     parts = []
