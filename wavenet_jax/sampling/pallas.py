@@ -153,7 +153,7 @@ def generate_chunk(
             rows = rows + contexts[None]
         rows = jnp.broadcast_to(rows, (*rows.shape[:2], batch, rows.shape[3]))
         halves = [_wide(half, (3,)) for half in jnp.split(rows, 2, axis=3)]
-        codes, samples, rings = _call(
+        codes, rings = _call(
             config,
             form,
             interpret,
@@ -171,7 +171,6 @@ def generate_chunk(
             ),
             weights,
         )
-        del samples  # `extend` knows them too
         codes = codes[:, :batch]
         rings = rings[:, :batch, : config.residual_channels]
         state = dataclasses.replace(state, rings=tuple(jnp.split(rings, begins[1:-1])))
@@ -212,8 +211,8 @@ def _call(
     hold: int,
     given: _Given,
     weights: Weights,
-) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """Codes `[T, B]`, the newest samples and the rings."""
+) -> tuple[jax.Array, jax.Array]:
+    """Codes `[T, B]` and the rings."""
     at_once = _ROWS[form]
     scalars = pl.BlockSpec(memory_space=pltpu.SMEM) if form == "tpu" else pl.BlockSpec()
     whole = pl.BlockSpec(memory_space=pltpu.VMEM) if form == "tpu" else pl.BlockSpec()
@@ -255,7 +254,8 @@ def _call(
         compiler_params=_compiler_params(form),
         interpret=interpret,
     )
-    return call(*given, *weights)
+    codes, _, rings = call(*given, *weights)  # the newest samples are the kernel's own memory
+    return codes, rings
 
 
 def _compiler_params(form: Form) -> Any:
@@ -307,8 +307,8 @@ def _kernel(*refs: Any, config: WaveNetConfig, form: Form, hold: int, interpret:
             sample = column(samples[pl.ds(tap, 1), :])
             if config.input == "scalar":
                 value = config.quantizer.values(sample)
-                first = _iota((rows, weights.input.shape[1]), 1) == 0
-                x = x + dot(jnp.where(first, value, 0.0), weights.input[tap])
+                place = _iota((rows, weights.input.shape[1]), 1)
+                x = x + dot(jnp.where(place == 0, value, 0.0), weights.input[tap])
             else:
                 hot = _iota((rows, weights.input.shape[1]), 1) == sample
                 x = x + dot(hot.astype(jnp.float32), weights.input[tap])
