@@ -4,13 +4,21 @@ Letters in shapes: `B` windows a batch, `C` context samples, `S` scored samples,
 `N` samples of a recording, `F` frames, `D` features a frame, `M` mel bands.
 """
 
-from data import espeak, hts
+from data.audio.emphasis import DeEmphasis, pre_emphasize
+from data.audio.mel import MelConfig, griffin_lim, mel_features, mel_spectrogram, mel_to_magnitudes
+from data.audio.pitch import f0
 from data.augmentation import Distortion
-from data.corpora import OPTIONS, Corpus, build, load, splits
-from data.emphasis import DeEmphasis, pre_emphasize
 from data.errors import DataError
-from data.features import frame_labels, log_f0, num_phone_features, phone_features, pitch_features
-from data.linguistics import (
+from data.registry import OPTIONS, Corpus, build, load, splits
+from data.text import espeak, hts
+from data.text.frames import (
+    frame_labels,
+    log_f0,
+    num_phone_features,
+    phone_features,
+    pitch_features,
+)
+from data.text.linguistics import (
     context_frames,
     linguistic_features,
     num_context_features,
@@ -18,8 +26,6 @@ from data.linguistics import (
     num_linguistic_features,
     phone_contexts,
 )
-from data.mel import MelConfig, griffin_lim, mel_features, mel_spectrogram, mel_to_magnitudes
-from data.pitch import f0
 from data.windows import Targets, WindowIterator, global_condition, recordings, training_windows
 
 __all__ = [

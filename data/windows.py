@@ -15,8 +15,8 @@ import grain
 import numpy as np
 from absl import flags
 
-from data.corpora import Corpus
 from data.errors import DataError
+from data.registry import Corpus
 
 Batch = dict[str, np.ndarray]
 LocalFeatures = Callable[[Mapping[str, Any]], np.ndarray]

@@ -1,5 +1,1 @@
-"""The absl programs: prepare, train, sample, evaluate, benchmark, demo."""
-
-from experiments import huge_pages
-
-huge_pages.restart_with()
+"""Programs, configs and studies on the library and the corpora."""

@@ -35,12 +35,14 @@ import numpy as np
 from absl import flags
 from tqdm import tqdm
 
-from experiments import cli, generation_speed, limits, plots
+from experiments.benchmarks import generation, roofline
+from experiments.common import cli, plots
+from experiments.common.run import labels_of, model_config
 from experiments.configs import reference
-from experiments.experiment import labels_of, model_config
-from wavenet_jax import posteriors, training
+from wavenet_jax import training
 from wavenet_jax.conditioning import ConditionConfig, LocalConditionConfig
 from wavenet_jax.context import ContextStackConfig
+from wavenet_jax.recognition import posteriors
 from wavenet_jax.training import TrainingConfig
 from wavenet_jax.wavenet import WaveNetConfig, config_from_dict, receptive_field
 
@@ -89,7 +91,7 @@ def training_speed(
         windows["frames"] = np.ones((batch, frames + 2 * model.recognizer.reach), bool)
         classes = rng.integers(0, model.recognizer.num_classes, (batch, frames))
         windows["classes"] = classes.astype(np.int32)
-    conditions = generation_speed.random_conditions(model, batch, length)
+    conditions = generation.random_conditions(model, batch, length)
     windows |= {name: value for name, value in conditions.items() if value is not None}
     batches = training.split_over_devices(windows, jax.local_device_count())
     step = training.make_parallel_step(model, settings).lower(state, batches).compile()
@@ -99,7 +101,7 @@ def training_speed(
         held[0], metrics = step(held[0], batches)
         return metrics
 
-    seconds = limits.median_s(run, repeats)
+    seconds = roofline.median_s(run, repeats)
     return batch * segment / seconds, step.memory_analysis().temp_size_in_bytes
 
 
@@ -114,13 +116,13 @@ def training_row(
     past = np.cumsum([(model.kernel_size - 1) * d for d in model.dilations])
     heard = segment + 2 * ahead_samples(model)
     lengths = heard + past[-1] - past
-    shapes = limits.products(model, lambda i: batch * int(lengths[i]), batch * heard)
-    return limits.row(
+    shapes = roofline.products(model, lambda i: batch * int(lengths[i]), batch * heard)
+    return roofline.row(
         f"training, {batch} x {segment}",
         speed,
         {
-            "own products": batch * segment / limits.products_s(shapes, repeats, backward=True),
-            "large product": batch * segment * rate / (3 * limits.multiply_adds(shapes)),
+            "own products": batch * segment / roofline.products_s(shapes, repeats, backward=True),
+            "large product": batch * segment * rate / (3 * roofline.multiply_adds(shapes)),
         },
     )
 
@@ -145,7 +147,7 @@ def recognition_rows(
         {"recording": i, "samples": rng.normal(0, 3000, length).astype(np.int16)}
         for i in range(batch)
     ]
-    seconds = limits.median_s(
+    seconds = roofline.median_s(
         lambda: [
             each.log_probs
             for each in posteriors.posteriors(model, params, recordings, batch_size=batch)
@@ -153,13 +155,13 @@ def recognition_rows(
         repeats,
     )
     heard = batch * posteriors.CHUNK_SAMPLES
-    *shapes, _, _ = limits.products(model, lambda _: heard, heard)
+    *shapes, _, _ = roofline.products(model, lambda _: heard, heard)
     found = {
-        "own products": heard / limits.products_s(shapes, repeats, backward=False),
-        "large product": heard * rate / limits.multiply_adds(shapes),
+        "own products": heard / roofline.products_s(shapes, repeats, backward=False),
+        "large product": heard * rate / roofline.multiply_adds(shapes),
     }
     speed = batch * length / seconds
-    row = limits.row(f"recognition, batch {batch}", speed, found)
+    row = roofline.row(f"recognition, batch {batch}", speed, found)
     return [row | {"times_real_time": speed / config.sample_rate_hz}]
 
 
@@ -237,15 +239,15 @@ def options(config: ml_collections.ConfigDict, *, batch: int, repeats: int) -> d
         model = dataclasses.replace(plain, **of_model)
         settings = TrainingConfig(num_steps=1000, **config.training.to_dict() | of_training)
         state = training.init_state(model, settings)
-        scan = generation_speed.Way("scan", "float32")
-        found = generation_speed.speeds(model, state.ema_params, batch, [scan], repeats)
+        scan = generation.Way("scan", "float32")
+        found = generation.speeds(model, state.ema_params, batch, [scan], repeats)
         speed, training_bytes = training_speed(config, model, settings, state, repeats)
         return {
             "name": name,
             "training": speed,
             "training_bytes": training_bytes,
             "generation": found[scan],
-            "state_bytes": generation_speed.state_bytes(model, batch),
+            "state_bytes": generation.state_bytes(model, batch),
         }
 
     jobs = [("plain", {}), *OPTIONS.items(), ("plain, again", {})]
@@ -282,16 +284,16 @@ def benchmark(
     Returns:
       `machine`, `model` and `rows`: each a name, `samples_per_s`, and by the name
       of a limit `limits` (samples a second) and `share` (the figure over the limit); and
-      `latency`, as `generation_speed.latency` measures it, of each way to generate.
+      `latency`, as `generation.latency` measures it, of each way to generate.
     """
     model = model_of(config)
     settings = TrainingConfig(num_steps=1)
     params = training.init_state(model, settings).params
-    rate = limits.large_product_rate(repeats)
+    rate = roofline.large_product_rate(repeats)
     jobs = [lambda: [training_row(config, model, rate, repeats)]]
     for batch in batches:
         arguments = (model, params, batch, rate, repeats)
-        jobs.append(functools.partial(generation_speed.rows, *arguments))
+        jobs.append(functools.partial(generation.rows, *arguments))
         if model.recognizer is not None:
             jobs.append(functools.partial(recognition_rows, config, *arguments))
     made = [job() for job in tqdm(jobs, unit="measurement", file=sys.stderr)]
@@ -299,16 +301,16 @@ def benchmark(
         "machine": _machine(),
         "model": {
             "parameters": sum(x.size for x in jax.tree.leaves(params)),
-            "multiply_adds_per_sample": limits.multiply_adds(
-                limits.products(model, lambda _: 1, 1)
+            "multiply_adds_per_sample": roofline.multiply_adds(
+                roofline.products(model, lambda _: 1, 1)
             ),
             "receptive_field_samples": receptive_field(model),
         },
         "large_product_gmac_per_s": rate / 1e9,
         "rows": [row for rows in made for row in rows],
         "latency": [
-            generation_speed.latency(model, params, way, config.sample_rate_hz, repeats)
-            for way in generation_speed.ways(model)
+            generation.latency(model, params, way, config.sample_rate_hz, repeats)
+            for way in generation.ways(model)
         ],
     }
 
@@ -367,10 +369,10 @@ def main(argv: Sequence[str]) -> None:
     elif _SWEEP.value:
         cli.require(out=FLAGS.out)
         folder = cli.require_writable(FLAGS.out)
-        found = generation_speed.sweep(model_of(config), repeats)
+        found = generation.sweep(model_of(config), repeats)
         figures = {"machine": _machine(), "sweep": found}
-        plots.save(generation_speed.sweep_figure(found), folder / "sweep.png", dpi=100)
-        print(generation_speed.as_sweep_table(found))
+        plots.save(generation.sweep_figure(found), folder / "sweep.png", dpi=100)
+        print(generation.as_sweep_table(found))
     else:
         figures = benchmark(config, batches=batches, repeats=repeats)
         print(as_table(figures), as_latency_table(figures), sep="\n\n")

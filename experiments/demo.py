@@ -23,7 +23,8 @@ import soundfile
 from absl import flags
 
 import data
-from experiments import cli, intelligibility, plots, reporting
+from experiments.common import cli, plots, reporting
+from experiments.metrics import intelligibility
 
 _DIR = flags.DEFINE_string("dir", "runs/demo", "Folder for everything.")
 _TRAIN_MINUTES = flags.DEFINE_float(

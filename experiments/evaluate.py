@@ -21,7 +21,8 @@ from absl import flags
 from tqdm import tqdm
 
 import data
-from experiments import checkpointed, cli, phone_errors
+from experiments.common import cli, restore
+from experiments.metrics import phone_errors
 from wavenet_jax import InputError, metrics, scoring
 
 FLAGS = flags.FLAGS
@@ -36,7 +37,7 @@ _TUNE_ON = flags.DEFINE_string(
 )
 
 
-def evaluate(trained: checkpointed.Trained, corpus: data.Corpus) -> dict[str, Any]:
+def evaluate(trained: restore.Trained, corpus: data.Corpus) -> dict[str, Any]:
     """Scores all recordings of a corpus's split.
 
     Returns:
@@ -75,7 +76,7 @@ def evaluate(trained: checkpointed.Trained, corpus: data.Corpus) -> dict[str, An
 
 
 def evaluate_recognition(
-    trained: checkpointed.Trained, corpus: data.Corpus, *, tuned_on: data.Corpus | None = None
+    trained: restore.Trained, corpus: data.Corpus, *, tuned_on: data.Corpus | None = None
 ) -> dict[str, Any]:
     """Counts the phones that a recognizer mistakes in a corpus's split.
 
@@ -100,7 +101,7 @@ def evaluate_recognition(
 def main(argv: Sequence[str]) -> None:
     del argv
     cli.require(workdir=FLAGS.workdir, data_dir=FLAGS.data_dir, split=FLAGS.split)
-    trained = checkpointed.load(FLAGS.workdir, checkpointed.STEP.value)
+    trained = restore.load(FLAGS.workdir, restore.STEP.value)
     experiment = trained.experiment
     corpus = experiment.load(FLAGS.data_dir, FLAGS.split)
     recognized: dict[str, Any] = {}

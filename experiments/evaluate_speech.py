@@ -25,7 +25,9 @@ from absl import flags, logging
 from tqdm import tqdm
 
 import data
-from experiments import checkpointed, cli, intelligibility, plots, prosody, sample
+from experiments import sample
+from experiments.common import cli, plots, prosody, restore
+from experiments.metrics import intelligibility
 from wavenet_jax import InputError
 
 FLAGS = flags.FLAGS
@@ -45,7 +47,7 @@ VOICED_ABOVE = 0.45
 
 
 def evaluate_speech(
-    trained: checkpointed.Trained,
+    trained: restore.Trained,
     spoken: prosody.Prosody,
     corpus: data.Corpus,
     *,
@@ -57,7 +59,7 @@ def evaluate_speech(
     """Says recordings again, and measures.
 
     Args:
-      trained: of `checkpointed.load`.
+      trained: of `restore.load`.
       spoken: durations and pitch, of `prosody.load`.
       corpus: recordings with phones, pitch and, to be recognised, `text` in English.
       out: folder for `copied_000.wav`, `spoken_000.wav`, ... and `spectrograms.png`.
@@ -224,7 +226,7 @@ def _copied_pitch(
 def main(argv: Sequence[str]) -> None:
     del argv
     cli.require(workdir=FLAGS.workdir, data_dir=FLAGS.data_dir, split=FLAGS.split, out=FLAGS.out)
-    trained = checkpointed.load(FLAGS.workdir, checkpointed.STEP.value)
+    trained = restore.load(FLAGS.workdir, restore.STEP.value)
     spoken = prosody.load(FLAGS.workdir, trained.experiment)
     figures = evaluate_speech(
         trained,

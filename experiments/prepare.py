@@ -18,7 +18,7 @@ from typing import Any
 from absl import flags
 
 import data
-from experiments import cli
+from experiments.common import cli
 
 FLAGS = flags.FLAGS
 flags.declare_key_flag("dataset")

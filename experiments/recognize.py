@@ -22,10 +22,11 @@ from absl import flags
 from praatio import textgrid
 from tqdm import tqdm
 
-from data import audio
-from experiments import checkpointed, cli, recognition
-from experiments.experiment import Experiment
-from wavenet_jax import InputError, decoding, posteriors
+from data.audio import reading
+from experiments.common import cli, phones, restore
+from experiments.common.run import Experiment
+from wavenet_jax import InputError
+from wavenet_jax.recognition import decoding, posteriors
 
 FLAGS = flags.FLAGS
 flags.declare_key_flag("workdir")
@@ -36,7 +37,7 @@ _FORMAT = flags.DEFINE_enum("format", "text", ["text", "textgrid", "json"], "Wha
 _DECODER = flags.DEFINE_enum(
     "decoder",
     None,
-    list(recognition.DECODERS),
+    list(phones.DECODERS),
     "How phones are found; by default viterbi, or beam for a recognizer trained with CTC.",
 )
 _PHONES = flags.DEFINE_string(
@@ -55,7 +56,7 @@ class Interval(NamedTuple):
 
 
 def recognize(
-    trained: checkpointed.Trained,
+    trained: restore.Trained,
     paths: Sequence[str | os.PathLike[str]],
     *,
     decoder: str | None = None,
@@ -64,9 +65,9 @@ def recognize(
     """Hears recordings, one after the other.
 
     Args:
-      trained: of `checkpointed.load`, with a recognizer.
+      trained: of `restore.load`, with a recognizer.
       paths: recordings of any rate and number of channels, brought to the model's.
-      decoder: as for `recognition.decode`.
+      decoder: as for `phones.decode`.
       phones: what is said in each, to be aligned instead of recognised.
 
     Yields:
@@ -80,7 +81,7 @@ def recognize(
     labels = None if phones is None else _labels(experiment, phones)
     for path in map(pathlib.Path, paths):
         rate = experiment.sample_rate_hz
-        samples, _ = audio.read(path, sample_rate_hz=rate, mono=True)
+        samples, _ = reading.read(path, sample_rate_hz=rate, mono=True)
         heard = {"recording": str(path), "samples": experiment.heard(samples)}
         ((_, log_probs),) = posteriors.posteriors(experiment.model, trained.params, [heard])
         if labels is None:
@@ -156,7 +157,7 @@ def main(argv: Sequence[str]) -> None:
         raise InputError(f"--phones is what one recording says, and there are {len(paths)}.")
     if FLAGS.out is None and _FORMAT.value != "text":
         raise InputError(f"--format is {_FORMAT.value}: give a folder with --out=DIR.")
-    trained = checkpointed.load(FLAGS.workdir, checkpointed.STEP.value)
+    trained = restore.load(FLAGS.workdir, restore.STEP.value)
     files = _files(paths) if FLAGS.out else None
     recognized = recognize(
         trained,

@@ -24,9 +24,9 @@ from absl import flags
 from tqdm import tqdm
 
 import data
-from data import audio
-from experiments import checkpointed, cli
-from experiments.experiment import Experiment
+from data.audio import reading
+from experiments.common import cli, restore
+from experiments.common.run import Experiment
 from wavenet_jax import InputError, sampling
 
 FLAGS = flags.FLAGS
@@ -61,7 +61,7 @@ NOTHING = np.zeros(0, np.int16)
 
 
 def sample(
-    trained: checkpointed.Trained,
+    trained: restore.Trained,
     *,
     out: str | os.PathLike[str],
     num_samples: int = 1,
@@ -78,7 +78,7 @@ def sample(
     """Writes recordings, each file appearing once it is complete.
 
     Args:
-      trained: of `checkpointed.load`.
+      trained: of `restore.load`.
       out: folder for `sample_000.wav`, ...
       num_samples: how many.
       seconds: length of what is generated; 1.0 by default, or with `corpus` that
@@ -117,7 +117,7 @@ def sample(
         lengths = np.full(num_samples, rate)
     spoken, codes = NOTHING, None
     if prime:
-        spoken, _ = audio.read(pathlib.Path(prime), sample_rate_hz=rate, mono=True)
+        spoken, _ = reading.read(pathlib.Path(prime), sample_rate_hz=rate, mono=True)
         codes = np.repeat(experiment.encode(spoken)[None], num_samples, axis=0)
     folder = cli.require_writable(out)
     paths = [folder / f"sample_{i:03}.wav" for i in range(num_samples)]
@@ -137,7 +137,7 @@ def sample(
 
 
 def write_generated(
-    trained: checkpointed.Trained,
+    trained: restore.Trained,
     paths: Sequence[pathlib.Path],
     lengths: np.ndarray,
     conditions: Mapping[str, Any],
@@ -152,7 +152,7 @@ def write_generated(
     """Generates a batch into wav files, each of which appears once it is complete.
 
     Args:
-      trained: of `checkpointed.load`.
+      trained: of `restore.load`.
       paths: of the B files; file i is the seed's utterance i.
       lengths: samples to generate for each, `[B]`.
       conditions: as `sampling.generate` takes them.
@@ -224,7 +224,7 @@ def _conditions(
                     "leave it out."
                 )
             rate = experiment.sample_rate_hz
-            sound, _ = audio.read(pathlib.Path(mel_from), sample_rate_hz=rate, mono=True)
+            sound, _ = reading.read(pathlib.Path(mel_from), sample_rate_hz=rate, mono=True)
             frames = data.mel_spectrogram(sound, experiment.mel)
             conditions["local_condition"] = np.repeat(frames[None], number, axis=0)
             lengths = np.full(number, len(sound))
@@ -267,7 +267,7 @@ def _conditions(
 def main(argv: Sequence[str]) -> None:
     del argv
     cli.require(workdir=FLAGS.workdir, out=FLAGS.out)
-    trained = checkpointed.load(FLAGS.workdir, checkpointed.STEP.value)
+    trained = restore.load(FLAGS.workdir, restore.STEP.value)
     corpus = None
     if FLAGS.split:
         cli.require(data_dir=FLAGS.data_dir)

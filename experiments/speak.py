@@ -18,8 +18,9 @@ import numpy as np
 from absl import flags
 
 import data
-from experiments import checkpointed, cli, prosody, sample
-from experiments.experiment import Experiment
+from experiments import sample
+from experiments.common import cli, prosody, restore
+from experiments.common.run import Experiment
 from wavenet_jax import InputError, sampling
 
 FLAGS = flags.FLAGS
@@ -41,7 +42,7 @@ _SPEAKER = flags.DEFINE_string(
 
 
 def speak(
-    trained: checkpointed.Trained,
+    trained: restore.Trained,
     spoken: prosody.Prosody,
     example: Mapping[str, Any],
     *,
@@ -55,7 +56,7 @@ def speak(
     """Says what `utterance` makes of a text.
 
     Args:
-      trained: of `checkpointed.load`.
+      trained: of `restore.load`.
       spoken: durations and pitch, of `prosody.load`.
       example: what is said.
       out: the wav file, which appears once it is complete.
@@ -134,7 +135,7 @@ def _global_condition(experiment: Experiment, speaker: str | None) -> np.ndarray
 def main(argv: Sequence[str]) -> None:
     del argv
     cli.require(workdir=FLAGS.workdir, out=FLAGS.out)
-    trained = checkpointed.load(FLAGS.workdir, checkpointed.STEP.value)
+    trained = restore.load(FLAGS.workdir, restore.STEP.value)
     example = utterance(trained.experiment, text=_TEXT.value, labels=_LABELS.value)
     seconds = speak(
         trained,

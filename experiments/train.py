@@ -21,9 +21,10 @@ from absl import flags
 from jax.experimental import multihost_utils
 
 import data
-from experiments import checkpointed, cli, phone_errors, plots
-from experiments.experiment import Experiment
-from experiments.reporting import Reporter
+from experiments.common import cli, plots, restore
+from experiments.common.reporting import Reporter
+from experiments.common.run import Experiment
+from experiments.metrics import phone_errors
 from wavenet_jax import InputError, checkpoints, sampling, scoring, training
 
 FLAGS = flags.FLAGS
@@ -153,7 +154,7 @@ def _pretrained(experiment: Experiment) -> Any:
     workdir = experiment.config.get("pretrained")
     if not workdir:
         return None
-    trained = checkpointed.load(workdir)
+    trained = restore.load(workdir)
     if trained.experiment.sample_rate_hz != experiment.sample_rate_hz:
         raise InputError(
             f"The pretrained model in {workdir} hears {trained.experiment.sample_rate_hz} Hz, and "

@@ -18,10 +18,11 @@ from absl import flags
 from tqdm import tqdm
 
 import data
-from experiments import checkpointed, cli, prosody, train
-from experiments.experiment import Experiment
+from experiments import train
+from experiments.common import cli, prosody, restore
+from experiments.common.run import Experiment
 from wavenet_jax import InputError, checkpoints
-from wavenet_jax.prosody import OUTPUTS, ProsodyConfig, batch_of, init_state, make_step
+from wavenet_jax.prosody.networks import OUTPUTS, ProsodyConfig, batch_of, init_state, make_step
 from wavenet_jax.training import NonFiniteLossError
 
 FLAGS = flags.FLAGS
@@ -137,7 +138,7 @@ def _example(
 def main(argv: Sequence[str]) -> None:
     del argv
     cli.require(workdir=FLAGS.workdir, data_dir=FLAGS.data_dir)
-    experiment = checkpointed.load(FLAGS.workdir, checkpointed.STEP.value).experiment
+    experiment = restore.load(FLAGS.workdir, restore.STEP.value).experiment
     if not train_prosody(experiment, workdir=FLAGS.workdir, data_dir=FLAGS.data_dir):
         return
     split = experiment.config["held_out_split"]

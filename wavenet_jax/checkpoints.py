@@ -23,9 +23,10 @@ from orbax.checkpoint.checkpoint_managers import (
     LatestN,
 )
 
-from wavenet_jax import prosody, training
+from wavenet_jax import training
 from wavenet_jax.errors import InputError
-from wavenet_jax.prosody import ProsodyConfig, ProsodyState
+from wavenet_jax.prosody import networks
+from wavenet_jax.prosody.networks import ProsodyConfig, ProsodyState
 from wavenet_jax.training import TrainingConfig, TrainState
 from wavenet_jax.wavenet import WaveNetConfig, config_from_dict
 
@@ -287,7 +288,7 @@ def restore_prosody(workdir: str | os.PathLike[str], kind: str) -> ProsodyCheckp
                 return None
             about = manager.restore(step, args=ocp.args.Composite(config=ocp.args.JsonRestore()))
             config = ProsodyConfig(**_with_tuples(about["config"]["network"]))
-            like = jax.eval_shape(lambda: prosody.init_state(config))
+            like = jax.eval_shape(lambda: networks.init_state(config))
             item = ocp.args.StandardRestore(
                 jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), _as_dict(like))
             )

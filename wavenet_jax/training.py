@@ -13,8 +13,8 @@ import optax
 from flax import traverse_util
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from wavenet_jax import recognition
 from wavenet_jax.errors import InputError
+from wavenet_jax.recognition.recognizer import frame_bits, sequence_bits
 from wavenet_jax.wavenet import WaveNet, WaveNetConfig
 
 AXIS = "batch"
@@ -238,8 +238,8 @@ def losses(
 
     Returns:
       `bits_per_sample`, the negative log-likelihood over the scored samples (equation 1);
-      of a recognizer also `bits_per_frame` (`recognition.frame_bits`), or for CTC
-      `bits_per_phone` (`recognition.sequence_bits`). float32 scalars.
+      of a recognizer also `bits_per_frame` (`frame_bits`), or for CTC
+      `bits_per_phone` (`sequence_bits`). float32 scalars.
     """
     codes = model_config.quantizer.encode(batch["samples"])
     mask, recognizer = batch["mask"], model_config.recognizer
@@ -272,9 +272,9 @@ def losses(
         outputs = outputs[:, ahead : ahead + mask.shape[1]]
         logits, frames = (x[:, reach : x.shape[1] - reach] for x in (logits, batch["frames"]))
         if recognizer.loss == "frames":
-            found["bits_per_frame"] = recognition.frame_bits(logits, batch["classes"])
+            found["bits_per_frame"] = frame_bits(logits, batch["classes"])
         else:
-            found["bits_per_phone"] = recognition.sequence_bits(logits, frames, batch["classes"])
+            found["bits_per_phone"] = sequence_bits(logits, frames, batch["classes"])
     scored = codes[:, context : context + mask.shape[1]]
     bits = -model_config.distribution.log_prob_bits(outputs, scored)
     samples = jnp.sum(bits, where=mask), jnp.sum(mask, dtype=jnp.float32)

@@ -34,7 +34,7 @@ from wavenet_jax.conditioning import ConditionConfig, Conditions, LocalCondition
 from wavenet_jax.context import ContextStack, ContextStackConfig
 from wavenet_jax.errors import InputError
 from wavenet_jax.quantization import Quantizer
-from wavenet_jax.recognition import FrameClassifier, RecognizerConfig, pool
+from wavenet_jax.recognition.recognizer import FrameClassifier, RecognizerConfig, pool
 
 MOST_ONE_HOT_CLASSES = 4096
 """12 bits: beyond, a one-hot input or a categorical output is mostly table."""

@@ -4,7 +4,7 @@
         --sample_rate_hz=8000 --data_dir=corpora
     python -m experiments.train --config=experiments/configs/violin.py \\
         --workdir=runs/violin --data_dir=corpora
-    python -m experiments.receptive_field --data_dir=corpora --workdir=runs/receptive_field
+    python -m experiments.studies.receptive_field --data_dir=corpora --workdir=runs/receptive_field
 
 BACH_VIOLIN are movements of Bach's sonatas and partitas (bach-violin-dataset, CC BY 3.0); any
 solo recordings will do. The main stack sees 128 ms; the context stack, whose frames last 8 ms,

@@ -3,7 +3,7 @@
     python -m experiments.prepare --dataset=ljspeech --source=LJSPEECH --data_dir=corpora
     python -m experiments.train --config=experiments/configs/vocoder.py \\
         --workdir=runs/vocoder --data_dir=corpora
-    python -m experiments.copy_synthesis --workdir=runs/vocoder --data_dir=corpora \\
+    python -m experiments.studies.copy_synthesis --workdir=runs/vocoder --data_dir=corpora \\
         --split=validation --out=runs/vocoder/copies --num_recordings=4 --seconds=4
 
 80 bands from 0 to 8,000 Hz, frames of 256 samples (11.6 ms) behind windows of 1,024: the mel

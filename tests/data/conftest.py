@@ -34,7 +34,7 @@ def counted(tmp_path_factory: pytest.TempPathFactory) -> data.Corpus:
     # All but one to train, wherever their names would send them.
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
-            "data.splitting.by_hash",
+            "data.builders.splitting.by_hash",
             lambda all_names: {"train": names, "validation": ["b/held.wav"]},
         )
         data.build("folder", data_dir=root / "out", source=root / "in", labels=str(labels))

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 import data
 from data.augmentation import Distortion
-from data.timit import folding
-from data.timit.timit_dataset_builder import PHONES
+from data.datasets.timit import folding
+from data.datasets.timit.timit_dataset_builder import PHONES
 from data.windows import Shape, Targets, Windows
 
 HOP = 40

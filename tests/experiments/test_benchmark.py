@@ -8,7 +8,9 @@ import jax
 import numpy as np
 import pytest
 
-from experiments import benchmark, cli, generation_speed, limits
+from experiments import benchmark
+from experiments.benchmarks import generation, roofline
+from experiments.common import cli
 from experiments.configs import reference, timit
 from wavenet_jax import InputError, WaveNet, WaveNetConfig, training
 from wavenet_jax.wavenet import config_from_dict
@@ -17,7 +19,7 @@ from wavenet_jax.wavenet import config_from_dict
 def test_the_reference_model_has_the_multiply_adds_of_its_weights():
     """A sample meets each weight of each product once, but for the last residual's."""
     config = config_from_dict(reference.get_config().model.to_dict())
-    shapes = limits.products(config, lambda _: 1, 1)
+    shapes = roofline.products(config, lambda _: 1, 1)
     init = WaveNet(config).init
     params = jax.eval_shape(init, jax.random.key(0), np.zeros((1, 1), np.int32))["params"]
     kernels = [
@@ -25,7 +27,7 @@ def test_the_reference_model_has_the_multiply_adds_of_its_weights():
         for path, leaf in jax.tree_util.tree_leaves_with_path(params)
         if path[-1].key == "kernel" and path[0].key != "input"
     ]
-    assert limits.multiply_adds(shapes) == sum(kernels) == 1_232_896
+    assert roofline.multiply_adds(shapes) == sum(kernels) == 1_232_896
 
 
 def test_measures_and_prints():
@@ -58,20 +60,20 @@ def test_latency_is_measured_of_conditions_that_arrive():
     model = benchmark.model_of(importlib.import_module("experiments.configs.vocoder").get_config())
     model = dataclasses.replace(model, dilations=(1, 2), residual_channels=4, gate_channels=4)
     params = training.init_state(model, training.TrainingConfig(num_steps=1)).params
-    way = generation_speed.Way("cpu", "int8")
-    row = generation_speed.latency(model, params, way, 8000, repeats=1)
+    way = generation.Way("cpu", "int8")
+    row = generation.latency(model, params, way, 8000, repeats=1)
     assert row["sounds_ms"] == 1000 * -(-256 // model.hop_samples) * model.hop_samples / 8000
 
 
 def test_sweeps(tmp_path, monkeypatch):
     """Of each axis its values, all ways and limits, as a table and as a picture."""
-    monkeypatch.setattr(generation_speed, "BATCHES", (1, 2))
-    axes = {name: (values[:2], change) for name, (values, change) in generation_speed.AXES.items()}
-    monkeypatch.setattr(generation_speed, "AXES", axes)
+    monkeypatch.setattr(generation, "BATCHES", (1, 2))
+    axes = {name: (values[:2], change) for name, (values, change) in generation.AXES.items()}
+    monkeypatch.setattr(generation, "AXES", axes)
     model = WaveNetConfig(
         dilations=(1, 2), residual_channels=4, gate_channels=4, skip_channels=8, head_channels=8
     )
-    found = generation_speed.sweep(model, repeats=1)
+    found = generation.sweep(model, repeats=1)
     assert [(axis, [row["value"] for row in rows]) for axis, rows in found.items()] == [
         ("batch", [1, 2]),
         ("layers", [10, 20]),
@@ -82,8 +84,8 @@ def test_sweeps(tmp_path, monkeypatch):
         for row in rows:
             assert set(row["speeds"]) == {"scan", "cpu, float32", "cpu, bfloat16", "cpu, int8"}
             assert min([*row["speeds"].values(), *row["limits"].values()]) > 0
-    assert len(generation_speed.as_sweep_table(found).splitlines()) == 2 + 2 * 4
-    figure = generation_speed.sweep_figure(found)
+    assert len(generation.as_sweep_table(found).splitlines()) == 2 + 2 * 4
+    figure = generation.sweep_figure(found)
     assert [axes.get_xlabel() for axes in figure.axes] == list(found)
     assert all(len(axes.get_lines()) == 4 + 2 for axes in figure.axes)
 
@@ -138,7 +140,7 @@ def test_a_config_is_measured_with_its_conditions(name):
     model = benchmark.model_of(config)
     assert bool(model.global_condition) == bool(config.global_condition)
     assert bool(model.local_condition) == bool(config.local_condition)
-    made = generation_speed.random_conditions(model, 2, 3 * model.hop_samples)
+    made = generation.random_conditions(model, 2, 3 * model.hop_samples)
     assert [made["global"] is not None, made["local"] is not None] == [
         bool(config.global_condition),
         bool(config.local_condition),

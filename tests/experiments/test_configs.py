@@ -10,9 +10,9 @@ import ml_collections
 import numpy as np
 import pytest
 
-from data.features import NUM_PITCH
-from data.timit.timit_dataset_builder import PHONES
-from experiments.experiment import LOCAL_FEATURES, Experiment
+from data.datasets.timit.timit_dataset_builder import PHONES
+from data.text.frames import NUM_PITCH
+from experiments.common.run import LOCAL_FEATURES, Experiment
 from wavenet_jax import InputError, receptive_field, training
 
 CONFIGS = pathlib.Path(__file__).parents[2] / "experiments" / "configs"
@@ -199,7 +199,7 @@ def test_other_questions_are_refused_without_reciting_them(
     many = tuple(f'QS "q{i}" {{*-{i}+*}}' for i in range(400))
     experiment = hts_experiment("hts", many)
     corpus: Any = Corpus("hts", 8000, {})
-    monkeypatch.setattr("experiments.experiment.data.load", lambda *_, **__: corpus)
+    monkeypatch.setattr("experiments.common.run.data.load", lambda *_, **__: corpus)
     for other, here, there in (
         ((*many[:30], *many[31:]), "q31.*q32.*q33", "q30.*q31.*q32"),
         (many[:399], "...", 'QS "q399"'),

@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from experiments import checkpointed, evaluate
+from experiments import evaluate
+from experiments.common import restore
 from wavenet_jax import InputError, WaveNet, mulaw
 
 
 def test_scores_every_sample_once(trained_dir: pathlib.Path, fsdd_dir: pathlib.Path):
-    trained = checkpointed.load(trained_dir)
+    trained = restore.load(trained_dir)
     corpus = trained.experiment.load(fsdd_dir, "test")
     figures = evaluate.evaluate(trained, corpus)
     bits, codes = 0.0, []
@@ -34,7 +35,7 @@ def test_scores_every_sample_once(trained_dir: pathlib.Path, fsdd_dir: pathlib.P
 
 
 def test_refuses_another_corpus(trained_dir: pathlib.Path, fsdd_dir: pathlib.Path, monkeypatch):
-    trained = checkpointed.load(trained_dir)
+    trained = restore.load(trained_dir)
     monkeypatch.setitem(trained.experiment.classes, "speaker", ["ann", "bob"])
     with pytest.raises(InputError, match="speaker classes high, low.* made for ann, bob"):
         trained.experiment.load(fsdd_dir, "test")

@@ -14,8 +14,11 @@ import tiny
 from ml_collections import ConfigDict
 
 import data
-from experiments import checkpointed, evaluate, phone_errors, recognition, recognize, sample, train
-from wavenet_jax import InputError, decoding
+from experiments import evaluate, recognize, sample, train
+from experiments.common import phones, restore
+from experiments.metrics import phone_errors
+from wavenet_jax import InputError
+from wavenet_jax.recognition import decoding
 
 pytest.importorskip("espeakng_loader", reason="eSpeak NG is in the extra demo")
 
@@ -32,8 +35,8 @@ def workdir(tmp_path_factory: pytest.TempPathFactory, spoken_dir: pathlib.Path) 
 
 
 @pytest.fixture(scope="module")
-def trained(workdir: pathlib.Path) -> checkpointed.Trained:
-    return checkpointed.load(workdir)
+def trained(workdir: pathlib.Path) -> restore.Trained:
+    return restore.load(workdir)
 
 
 @pytest.fixture(scope="module")
@@ -133,9 +136,7 @@ def test_known_phones_are_aligned(trained, spoken_dir, recording) -> None:
     """Nearer to where they are than by dividing the recording evenly."""
     example = trained.experiment.load(spoken_dir, "validation").recording(0)
     names = trained.experiment.phones.names
-    said = [
-        names[k] for k in recognition.phone_classes(example, table=trained.experiment.phones.table)
-    ]
+    said = [names[k] for k in phones.phone_classes(example, table=trained.experiment.phones.table)]
     ((_, length_s, intervals),) = recognize.recognize(trained, [recording], phones=said)
     assert [each.phone for each in intervals] == said
     true = example["phone_starts"] / RATE_HZ
@@ -149,7 +150,7 @@ def test_ctc_learns_from_sequences_alone(spoken_dir, tmp_path) -> None:
     config.segment_samples = 20000
     config.num_steps = config.checkpoint_every = 3
     train.train(config, workdir=tmp_path, data_dir=spoken_dir)
-    trained = checkpointed.load(tmp_path)
+    trained = restore.load(tmp_path)
     corpus = trained.experiment.load(spoken_dir, "validation")
     found = evaluate.evaluate_recognition(trained, corpus)
     assert list(found["decoders"]) == ["beam", "greedy"]
@@ -171,7 +172,7 @@ def test_a_generator_is_a_beginning(spoken_dir, tmp_path) -> None:
     config.pretrained = str(tmp_path / "generator")
     train.train(config, workdir=tmp_path / "recognizer", data_dir=spoken_dir)
     learned, kept = (
-        checkpointed.load(tmp_path / name).params["params"]["stack"]
+        restore.load(tmp_path / name).params["params"]["stack"]
         for name in ("generator", "recognizer")
     )
     for block in learned:
@@ -223,20 +224,20 @@ def test_refusals(workdir, trained, trained_dir, recording, tmp_path) -> None:
     with pytest.raises(InputError, match="--phones is empty"):
         list(recognize.recognize(trained, [recording], phones=[]))
     with pytest.raises(InputError, match=r"does not recognise phones: train one that does"):
-        list(recognize.recognize(checkpointed.load(trained_dir), [recording]))
+        list(recognize.recognize(restore.load(trained_dir), [recording]))
     heard = np.zeros((3, len(trained.experiment.phones.names)))
     with pytest.raises(InputError, match="There is no decoder 'best': use viterbi, greedy, beam"):
         trained.experiment.decode(heard, decoder="best")
     with pytest.raises(InputError, match="There is no folding of phones 'all': use none, timit"):
-        recognition.phones_of({"folding": "all"}, ["a", "b"])
+        phones.phones_of({"folding": "all"}, ["a", "b"])
     with pytest.raises(InputError, match="leaves 0 of the corpus's phones 1, 2"):
-        recognition.phones_of({"folding": "timit"}, ["1", "2"])
+        phones.phones_of({"folding": "timit"}, ["1", "2"])
 
 
 def test_pauses_are_not_scored_but_in_timit() -> None:
-    plain = recognition.phones_of({"folding": "none"}, ["_", "a", "t"])
+    plain = phones.phones_of({"folding": "none"}, ["_", "a", "t"])
     assert plain.scored([0, 1, 2, 0]) == ["a", "t"]
-    timit = recognition.phones_of({"folding": "timit"}, ["h#", "q", "tcl", "t", "ix", "zh"])
+    timit = phones.phones_of({"folding": "timit"}, ["h#", "q", "tcl", "t", "ix", "zh"])
     assert timit.names == ("cl", "ix", "sil", "t", "zh")
     assert timit.table.tolist() == [2, -1, 0, 3, 1, 4]
     example = {"phones": np.array([0, 1, 4, 2, 3, 5, 0])}
@@ -246,9 +247,7 @@ def test_pauses_are_not_scored_but_in_timit() -> None:
 def test_what_is_known_of_sequences_travels_with_the_checkpoint(trained, spoken_dir) -> None:
     experiment = trained.experiment
     train_split = experiment.load(spoken_dir, "train")
-    counted = recognition.sequence_model(
-        experiment.phones, experiment.config["recognizer"], train_split
-    )
+    counted = phones.sequence_model(experiment.phones, experiment.config["recognizer"], train_split)
     stored = experiment.sequence_model
     np.testing.assert_array_equal(stored.log_bigram, counted.log_bigram)
     np.testing.assert_array_equal(stored.least_frames, counted.least_frames)

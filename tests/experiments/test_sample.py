@@ -7,7 +7,8 @@ import pytest
 import soundfile
 
 import data
-from experiments import checkpointed, sample
+from experiments import sample
+from experiments.common import restore
 from wavenet_jax import InputError, generate, mulaw, utterance_keys
 from wavenet_jax.checkpoints import Checkpoints
 
@@ -16,8 +17,8 @@ LENGTH = 160
 
 
 @pytest.fixture(scope="module")
-def trained(trained_dir: pathlib.Path) -> checkpointed.Trained:
-    return checkpointed.load(trained_dir)
+def trained(trained_dir: pathlib.Path) -> restore.Trained:
+    return restore.load(trained_dir)
 
 
 def read(path: pathlib.Path) -> np.ndarray:
@@ -128,7 +129,7 @@ def test_leaves_nothing_when_it_is_stopped(trained, tmp_path, monkeypatch):
 
 def test_refuses_a_directory_without_checkpoints(tmp_path):
     with pytest.raises(InputError, match="no work directory"):
-        checkpointed.load(tmp_path / "none")
+        restore.load(tmp_path / "none")
     with pytest.raises(InputError, match="no checkpoint"):
-        checkpointed.load(tmp_path)
+        restore.load(tmp_path)
     assert not list(tmp_path.iterdir())

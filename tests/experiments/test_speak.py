@@ -13,15 +13,8 @@ import soundfile
 import tiny
 
 import data
-from experiments import (
-    checkpointed,
-    evaluate_speech,
-    prosody,
-    sample,
-    speak,
-    train,
-    train_prosody,
-)
+from experiments import evaluate_speech, sample, speak, train, train_prosody
+from experiments.common import prosody, restore
 from wavenet_jax import InputError, checkpoints
 
 pytest.importorskip("espeakng_loader", reason="eSpeak NG is in the extra demo")
@@ -58,18 +51,18 @@ def espeak_dir(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
 def workdir(tmp_path_factory: pytest.TempPathFactory, espeak_dir: pathlib.Path) -> pathlib.Path:
     folder = tmp_path_factory.mktemp("tts")
     train.train(tts_config(), workdir=folder, data_dir=espeak_dir)
-    experiment = checkpointed.load(folder).experiment
+    experiment = restore.load(folder).experiment
     assert train_prosody.train_prosody(experiment, workdir=folder, data_dir=espeak_dir)
     return folder
 
 
 @pytest.fixture(scope="module")
-def trained(workdir: pathlib.Path) -> checkpointed.Trained:
-    return checkpointed.load(workdir)
+def trained(workdir: pathlib.Path) -> restore.Trained:
+    return restore.load(workdir)
 
 
 @pytest.fixture(scope="module")
-def spoken(workdir: pathlib.Path, trained: checkpointed.Trained) -> prosody.Prosody:
+def spoken(workdir: pathlib.Path, trained: restore.Trained) -> prosody.Prosody:
     return prosody.load(workdir, trained.experiment)
 
 
@@ -246,7 +239,7 @@ def test_the_programs(workdir, espeak_dir, tmp_path, capsys) -> None:
 
 def test_refusals(trained, spoken, workdir, trained_dir, espeak_dir, tmp_path) -> None:
     experiment = trained.experiment
-    other = checkpointed.load(trained_dir).experiment
+    other = restore.load(trained_dir).experiment
     for message, options in (
         ("Give either --text or --hts_labels", {}),
         ("Give either --text or --hts_labels", {"text": "one", "labels": "a.lab"}),
@@ -327,7 +320,7 @@ def test_labels_of_hts_are_said(tmp_path) -> None:
     config.local_condition.features = "hts_f0"
     config.num_steps = 1
     train.train(config, workdir=tmp_path / "run", data_dir=tmp_path)
-    trained = checkpointed.load(tmp_path / "run")
+    trained = restore.load(tmp_path / "run")
     train_prosody.train_prosody(trained.experiment, workdir=tmp_path / "run", data_dir=tmp_path)
     with pytest.raises(InputError, match="no text can be said: give --hts_labels"):
         speak.utterance(trained.experiment, text="one")

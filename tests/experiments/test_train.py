@@ -21,7 +21,7 @@ import pytest
 import tiny
 
 import data
-from experiments.reporting import history
+from experiments.common.reporting import history
 from experiments.train import train
 from wavenet_jax import InputError
 from wavenet_jax.checkpoints import Checkpoints
@@ -361,7 +361,7 @@ def test_no_number_leaves_the_last_checkpoint(
 @contextlib.contextmanager
 def interrupting(step: int, number: signal.Signals) -> Iterator[Callable[..., bool]]:
     """Raises a signal in this process once a step is reported."""
-    from experiments.reporting import Reporter
+    from experiments.common.reporting import Reporter
 
     plain = Reporter.progress
 

@@ -14,8 +14,10 @@ import soundfile
 import tiny
 
 import data
-from experiments import ablation, checkpointed, evaluate, sample
-from experiments.experiment import Experiment
+from experiments import evaluate, sample
+from experiments.common import restore
+from experiments.common.run import Experiment
+from experiments.studies import ablation
 from experiments.train import train
 from wavenet_jax import InputError, scoring, training
 
@@ -59,8 +61,8 @@ def workdir(tmp_path_factory: pytest.TempPathFactory, fsdd_dir: pathlib.Path) ->
 
 
 @pytest.fixture(scope="module")
-def trained(workdir: pathlib.Path) -> checkpointed.Trained:
-    return checkpointed.load(workdir)
+def trained(workdir: pathlib.Path) -> restore.Trained:
+    return restore.load(workdir)
 
 
 def test_windows_score_what_whole_recordings_score(trained, fsdd_dir) -> None:
@@ -123,7 +125,7 @@ def test_mel_from_where_it_does_not_belong(trained_dir, trained, fsdd_dir, tmp_p
     path = str(next((fsdd_dir.parent / "in").glob("*.wav")))
     corpus = trained.experiment.load(fsdd_dir, "test")
     for model, kwargs, message in (
-        (checkpointed.load(trained_dir), {}, "the model takes no mel spectrogram"),
+        (restore.load(trained_dir), {}, "the model takes no mel spectrogram"),
         (trained, {"corpus": corpus}, "--split gives all conditions"),
         (trained, {"prime": path}, "use it without --prime"),
     ):
@@ -161,7 +163,7 @@ def test_bad_configs(fsdd_dir, tmp_path, change, message) -> None:
 
 def test_a_run_is_not_resumed_with_other_conditions(workdir, fsdd_dir) -> None:
     corpus = data.load("fsdd", fsdd_dir, "train")
-    stored = json.loads(json.dumps(checkpointed.load(workdir).experiment.to_dict()))
+    stored = json.loads(json.dumps(restore.load(workdir).experiment.to_dict()))
     for change, message in (
         ({"pre_emphasis": 0.0}, "audio pre_emphasis=0.5"),
         ({"local_condition.num_mels": 9}, "local_condition"),

@@ -19,7 +19,7 @@ from wavenet_jax import (
     conditioning,
 )
 from wavenet_jax.conditioning import NO_LABEL
-from wavenet_jax.recognition import RecognizerConfig
+from wavenet_jax.recognition.recognizer import RecognizerConfig
 
 SMALL: dict[str, Any] = {
     "residual_channels": 6,

@@ -1,0 +1,1 @@
+"""Sound: reading recordings, mel spectrograms, pitch, pre-emphasis."""

@@ -1,0 +1,198 @@
+"""Mel spectrograms to condition a vocoder on, and the Griffin-Lim algorithm to compare it with.
+
+Frame k describes samples [k * hop, (k + 1) * hop), and its analysis window is centred on the
+sample in their middle, k * hop + hop // 2. A recording has silence (zeros) before its first
+sample and after its last, so that every sample lies in a frame and no frame is dropped.
+
+The spectrogram is librosa's: magnitudes behind a periodic Hann window of `n_fft` samples,
+summed by triangles on Slaney's mel scale, each of unit area. A frame holds ln(mel), not below
+ln(1e-5), mapped so that -1 is that floor and +1 is ln(mel) = 2, which with `n_fft` about 1,024
+full scale just reaches. Silence is therefore -1 in every band, and a frame of zeros does not
+occur: zeros are left to stand for what lies beyond a recording (`data.training_windows`).
+"""
+
+import dataclasses
+import math
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+import librosa
+import numpy as np
+
+from data.audio import reading
+from data.errors import DataError
+
+FLOOR = 1e-5
+LN_LOWEST, LN_HIGHEST = math.log(FLOOR), 2.0
+"""What the frames' -1 and +1 stand for, in ln(mel)."""
+
+GRIFFIN_LIM_ITERATIONS = 60
+
+
+@dataclasses.dataclass(frozen=True)
+class MelConfig:
+    """What a mel spectrogram is made with.
+
+    Attributes:
+      sample_rate_hz: Rate of the sound.
+      hop_samples: Samples a frame.
+      n_fft: Samples in the analysis window, at least `hop_samples`. `griffin_lim` needs
+        windows that overlap, of two hops or more.
+      num_mels: M, bands.
+      fmin_hz, fmax_hz: Where the lowest band begins and the highest ends.
+
+    Raises:
+      DataError: a value out of range, or bands so narrow that no bin of the FFT falls in one.
+    """
+
+    sample_rate_hz: int
+    hop_samples: int
+    n_fft: int
+    num_mels: int
+    fmin_hz: float
+    fmax_hz: float
+
+    def __post_init__(self) -> None:
+        for name in ("sample_rate_hz", "hop_samples", "n_fft", "num_mels"):
+            value = getattr(self, name)
+            if not isinstance(value, (int, np.integer)) or value < 1:
+                raise DataError(f"{name} is {value}: it must be a whole number of at least 1")
+        if self.n_fft < self.hop_samples:
+            raise DataError(
+                f"n_fft is {self.n_fft}: it must be at least hop_samples={self.hop_samples}, or "
+                "samples between the windows go unheard"
+            )
+        if not 0 <= self.fmin_hz < self.fmax_hz <= self.sample_rate_hz / 2:
+            raise DataError(
+                f"fmin_hz is {self.fmin_hz} and fmax_hz {self.fmax_hz}: they must rise within 0 "
+                f"to {self.sample_rate_hz / 2:g} Hz, half the sample rate"
+            )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of the empty bands that are refused here
+            bands = librosa.filters.mel(
+                sr=self.sample_rate_hz,
+                n_fft=self.n_fft,
+                n_mels=self.num_mels,
+                fmin=self.fmin_hz,
+                fmax=self.fmax_hz,
+            )
+        if empty := int(np.count_nonzero(bands.max(axis=1) == 0)):
+            raise DataError(
+                f"num_mels is {self.num_mels}: {empty} of these bands lie between two bins of "
+                f"n_fft={self.n_fft}; choose fewer bands or a longer n_fft"
+            )
+
+    @property
+    def _lead_samples(self) -> int:
+        """Zeros before a recording, which bring the first window to the first frame's middle."""
+        return self.n_fft // 2 - self.hop_samples // 2
+
+
+def mel_spectrogram(samples: np.ndarray, config: MelConfig) -> np.ndarray:
+    """The mel spectrogram of a recording, as the module's docstring defines it.
+
+    Args:
+      samples: Int16 `[N]`, N > 0.
+      config: Of the frames.
+
+    Returns:
+      Float32 `[F, M]`, F = ceil(N / hop_samples): -1 in silence, about 1 at full scale.
+
+    Raises:
+      DataError: `samples` are of another type or shape, or none.
+    """
+    if samples.dtype != np.int16 or samples.ndim != 1 or not len(samples):
+        raise DataError(
+            f"samples have type {samples.dtype} and shape {samples.shape}: give a row of int16"
+        )
+    num_frames = -(-len(samples) // config.hop_samples)
+    needed = (num_frames - 1) * config.hop_samples + config.n_fft
+    lead = config._lead_samples
+    padded = np.pad(
+        samples.astype(np.float32) / reading.FULL_SCALE, (lead, needed - lead - len(samples))
+    )
+    mel = librosa.feature.melspectrogram(
+        y=padded,
+        sr=config.sample_rate_hz,
+        n_fft=config.n_fft,
+        hop_length=config.hop_samples,
+        center=False,
+        power=1.0,
+        n_mels=config.num_mels,
+        fmin=config.fmin_hz,
+        fmax=config.fmax_hz,
+    )
+    share = (np.log(np.maximum(mel.T, FLOOR)) - LN_LOWEST) / (LN_HIGHEST - LN_LOWEST)
+    return (2 * share - 1).astype(np.float32)
+
+
+def mel_features(example: Mapping[str, Any], *, config: MelConfig) -> np.ndarray:
+    """`mel_spectrogram` of a recording's `audio`: local features for `data.training_windows`."""
+    return mel_spectrogram(np.asarray(example["audio"]), config)
+
+
+def mel_to_magnitudes(mel: np.ndarray, config: MelConfig) -> np.ndarray:
+    """The magnitudes whose mel bands are nearest to those given, none negative.
+
+    Args:
+      mel: Of `mel_spectrogram`, `[F, M]`.
+      config: That it was made with.
+
+    Returns:
+      Float32 `[1 + n_fft // 2, F]`, in librosa's order.
+
+    Raises:
+      DataError: `mel` has another number of bands.
+    """
+    if mel.ndim != 2 or mel.shape[1] != config.num_mels:
+        raise DataError(f"mel has shape {mel.shape}: give frames of num_mels={config.num_mels}")
+    ln_mel = LN_LOWEST + (mel.T.astype(np.float32) + 1) / 2 * (LN_HIGHEST - LN_LOWEST)
+    magnitudes: np.ndarray = librosa.feature.inverse.mel_to_stft(
+        np.exp(ln_mel),
+        sr=config.sample_rate_hz,
+        n_fft=config.n_fft,
+        power=1.0,
+        fmin=config.fmin_hz,
+        fmax=config.fmax_hz,
+    )
+    return magnitudes
+
+
+def griffin_lim(mel: np.ndarray, config: MelConfig, num_samples: int) -> np.ndarray:
+    """Sound with a given mel spectrogram, without a model: phases by iteration.
+
+    The fast Griffin-Lim algorithm (Perraudin et al., 2013) of librosa, 60 iterations from
+    phases that are always the same, so that one spectrogram gives one sound.
+
+    Args:
+      mel: Of `mel_spectrogram`, `[F, M]`.
+      config: That it was made with.
+      num_samples: N, of the recording, with F = ceil(N / hop_samples).
+
+    Returns:
+      Int16 `[N]`, sample n at the time of sample n of the recording.
+
+    Raises:
+      DataError: `mel` has another number of bands or of frames, or the windows do not overlap.
+    """
+    if len(mel) != -(-num_samples // config.hop_samples) or not len(mel):
+        raise DataError(
+            f"mel has {len(mel)} frames: {num_samples} samples have "
+            f"{-(-num_samples // config.hop_samples)} of {config.hop_samples}, at least one"
+        )
+    if config.n_fft < 2 * config.hop_samples:
+        raise DataError(
+            f"n_fft is {config.n_fft}: Griffin-Lim needs windows of at least two hops, "
+            f"{2 * config.hop_samples} samples"
+        )
+    padded = librosa.griffinlim(
+        mel_to_magnitudes(mel, config),
+        n_iter=GRIFFIN_LIM_ITERATIONS,
+        hop_length=config.hop_samples,
+        n_fft=config.n_fft,
+        center=False,
+        random_state=0,
+    )
+    lead = config._lead_samples
+    return reading.to_int16(padded[lead : lead + num_samples] * reading.FULL_SCALE)

@@ -1,0 +1,1 @@
+"""What the TFDS builders of `data.datasets` are built on."""

@@ -1,0 +1,114 @@
+"""What is written beside recordings: lines of text, and labels in time."""
+
+import dataclasses
+import pathlib
+from collections.abc import Sequence
+from typing import Any
+
+from data.audio import reading
+from data.errors import DataError
+
+# Ends differ from the recording's by a few samples, or by a frame of an automatic alignment.
+MOST_BEYOND_S = 0.025
+
+
+@dataclasses.dataclass(frozen=True)
+class Span:
+    """A label in time.
+
+    Attributes:
+      line: Of its file, from 1.
+      start_s, end_s: From the recording's start.
+      name: Of what is there.
+    """
+
+    line: int
+    start_s: float
+    end_s: float
+    name: str
+
+
+def text(path: pathlib.Path) -> str:
+    """What a file says.
+
+    Raises:
+      DataError: there is no such file, or it is not text.
+    """
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise DataError(f"{path} is missing: restore it from the original corpus") from None
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path} is not UTF-8 ({error}): restore the original file") from None
+
+
+def lines(path: pathlib.Path) -> list[tuple[int, str]]:
+    """The lines of a file that are not blank, stripped, each with its number from 1.
+
+    Raises:
+      DataError: as `text` does.
+    """
+    rows = enumerate(text(path).splitlines(), start=1)
+    return [(i, line.strip()) for i, line in rows if line.strip()]
+
+
+def check(path: pathlib.Path, spans: Sequence[Span], length_s: float, *, tile: bool) -> None:
+    """Refuses labels that cannot be of a recording.
+
+    Args:
+      path: Of the labels, for messages.
+      spans: In their order in the file.
+      length_s: Of the recording. What is up to `MOST_BEYOND_S` past it passes.
+      tile: Whether each must start where the last one ends, the first at the recording's
+        start, and all last some time; otherwise they must only start in order.
+
+    Raises:
+      DataError: there are none, or one is out of place.
+    """
+    if not spans:
+        raise DataError(f"{path} has no labels: restore it from the original corpus")
+    before = Span(0, 0.0, 0.0, "")
+    for span in spans:
+        where = f"line {span.line} of {path}: {span.name!r}"
+        if span.end_s < span.start_s or (tile and span.end_s == span.start_s):
+            raise DataError(
+                f"{where} ends at {span.end_s:.4f} s and starts at {span.start_s:.4f} s: correct it"
+            )
+        if tile and span.start_s != before.end_s:
+            kind = "a gap" if span.start_s > before.end_s else "an overlap"
+            raise DataError(
+                f"{where} starts at {span.start_s:.4f} s, {kind} after the end at "
+                f"{before.end_s:.4f} s of what is before it: correct it"
+            )
+        if span.start_s < before.start_s:
+            raise DataError(
+                f"{where} starts at {span.start_s:.4f} s, before what the line before it "
+                f"labels ({before.start_s:.4f} s): correct it"
+            )
+        if span.end_s > length_s + MOST_BEYOND_S:
+            raise DataError(
+                f"{where} ends at {span.end_s:.4f} s, past the recording's end at "
+                f"{length_s:.4f} s: correct it, or restore the recording"
+            )
+        before = span
+
+
+def length_s(path: pathlib.Path) -> float:
+    """Of a recording, by its header.
+
+    Raises:
+      DataError: as `reading.read_header` does.
+    """
+    header = reading.read_header(path)
+    return header.length / header.sample_rate_hz
+
+
+def features(kind: str, spans: Sequence[Span]) -> tuple[dict[str, Any], dict[str, list[float]]]:
+    """The names as the feature `{kind}s`, and the times `{kind}_starts` and `{kind}_ends`."""
+    return (
+        {f"{kind}s": [span.name for span in spans]},
+        {
+            f"{kind}_starts": [span.start_s for span in spans],
+            f"{kind}_ends": [span.end_s for span in spans],
+        },
+    )

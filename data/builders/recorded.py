@@ -1,0 +1,294 @@
+"""What corpora of recordings on disk are built on: files named by the corpus's own lists.
+
+A corpus says which recordings it has and what is known of each (`Clip`), and how they
+are split. Here they are read, resampled, mixed, trimmed and brought to one loudness, as
+the options ask, and those that cannot be used are dropped, counted and limited.
+"""
+
+import abc
+import dataclasses
+import itertools
+import pathlib
+import re
+import types
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow_datasets as tfds
+import tqdm
+from absl import logging
+
+from data.audio import pitch, reading
+from data.builders import archives, labels, splitting
+from data.builders.base import Example, RecordingBuilder
+from data.errors import DataError
+from data.text import alignment
+from data.text.espeak import synthesis
+
+OPTIONS: dict[str, Any] = {
+    "source": None,
+    "sample_rate_hz": None,
+    "mono": False,
+    "trim_db": None,
+    "peak_db": None,
+    "loudness_lufs": None,
+    "skip_bad": False,
+    "max_dropped_share": 0.01,
+}
+# What of a recording itself can be added to what is said of it.
+PITCH_OPTIONS: dict[str, Any] = {"f0": False}
+TEXT_OPTIONS = OPTIONS | PITCH_OPTIONS | {"align": None}
+# Cutting the ends would move what is labelled.
+LABELLED_OPTIONS = {
+    name: value for name, value in (OPTIONS | PITCH_OPTIONS).items() if name != "trim_db"
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Clip:
+    """A recording of a corpus.
+
+    Attributes:
+      path: Of its file.
+      name: Stable, and its own within the corpus.
+      features: What is known of it, beside the samples.
+      times_s: Features that are positions, in seconds from its start; they are stored as
+        samples at the rate that the recording is stored at, none beyond its end.
+    """
+
+    path: pathlib.Path
+    name: str
+    features: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    times_s: Mapping[str, Sequence[float]] = dataclasses.field(default_factory=dict)
+
+
+class RecordedBuilder(RecordingBuilder):
+    """Options, of every such corpus:
+
+    `source`: the folder or archive that the corpus is distributed as.
+    `sample_rate_hz`: to resample to; None keeps the rate, which all must share.
+    `mono`: whether to mix several channels into one.
+    `trim_db`: silence is what is further than so many dB below the recording's loudest
+      25 ms; it is cut from both ends. None and 0 cut nothing. Corpora whose recordings are
+      labelled in time do not have it.
+    `peak_db`: the level, in dB of full scale, that each recording's peak is brought to.
+    `loudness_lufs`: the integrated loudness (ITU-R BS.1770-4) it is brought to; less where
+      its peak would pass full scale. One of the two at most.
+    `skip_bad`: drops recordings that cannot be used, saying which and why, where otherwise
+      the first stops the build.
+    `max_dropped_share`: of the recordings that may be dropped; more stop the build.
+
+    And of those that are speech:
+
+    `f0`: whether to add `f0_hz`, the pitch each 5 ms (`data.pitch`).
+    `align`: of those with text and no phones, the eSpeak voice whose phones they get, aligned
+      in time (`data.alignment`): the features that the `espeak` corpus has.
+    """
+
+    @abc.abstractmethod
+    def _clips(self, source: pathlib.Path) -> Sequence[Clip]:
+        """All recordings of the corpus in a folder, at least one, in a stable order.
+
+        Raises:
+          DataError: the folder is not laid out as the corpus is.
+        """
+
+    @abc.abstractmethod
+    def _features(self, clips: Sequence[Clip]) -> Mapping[str, Any]:
+        """The TFDS feature of each of the clips' features and times."""
+
+    def _labelled(self, clip: Clip) -> Clip:
+        """The clip with what its own label files say; by default it has none.
+
+        Raises:
+          DataError: the labels cannot be used, which `skip_bad` drops the recording for.
+        """
+        return clip
+
+    def _splits(self, clips: Sequence[Clip]) -> Mapping[str, Sequence[Clip]]:
+        """Clips of each split; by default by a hash of their names."""
+        by_name = {clip.name: clip for clip in clips}
+        return {
+            split: [by_name[name] for name in names]
+            for split, names in splitting.by_hash(list(by_name)).items()
+        }
+
+    def _info(self) -> tfds.core.DatasetInfo:
+        _check_options(self.options)
+        assert self.source is not None
+        clips = self._usable(self._clips(self.source))
+        header = reading.common_header(
+            (clip.path for clip in clips),
+            any_rate=self.options["sample_rate_hz"] is not None,
+            any_channels=self.options["mono"],
+        )
+        if header.channels > 1 and not self.options["mono"]:
+            raise DataError(
+                f"{clips[0].path} has {header.channels} channels: mix them to one with --mono"
+            )
+        added: dict[str, Any] = {}
+        if voice := self.options.get("align"):
+            clips, phones = self._alignable(clips, voice)
+            added |= alignment.features(phones)
+        if self.options.get("f0"):
+            added["f0_hz"] = tfds.features.Tensor(shape=(None,), dtype=np.float32)
+        self._planned = self._splits(clips)
+        return self._recordings_info(
+            {**self._features(clips), **added},
+            sample_rate_hz=self.options["sample_rate_hz"] or header.sample_rate_hz,
+        )
+
+    def _split_generators(self, dl_manager: Any) -> dict[str, Iterator[Example]]:
+        spoken: Iterator[Any] = itertools.repeat(None)
+        if voice := self.options.get("align"):
+            every = [clip for part in self._planned.values() for clip in part]
+            spoken = synthesis.synthesise(_utterance(clip, voice) for clip in every)
+        return {
+            split: self._recordings(split, part, itertools.islice(spoken, len(part)))
+            for split, part in self._planned.items()
+        }
+
+    def _recordings(
+        self, split: str, clips: Sequence[Clip], spoken: Iterator[Any]
+    ) -> Iterator[Example]:
+        progress = tqdm.tqdm(clips, desc=split, unit=" recordings")
+        for clip, speech in zip(progress, spoken, strict=True):
+            samples, rate = self._read(clip)
+            added: dict[str, Any] = {}
+            if speech is not None:
+                added |= alignment.labels(alignment.align(clip.path, speech, samples, rate))
+            if self.options.get("f0"):
+                added["f0_hz"] = pitch.f0(samples, rate)
+            positions = {
+                name: np.minimum(np.rint(np.asarray(times) * rate), len(samples)).astype(np.int64)
+                for name, times in clip.times_s.items()
+            }
+            yield {
+                "audio": samples,
+                "recording": clip.name,
+                "start": 0,
+                **clip.features,
+                **positions,
+                **added,
+            }
+
+    def _read(self, clip: Clip) -> tuple[np.ndarray, int]:
+        options = self.options
+        samples, rate = reading.read(
+            clip.path,
+            sample_rate_hz=options["sample_rate_hz"],
+            mono=options["mono"],
+            notices=self.notices,
+        )
+        if options.get("trim_db"):
+            samples = reading.trimmed(clip.path, samples, rate, options["trim_db"], self.notices)
+        samples = reading.levelled(
+            clip.path,
+            samples,
+            rate,
+            peak_db=options["peak_db"],
+            loudness_lufs=options["loudness_lufs"],
+            notices=self.notices,
+        )
+        return samples, rate
+
+    def _usable(self, clips: Sequence[Clip]) -> Sequence[Clip]:
+        """All clips with their labels; with `skip_bad`, those that can be read to their end."""
+        if not self.options["skip_bad"]:
+            return [self._labelled(clip) for clip in clips]
+        usable = []
+        for clip in tqdm.tqdm(clips, desc="checking", unit=" recordings"):
+            try:
+                reading.read(clip.path, mono=True, notices=reading.Notices())
+                usable.append(self._labelled(clip))
+            except DataError as error:
+                logging.warning("dropped: %s", error)
+        self._check_dropped(len(clips) - len(usable), len(clips))
+        return usable
+
+    def _alignable(self, clips: Sequence[Clip], voice: str) -> tuple[Sequence[Clip], Sequence[str]]:
+        """The clips that can last as long as what eSpeak says, and the names of its phones."""
+        names: set[str] = set()
+        usable = []
+        spoken = synthesis.synthesise(_utterance(clip, voice) for clip in clips)
+        progress = tqdm.tqdm(clips, desc="listing phones", unit=" recordings")
+        for clip, speech in zip(progress, spoken, strict=True):
+            try:
+                alignment.check(clip.path, speech, labels.length_s(clip.path))
+            except DataError as error:
+                if not self.options["skip_bad"]:
+                    raise
+                logging.warning("dropped: %s", error)
+                continue
+            names |= {phone.name for phone in speech.phones}
+            usable.append(clip)
+        self._check_dropped(len(clips) - len(usable), len(clips))
+        return usable, sorted(names | {synthesis.PAUSE})
+
+    def _check_dropped(self, dropped: int, number: int) -> None:
+        """Says how many recordings were dropped, and refuses that it are too many."""
+        if self.options["skip_bad"]:
+            logging.warning("dropped %d of %d recordings", dropped, number)
+        if dropped == number:
+            raise DataError(f"{self.options['source']} holds no usable recording: add some")
+        if dropped > self.options["max_dropped_share"] * number:
+            raise DataError(
+                f"{dropped} of {number} recordings of {self.options['source']} cannot be used, "
+                f"a larger share than max_dropped_share={self.options['max_dropped_share']}: mend "
+                "them, or allow it with --max_dropped_share"
+            )
+
+
+class SortedBuilder(RecordedBuilder):
+    """A corpus of wav files without labels, split in the order of their names, in which
+    numbers count as numbers.
+
+    Attributes:
+      TITLE: For messages.
+      SHARES: Of each split, in order.
+    """
+
+    TITLE: str
+    SHARES = types.MappingProxyType({"train": 0.88, "validation": 0.06, "test": 0.06})
+
+    def _clips(self, source: pathlib.Path) -> Sequence[Clip]:
+        root = archives.root_with(source, "*.wav", self.TITLE)
+        return [Clip(path, path.name) for path in sorted(root.glob("*.wav"), key=_natural)]
+
+    def _features(self, clips: Sequence[Clip]) -> Mapping[str, Any]:
+        return {}
+
+    def _splits(self, clips: Sequence[Clip]) -> Mapping[str, Sequence[Clip]]:
+        by_name = {clip.name: clip for clip in clips}
+        parts = splitting.in_order(list(by_name), self.SHARES)
+        return {split: [by_name[name] for name in names] for split, names in parts.items()}
+
+
+def _natural(path: pathlib.Path) -> list[tuple[int, str]]:
+    """A key by which 9.wav comes before 10.wav."""
+    parts = re.split(r"(\d+)", path.name)
+    return [(int(part), "") if i % 2 else (-1, part) for i, part in enumerate(parts)]
+
+
+def _utterance(clip: Clip, voice: str) -> synthesis.Utterance:
+    """eSpeak would spell words in capitals, as which some corpora write all."""
+    text = clip.features["text"]
+    said = text.lower() if text.isupper() else text
+    return synthesis.Utterance(said, voice, synthesis.WORDS_PER_MINUTE)
+
+
+def _check_options(options: Mapping[str, Any]) -> None:
+    if options["peak_db"] is not None and options["loudness_lufs"] is not None:
+        raise DataError("peak_db and loudness_lufs are both given: give one")
+    for name, low, high in (
+        ("trim_db", 10, 120),
+        ("peak_db", -60, 0),
+        ("loudness_lufs", -70, 0),
+        ("max_dropped_share", 0, 1),
+    ):
+        value = options.get(name)
+        if name == "trim_db" and value == 0:
+            continue
+        if value is not None and not low <= value <= high:
+            raise DataError(f"{name} is {value}: it must be between {low} and {high}")

@@ -1,0 +1,1 @@
+"""Corpora as TFDS builders, a folder each."""

@@ -1,0 +1,143 @@
+"""Speech made on the spot by eSpeak NG (GPL-3.0-or-later), labelled in time.
+
+Texts of the validation and test splits do not occur in train. Within each split
+the voices take turns. The same options give the same corpus.
+"""
+
+import dataclasses
+import itertools
+import math
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import soxr
+import tensorflow_datasets as tfds
+import tqdm
+
+from data.audio import pitch, reading
+from data.builders.base import Example, RecordingBuilder
+from data.errors import DataError
+from data.text import alignment
+from data.text.espeak import texts
+from data.text.espeak.engine import NATIVE_RATE_HZ
+from data.text.espeak.synthesis import Span, Utterance, synthesise
+
+HELD_OUT_SHARE = 0.05
+
+
+class Builder(RecordingBuilder):
+    """Options: `voices`, `num_utterances`, `domain`, `words_per_minute`, `sample_rate_hz`, `seed`.
+
+    An utterance is one example, however long. Its features in time are samples
+    at `sample_rate_hz`: `phones` (classes) with `phone_starts`, `phone_ends` and
+    `phone_stress`, which tile the utterance; `words` with `word_starts` and
+    `word_ends`; and `f0_hz`, one value each 5 ms, 0 where unvoiced. Phones are
+    eSpeak's names for them; `_` is a pause.
+    """
+
+    LICENCE = "made here by eSpeak NG, a program under GPL-3.0-or-later"
+    HOMEPAGE = "https://github.com/espeak-ng/espeak-ng"
+
+    PIECE_S = 0.0
+
+    def _info(self) -> tfds.core.DatasetInfo:
+        self._utterances = _plan(**self.options)
+        every = [utterance for part in self._utterances.values() for utterance in part]
+        spoken = tqdm.tqdm(synthesise(every), "listing phones", len(every), unit=" utterances")
+        names = sorted({phone.name for speech in spoken for phone in speech.phones})
+        return self._recordings_info(
+            {
+                "text": tfds.features.Text(),
+                "speaker": tfds.features.ClassLabel(names=list(self.options["voices"])),
+                **alignment.features(names),
+                "f0_hz": tfds.features.Tensor(shape=(None,), dtype=np.float32),
+            },
+            sample_rate_hz=self.options["sample_rate_hz"],
+        )
+
+    def _split_generators(self, dl_manager: Any) -> dict[str, Iterator[Example]]:
+        # One fresh process says everything in this order, as it did for `_info`.
+        every = [utterance for part in self._utterances.values() for utterance in part]
+        spoken = synthesise(every)
+        return {
+            split: self._recordings(split, part, itertools.islice(spoken, len(part)))
+            for split, part in self._utterances.items()
+        }
+
+    def _recordings(
+        self, split: str, utterances: Sequence[Utterance], spoken: Iterator[Any]
+    ) -> Iterator[Example]:
+        rate = self.options["sample_rate_hz"]
+        progress = tqdm.tqdm(utterances, desc=split, unit=" utterances")
+        for i, (utterance, speech) in enumerate(zip(progress, spoken, strict=True)):
+            native = speech.samples.astype(np.float32)
+            resampled = soxr.resample(native, NATIVE_RATE_HZ, rate)
+            at_rate = alignment.Alignment(
+                _rescaled(speech.phones, rate, len(resampled)),
+                _rescaled(speech.words, rate, len(resampled)),
+            )
+            yield {
+                "audio": reading.to_int16(resampled),
+                "recording": f"{split}-{i:05d}",
+                "start": 0,
+                "text": utterance.text,
+                "speaker": utterance.voice,
+                **alignment.labels(at_rate),
+                "f0_hz": pitch.f0(resampled, rate),
+            }
+
+
+def _plan(
+    *,
+    voices: Sequence[str],
+    num_utterances: int,
+    domain: str,
+    words_per_minute: int,
+    sample_rate_hz: int,
+    seed: int,
+) -> dict[str, list[Utterance]]:
+    """What is said in each split.
+
+    Raises:
+      DataError: an option out of its range.
+    """
+    if domain not in texts.DOMAINS:
+        raise DataError(
+            f"no text domain is called {domain!r}: there are {', '.join(texts.DOMAINS)}"
+        )
+    if not voices or len(set(voices)) < len(voices):
+        raise DataError(f"voices is {','.join(voices)!r}: name at least one, each once")
+    for name, value, low, high in (
+        ("num_utterances", num_utterances, 3, 100_000),
+        ("words_per_minute", words_per_minute, 80, 450),
+        ("sample_rate_hz", sample_rate_hz, 4000, 48000),
+        ("seed", seed, 0, 2**32 - 1),
+    ):
+        if not low <= value <= high:
+            raise DataError(f"{name} is {value}: it must be between {low} and {high}")
+    said = [
+        Utterance(words, voice, words_per_minute)
+        for words, voice in zip(
+            itertools.islice(texts.texts(domain, seed), num_utterances),
+            itertools.cycle(voices),
+            strict=False,
+        )
+    ]
+    held_out = max(1, math.floor(HELD_OUT_SHARE * num_utterances))
+    return {
+        "train": said[2 * held_out :],
+        "validation": said[:held_out],
+        "test": said[held_out : 2 * held_out],
+    }
+
+
+def _rescaled(spans: Sequence[Span], rate_hz: int, length: int) -> tuple[Span, ...]:
+    """At another rate, within a recording of `length` samples."""
+
+    def moved(sample: int) -> int:
+        return min(round(sample * rate_hz / NATIVE_RATE_HZ), length)
+
+    return tuple(
+        dataclasses.replace(span, start=moved(span.start), end=moved(span.end)) for span in spans
+    )

@@ -1,0 +1,99 @@
+"""NSynth (CC BY 4.0), whole or in some of its parts.
+
+Folders `nsynth-train`, `nsynth-valid` and `nsynth-test`, each with `examples.json`, by the name
+of a note what is known of it, and `audio/NOTE.wav`. Train shares no instrument with the others.
+Where one part alone is there, as in any of its archives, instruments are split by a hash
+(`splitting.by_hash`).
+"""
+
+import json
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow_datasets as tfds
+
+from data.builders import archives, splitting
+from data.builders.recorded import Clip, RecordedBuilder
+from data.errors import DataError
+
+PARTS = {"nsynth-train": "train", "nsynth-valid": "validation", "nsynth-test": "test"}
+LABELS = ("instrument_str", "instrument_family_str", "instrument_source_str")
+NUM_PITCHES = 128
+
+
+class Builder(RecordedBuilder):
+    """Notes with `pitch` (a MIDI number as a class), `velocity`, `instrument`,
+    `instrument_family` and `instrument_source`."""
+
+    LICENCE = "CC BY 4.0"
+    HOMEPAGE = "https://magenta.tensorflow.org/datasets/nsynth"
+
+    def _clips(self, source: pathlib.Path) -> Sequence[Clip]:
+        if (source / "examples.json").is_file():
+            folders = [source]
+        else:
+            root = archives.root_with(source, "nsynth-*/examples.json", "NSynth")
+            folders = [root / part for part in PARTS if (root / part / "examples.json").is_file()]
+        clips = []
+        for folder in folders:
+            for note, known in _notes(folder / "examples.json").items():
+                path = folder / "audio" / f"{note}.wav"
+                if not path.is_file():
+                    raise DataError(f"{path} is missing, and examples.json names it: restore it")
+                clips.append(Clip(path, note, known))
+        return clips
+
+    def _features(self, clips: Sequence[Clip]) -> Mapping[str, Any]:
+        def classes(name: str) -> tfds.features.ClassLabel:
+            return tfds.features.ClassLabel(names=sorted({clip.features[name] for clip in clips}))
+
+        return {
+            "pitch": tfds.features.ClassLabel(names=[str(i) for i in range(NUM_PITCHES)]),
+            "velocity": tfds.features.Scalar(np.int64, doc="of MIDI, 0 to 127"),
+            "instrument": classes("instrument"),
+            "instrument_family": classes("instrument_family"),
+            "instrument_source": classes("instrument_source"),
+        }
+
+    def _splits(self, clips: Sequence[Clip]) -> Mapping[str, Sequence[Clip]]:
+        splits: dict[str, list[Clip]] = {}
+        for part, split in PARTS.items():
+            if held := [clip for clip in clips if clip.path.parents[1].name == part]:
+                splits[split] = held
+        if len(splits) > 1:
+            return splits
+        instruments = sorted({clip.features["instrument"] for clip in clips})
+        if len(instruments) < 2:
+            raise DataError(
+                f"{self.options['source']} holds a single instrument: give a whole part of NSynth"
+            )
+        return {
+            split: [clip for clip in clips if clip.features["instrument"] in held]
+            for split, held in splitting.by_hash(instruments).items()
+        }
+
+
+def _notes(path: pathlib.Path) -> dict[str, dict[str, Any]]:
+    """What is known of each note, in the order of their names.
+
+    Raises:
+      DataError: the file is not as NSynth's is.
+    """
+    try:
+        notes = {
+            note: {
+                "pitch": str(int(known["pitch"])),
+                "velocity": int(known["velocity"]),
+                **{name.removesuffix("_str"): known[name] for name in LABELS},
+            }
+            for note, known in sorted(json.loads(path.read_text(encoding="utf-8")).items())
+        }
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DataError(
+            f"{path} is not as NSynth's is ({type(error).__name__}: {error}): restore it"
+        ) from None
+    if not notes:
+        raise DataError(f"{path} names no notes: restore the original file")
+    return notes

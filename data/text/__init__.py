@@ -1,0 +1,1 @@
+"""Text: phones and words in time, linguistic features, eSpeak NG, full-context labels of HTS."""

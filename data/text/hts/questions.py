@@ -1,0 +1,160 @@
+"""The questions that make numbers of HTS full-context labels.
+
+A question file (`.hed`) has a line a question:
+
+    QS "C-Stop" {*-b+*,*-d+*}     1 where one of the patterns matches the label, else 0
+    CQS "Seg_Fw" {@(\\d+)_}        the number at `(\\d+)`, or with a point at `([\\d\\.]+)`; or -1
+
+In a pattern `*` stands for any text and `?` for any one character; all else is literal, `$`
+and `+` among it. A pattern with a `*` must match the whole label, as in HTK; one without may
+match anywhere, as in Merlin, except in a question named `LL-`, whose phone begins the label
+(without this, `{l^}` would match `sil^`).
+"""
+
+import dataclasses
+import pathlib
+import re
+from collections.abc import Sequence
+
+import numpy as np
+
+from data.errors import DataError
+from data.text.hts.labels import Labels
+from data.text.hts.text import lines, short
+
+NUMBERS = (r"(\d+)", r"([\d\.]+)")
+
+_QUESTION = re.compile(r"""(C?QS)\s+("[^"]+"|'[^']+'|[^\s{"']+)\s*\{([^{}]*)\}\Z""")
+
+
+@dataclasses.dataclass(frozen=True)
+class Questions:
+    """Questions to full-context labels, as the module's docstring defines them.
+
+    Attributes:
+      source: What they come from, for messages.
+      lines: That ask them, of which `parse` makes the same questions again, in the order of the
+        file. Where those of two files are equal, so are the answers.
+      names: Of the Q questions in the order of the answers' columns: first all `QS`, then all
+        `CQS`, each in the file's order, as Merlin has them.
+      patterns: What each looks for.
+      num_binary: How many are `QS`.
+    """
+
+    source: str
+    lines: tuple[str, ...]
+    names: tuple[str, ...]
+    patterns: tuple[re.Pattern[str], ...]
+    num_binary: int
+
+    @classmethod
+    def read(cls, path: str | pathlib.Path) -> "Questions":
+        """Reads a question file. Empty lines and those that begin with `#` say nothing.
+
+        Raises:
+          DataError: the file is missing or asks nothing; a line is no question; a pattern is
+            empty; a `CQS` has not one pattern with one number to find.
+        """
+        path = pathlib.Path(path)
+        return cls.parse(lines(path), str(path))
+
+    @classmethod
+    def parse(cls, text: Sequence[str], source: str) -> "Questions":
+        """As `read`, of the lines of a question file.
+
+        Args:
+          text: The lines.
+          source: What they come from, for messages.
+
+        Raises:
+          DataError: as `read`.
+        """
+        asked: list[str] = []
+        binary: list[tuple[str, re.Pattern[str]]] = []
+        numeric: list[tuple[str, re.Pattern[str]]] = []
+        for i, line in enumerate(text, start=1):
+            line = " ".join(line.split())
+            if not line or line.startswith("#"):
+                continue
+            asked.append(line)
+            where = f"line {i} of {source}"
+            found = _QUESTION.match(line)
+            if not found:
+                raise DataError(
+                    f"{where} is {short(line)}: it must be QS or CQS, a name, and patterns "
+                    "between { and }, with commas between them"
+                )
+            kind, name = found[1], found[2].strip("\"'")
+            patterns = [pattern.strip().strip("\"'") for pattern in found[3].split(",")]
+            if not all(patterns):
+                raise DataError(
+                    f"{where} has an empty pattern in {short(line)}: write what it looks for, or "
+                    "remove it"
+                )
+            if kind == "QS":
+                expressions = (_expression(pattern, name=name) for pattern in patterns)
+                binary.append((name, re.compile("|".join(expressions))))
+                continue
+            if len(patterns) > 1 or sum(patterns[0].count(number) for number in NUMBERS) != 1:
+                raise DataError(
+                    f"{where} asks for a number by {{{found[3]}}}: give CQS one pattern, with "
+                    f"{' or '.join(NUMBERS)} in it once"
+                )
+            numeric.append((name, re.compile(_expression(patterns[0], numbers=True))))
+        if not binary and not numeric:
+            raise DataError(f"{source} asks no questions: give lines of QS or CQS")
+        names, found_by = zip(*binary, *numeric, strict=True)
+        return cls(source, tuple(asked), names, found_by, len(binary))
+
+    def answers(self, labels: Labels) -> np.ndarray:
+        """The answers for each phone.
+
+        Returns:
+          Float32 `[P, Q]`: 1 or 0 for a `QS`; the number for a `CQS`, or -1 where the label
+          has none (`x`, in a pause).
+
+        Raises:
+          DataError: what a `CQS` found is no number, such as `1.2.3`.
+        """
+        first_lines = np.searchsorted(labels.phones, np.arange(len(labels.contexts))) + 1
+        rows = [
+            self.answer(context, f"line {line} of {labels.path}")
+            for context, line in zip(labels.contexts, first_lines, strict=True)
+        ]
+        return np.array(rows, np.float32)
+
+    def answer(self, context: str, where: str) -> list[float]:
+        """The answers for one label, as in a row of `answers`.
+
+        Args:
+          context: The label, without a state.
+          where: It stands, for messages.
+
+        Raises:
+          DataError: as `answers`.
+        """
+        found = [pattern.search(context) for pattern in self.patterns]
+        row = [float(match is not None) for match in found[: self.num_binary]]
+        for i, match in enumerate(found[self.num_binary :], start=self.num_binary):
+            try:
+                row.append(float(match[1]) if match else -1.0)
+            except ValueError:
+                raise DataError(
+                    f"{where} answers {self.names[i]} of {self.source} with a number that is none: "
+                    "correct the label or the question"
+                ) from None
+        return row
+
+
+def _expression(pattern: str, *, name: str = "", numbers: bool = False) -> str:
+    """The regular expression that finds a pattern of a question."""
+    whole = "*" in pattern
+    begins = not pattern.startswith("*") if whole else name.startswith("LL-")
+    ends = whole and not pattern.endswith("*")
+    kept = [*map(re.escape, NUMBERS)] if numbers else []
+    # Split between what has a meaning, which a group keeps at odd places, and what has none.
+    parts = re.split("(" + "|".join([*kept, r"\*", r"\?"]) + ")", pattern.strip("*"))
+    meaning = {"*": ".*", "?": "."}
+    parts[1::2] = [meaning.get(part, part) for part in parts[1::2]]
+    parts[::2] = [re.escape(part) for part in parts[::2]]
+    return r"\A" * begins + "".join(parts) + r"\Z" * ends

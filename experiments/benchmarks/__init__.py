@@ -1,0 +1,1 @@
+"""Throughput of training and generation, beside what limits it."""

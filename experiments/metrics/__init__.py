@@ -1,0 +1,1 @@
+"""Measures of sound and of transcripts."""

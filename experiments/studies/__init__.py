@@ -1,0 +1,1 @@
+"""Studies: programs that train or generate variants and compare them."""

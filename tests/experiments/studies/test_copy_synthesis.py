@@ -1,0 +1,161 @@
+"""Copies from a model that the mel spectrogram conditions: files, figures, refusals."""
+
+import json
+import pathlib
+
+import ml_collections
+import numpy as np
+import pytest
+import soundfile
+import tiny
+
+import data
+from experiments import sample
+from experiments.common import restore
+from experiments.common.run import Experiment
+from experiments.metrics import spectral
+from experiments.studies import copy_synthesis
+from experiments.train import train
+from wavenet_jax import InputError
+
+MEL = {"hop_samples": 20, "n_fft": 160, "num_mels": 10, "fmin_hz": 50.0, "fmax_hz": 3900.0}
+SECONDS = 0.05
+
+
+def mel_config(**changes) -> ml_collections.ConfigDict:
+    config = tiny.get_config()
+    config.global_condition = None
+    condition = {"features": "mel", "channels": 4} | MEL | changes
+    config.local_condition = ml_collections.ConfigDict(condition)
+    return config
+
+
+@pytest.fixture(scope="module")
+def workdir(tmp_path_factory: pytest.TempPathFactory, fsdd_dir: pathlib.Path) -> pathlib.Path:
+    config = mel_config()
+    config.num_steps = config.checkpoint_every = 3
+    folder = tmp_path_factory.mktemp("vocoder")
+    train(config, workdir=folder, data_dir=fsdd_dir)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def trained(workdir: pathlib.Path) -> restore.Trained:
+    return restore.load(workdir)
+
+
+def read(path: pathlib.Path) -> np.ndarray:
+    samples, rate = soundfile.read(path, dtype="int16")
+    assert rate == 8000
+    return samples
+
+
+def test_writes_each_recording_beside_its_copies(trained, fsdd_dir, tmp_path):
+    corpus = trained.experiment.load(fsdd_dir, "test")
+    figures = copy_synthesis.copy_synthesis(
+        trained, corpus, out=tmp_path / "out", num_recordings=2, seconds=SECONDS, seed=7
+    )
+    mel = data.MelConfig(sample_rate_hz=8000, **MEL)
+    drawn = sample.sample(
+        trained, out=tmp_path / "drawn", num_samples=2, seconds=SECONDS, seed=7, corpus=corpus
+    )
+    assert list(figures["recordings"]) == list(corpus.names[:2])
+    for i, name in enumerate(corpus.names[:2]):
+        stem = f"{tmp_path / 'out'}/{name.removesuffix('.wav')}"
+        original, wavenet, griffin_lim = (
+            read(pathlib.Path(f"{stem}_{kind}.wav"))
+            for kind in ("original", "wavenet", "griffin_lim")
+        )
+        audio = corpus.recording(i)["audio"]
+        assert np.array_equal(original, audio[:400])
+        assert np.array_equal(wavenet, read(drawn[i]))
+        frames = data.mel_spectrogram(audio, mel)[:20]
+        assert np.array_equal(griffin_lim, data.griffin_lim(frames, mel, 400))
+        assert pathlib.Path(f"{stem}_spectrograms.png").stat().st_size > 1000
+        for method, samples in (("wavenet", wavenet), ("griffin_lim", griffin_lim)):
+            assert figures["recordings"][name][method] == {
+                "log_spectral_distance_db": spectral.log_spectral_distance_db(
+                    original, samples, 8000
+                ),
+                "mel_cepstral_distortion_db": spectral.mel_cepstral_distortion_db(
+                    original, samples, 8000
+                ),
+            }
+    assert len(list((tmp_path / "out").iterdir())) == 8  # and nothing half-written
+    for method in ("wavenet", "griffin_lim"):
+        for distance in ("log_spectral_distance_db", "mel_cepstral_distortion_db"):
+            each = [of[method][distance] for of in figures["recordings"].values()]
+            assert figures[method][distance] == pytest.approx(np.mean(each))
+    assert (figures["num_recordings"], figures["seconds"], figures["step"]) == (2, 0.1, 3)
+
+
+def test_the_program(workdir, fsdd_dir, tmp_path, capsys):
+    flags = copy_synthesis.FLAGS
+    with pytest.MonkeyPatch.context() as patch:
+        if not flags.is_parsed():
+            flags.mark_as_parsed()
+        for name, value in {
+            "workdir": str(workdir),
+            "data_dir": str(fsdd_dir),
+            "split": "test",
+            "out": str(tmp_path / "out"),
+            "json": str(tmp_path / "figures.json"),
+            "num_recordings": 1,
+            "seconds": SECONDS,
+        }.items():
+            patch.setattr(flags[name], "value", value)
+        copy_synthesis.main([])
+    figures = json.loads((tmp_path / "figures.json").read_text())
+    printed = capsys.readouterr().out
+    assert f"distance {figures['wavenet']['log_spectral_distance_db']:.2f} dB" in printed
+    assert f"distortion {figures['griffin_lim']['mel_cepstral_distortion_db']:.2f} dB" in printed
+
+
+def test_the_model_is_given_its_mel_spectrogram(trained, fsdd_dir):
+    """Frames of the features reach the model, as many and as wide as it needs."""
+    experiment = trained.experiment
+    corpus = experiment.load(fsdd_dir, "test")
+    assert experiment.mel == data.MelConfig(sample_rate_hz=8000, **MEL)
+    assert experiment.classes == {}
+    recording = next(experiment.recordings(corpus))
+    expected = data.mel_spectrogram(recording["samples"], experiment.mel)
+    assert np.array_equal(recording["local"], expected)
+    batch = next(experiment.windows(corpus))
+    assert batch["local"].shape == (8, (60 + experiment.context_samples) // 20, 10)
+    assert (experiment.model.local_condition.size, experiment.model.hop_samples) == (10, 20)
+
+
+def test_refusals(trained, trained_dir, fsdd_dir, tmp_path):
+    corpus = trained.experiment.load(fsdd_dir, "test")
+    with pytest.raises(InputError, match="takes no mel spectrogram"):
+        copy_synthesis.copy_synthesis(restore.load(trained_dir), corpus, out=tmp_path / "o")
+    for number, message in ((0, "is 0: give at least 1"), (5, "test of fsdd has 4: ask for no")):
+        with pytest.raises(InputError, match=message):
+            copy_synthesis.copy_synthesis(
+                trained, corpus, out=tmp_path / "o", num_recordings=number
+            )
+    with pytest.raises(InputError, match="--seconds is 0"):
+        copy_synthesis.copy_synthesis(trained, corpus, out=tmp_path / "o", seconds=0.0)
+    assert not list(tmp_path.glob("o/*"))
+
+
+def test_a_config_that_is_no_mel_spectrogram(fsdd_dir):
+    corpus = data.load("fsdd", fsdd_dir, "train")
+    config = mel_config()
+    del config.local_condition["n_fft"]
+    with pytest.raises(InputError, match="local_condition has no n_fft"):
+        Experiment.create(config, corpus)
+    with pytest.raises(data.DataError, match="fmax_hz 4100.0"):
+        Experiment.create(mel_config(fmax_hz=4100.0), corpus)
+    with pytest.raises(InputError, match="no local features 'mfcc': use phones, linguistic, "):
+        Experiment.create(mel_config(features="mfcc"), corpus)
+    with pytest.raises(InputError, match="no label 'phones'"):
+        Experiment.create(mel_config(features="phones"), corpus)
+
+
+def test_refuses_to_continue_with_another_mel_spectrogram(trained, fsdd_dir):
+    corpus = data.load("fsdd", fsdd_dir, "train")
+    stored = json.loads(json.dumps(trained.experiment.to_dict()))
+    Experiment.create(mel_config(), corpus).check_continues(stored)
+    with pytest.raises(InputError, match="audio local_condition=.*3900.* and the config says"):
+        Experiment.create(mel_config(fmax_hz=3800.0), corpus).check_continues(stored)

@@ -1,0 +1,122 @@
+"""The networks of durations and pitch: what they may see, what they learn, how they are kept."""
+
+import pathlib
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from wavenet_jax import InputError, checkpoints
+from wavenet_jax.prosody import networks
+from wavenet_jax.prosody.networks import Batch, ProsodyConfig, ProsodyNet
+
+
+def config_of(kind: str = "pitch", **changes) -> ProsodyConfig:
+    return ProsodyConfig(kind, 3, **({"dilations": (1, 2), "channels": 8} | changes))
+
+
+def some(length: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).normal(size=(length, 3)).astype(np.float32)
+
+
+@pytest.mark.parametrize("kind", networks.OUTPUTS)
+def test_a_sentence_alone_is_as_in_a_batch(kind: str) -> None:
+    """What pads a short sentence changes nothing of it."""
+    config = config_of(kind)
+    params = networks.init_state(config).params
+    short, long = some(5), some(41, seed=1)
+    padded, mask = networks.padded_features([short, long])
+    padded[0, 5:] = 1e3
+    together = ProsodyNet(config).apply(params, padded, mask)
+    alone = networks.predict(config, params, short)
+    assert alone.shape == (5, networks.OUTPUTS[kind])
+    np.testing.assert_allclose(together[0, :5], alone, atol=1e-5)
+    np.testing.assert_allclose(together[1, :41], networks.predict(config, params, long), atol=1e-5)
+
+
+def test_reaches_both_ways_and_no_further() -> None:
+    config = config_of()
+    params = networks.init_state(config).params
+
+    def at_20(features: jax.Array) -> jax.Array:
+        mask = jnp.ones(features.shape[:1], bool)
+        return jnp.sum(ProsodyNet(config).apply(params, features[None], mask[None])[0, 20])
+
+    seen = np.abs(np.asarray(jax.grad(at_20)(jnp.asarray(some(41))))).sum(axis=1)
+    np.testing.assert_array_equal(np.flatnonzero(seen), np.arange(17, 24))
+
+
+def test_the_loss_of_pitch_is_of_voiced_frames() -> None:
+    config = config_of()
+    targets = np.array([[[1.0, 1.0], [0.0, 0.0], [5.0, 1.0]]], np.float32)
+    batch = Batch(np.zeros((1, 3, 3), np.float32), targets, np.array([[True, True, False]]))
+    sure = np.array([[[0.5, 100.0], [9.0, -100.0], [0.0, -100.0]]], np.float32)
+    assert float(networks.loss(config, jnp.asarray(sure), batch)) == pytest.approx(0.25)
+    wrong = sure * [1, -1]
+    assert float(networks.loss(config, jnp.asarray(wrong), batch)) == pytest.approx(100.25)
+
+
+def test_the_loss_of_durations_is_of_phones() -> None:
+    config = config_of("duration")
+    targets = np.array([[[1.0], [0.0], [5.0]]], np.float32)
+    batch = Batch(np.zeros((1, 3, 3), np.float32), targets, np.array([[True, True, False]]))
+    assert float(networks.loss(config, jnp.zeros((1, 3, 1)), batch)) == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize("kind", networks.OUTPUTS)
+def test_learns(kind: str) -> None:
+    """A function of the neighbours is found."""
+    config = config_of(kind, channels=16, dropout=0.0, num_steps=300, learning_rate=1e-2)
+    step, state = networks.make_step(config), networks.init_state(config)
+    for i in range(config.num_steps):
+        features = [some(40, seed=8 * i + j) for j in range(8)]
+        targets = []
+        for x in features:
+            value = np.roll(x[:, 0], 1) * (np.arange(40) > 0)
+            columns = [value, x[:, 1] > 0][: networks.OUTPUTS[kind]]
+            targets.append(np.stack(columns, axis=1).astype(np.float32))
+        state, loss = step(state, networks.batch_of(features, targets))
+    assert float(loss) < 0.1
+
+
+def test_what_is_saved_comes_back(tmp_path: pathlib.Path) -> None:
+    config = config_of("duration")
+    state = networks.init_state(config)
+    assert checkpoints.restore_prosody(tmp_path, "duration") is None
+    checkpoints.save_prosody(tmp_path, config, state, {"classes": ["a"]})
+    features = [some(4)]
+    state, _ = networks.make_step(config)(state, networks.batch_of(features, [some(4)[:, :1]]))
+    checkpoints.save_prosody(tmp_path, config, state, {"classes": ["a"]})
+    saved = checkpoints.restore_prosody(tmp_path, "duration")
+    assert saved is not None
+    assert (saved.config, saved.described) == (config, {"classes": ["a"]})
+    jax.tree.map(np.testing.assert_array_equal, saved.state, state)
+    assert [path.name for path in (tmp_path / "prosody" / "duration").iterdir()] == ["1"]
+    assert checkpoints.restore_prosody(tmp_path, "pitch") is None
+
+
+def test_what_is_damaged_is_named(tmp_path: pathlib.Path) -> None:
+    config = config_of("pitch")
+    checkpoints.save_prosody(tmp_path, config, networks.init_state(config), {})
+    for path in (tmp_path / "prosody" / "pitch" / "0").rglob("*"):
+        if path.is_file():
+            path.write_bytes(b"")
+    with pytest.raises(InputError, match=r"prosody.pitch cannot be read .*: delete that directory"):
+        checkpoints.restore_prosody(tmp_path, "pitch")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"kind": "loudness"}, "no model of 'loudness': use duration or pitch"),
+        ({"features": 0}, "features is 0: give at least 1"),
+        ({"channels": 0}, "channels is 0: give at least 1"),
+        ({"dropout": 1.0}, "dropout is 1.0: give a number from 0"),
+        ({"num_steps": 0}, "num_steps is 0"),
+        ({"batch_size": 0}, "batch_size is 0"),
+    ],
+)
+def test_refusals(changes: dict, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        ProsodyConfig(**({"kind": "pitch", "features": 3} | changes))

@@ -1,0 +1,254 @@
+"""Frames are classified as the whole recording has them, however it comes."""
+
+import dataclasses
+import functools
+import math
+
+import grid
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from wavenet_jax import InputError, WaveNet, WaveNetConfig, receptive_field, training
+from wavenet_jax.recognition import recognizer
+from wavenet_jax.recognition.posteriors import posteriors
+from wavenet_jax.recognition.recognizer import RecognizerConfig, pool
+from wavenet_jax.training import TrainingConfig
+
+NAMES = ("recognizer", "recognizer, context")
+
+
+@functools.cache
+def made(name: str) -> tuple:
+    config = grid.CONFIGS[name]
+    return config, grid.random_params(config)
+
+
+@functools.cache
+def _recognize(config: WaveNetConfig):
+    return jax.jit(
+        lambda params, samples, mask, context: WaveNet(config).apply(
+            params, samples, mask, context=context, method="recognize"
+        ),
+        static_argnums=3,
+    )
+
+
+def whole(name: str, samples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The outputs and the logits of one recording, int16 `[N]`, of whole frames."""
+    config, params = made(name)
+    codes = np.asarray(config.quantizer.encode(samples))[None]
+    mask = np.ones((1, len(samples) // config.recognizer.hop_samples), bool)
+    outputs, logits = _recognize(config)(params, codes, mask, 0)
+    return np.asarray(outputs)[0], np.asarray(logits)[0]
+
+
+def sound(length: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).normal(0, 8000, length).astype(np.int16)
+
+
+def test_pooling_by_hand() -> None:
+    x = jnp.arange(12.0).reshape(6, 1, 2)
+    np.testing.assert_array_equal(pool(x, 3)[:, 0], [[2, 3], [8, 9]])
+
+
+@pytest.mark.parametrize("frame", [0, 3, 7])
+def test_a_frame_hears_its_own_samples_and_those_within_reach(frame: int) -> None:
+    """By gradients: pooled, from its field before it to its last sample but one; classified,
+    from `reach` frames before it to `reach` after."""
+    config, params = made("recognizer")
+    hop, reach, num_frames = config.recognizer.hop_samples, config.recognizer.reach, 10
+    one_hot = jax.nn.one_hot(grid.random_codes(config, 1, num_frames * hop), config.num_classes)
+    mask = np.ones((1, num_frames), bool)
+    model = WaveNet(config)
+
+    def pooled(samples):
+        skips = model.apply(params, samples, None, None, 0, method="_skips_of")
+        return jnp.abs(pool(skips, hop)[frame]).sum()
+
+    def logits(samples):
+        _, logits = model.apply(params, samples, mask, method="recognize")
+        return jnp.abs(logits[0, frame]).sum()
+
+    field = receptive_field(config)
+    for function, before, after in ((pooled, 0, 0), (logits, reach, reach)):
+        heard = np.abs(jax.jit(jax.grad(function))(one_hot)).sum(axis=(0, 2)) > 0
+        first = max(0, (frame - before) * hop - field)
+        last = min(num_frames, frame + after + 1) * hop - 2
+        assert (int(heard.argmax()), int(np.flatnonzero(heard)[-1])) == (first, last)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_generation_is_not_touched_by_the_recognizer(name: str) -> None:
+    """The distributions of `recognize` are those of `__call__`."""
+    config, params = made(name)
+    samples = sound(10 * config.hop_samples)
+    codes = np.asarray(config.quantizer.encode(samples))[None]
+    expected = grid.sequence_logits(config, params, codes, {})[0]
+    np.testing.assert_allclose(whole(name, samples)[0], expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@settings(max_examples=10, deadline=None)
+@given(st.data())
+def test_posteriors_are_those_of_the_whole(name: str, data) -> None:
+    """Whatever the chunks and whatever else is in the batch; a recording that ends within a
+    frame is followed by silence."""
+    config, params = made(name)
+    hop = config.recognizer.hop_samples
+    lengths = data.draw(st.lists(st.integers(1, 100), min_size=1, max_size=5))
+    chunk = data.draw(st.sampled_from([1, 24, 48]))
+    recordings = [{"recording": i, "samples": sound(n, i)} for i, n in enumerate(lengths)]
+    found = list(posteriors(config, params, recordings, batch_size=3, chunk_samples=chunk))
+    assert sorted(each.recording for each in found) == list(range(len(lengths)))
+    for each in found:
+        samples = recordings[each.recording]["samples"]
+        padded = np.pad(samples, (0, -len(samples) % math.lcm(hop, config.hop_samples)))
+        mask = np.arange(len(padded) // hop)[None] < -(-len(samples) // hop)
+        codes = np.asarray(config.quantizer.encode(padded))[None]
+        _, logits = _recognize(config)(params, codes, mask, 0)
+        expected = np.asarray(jax.nn.log_softmax(logits))[0, : mask.sum()]
+        assert each.log_probs.shape == expected.shape
+        np.testing.assert_allclose(each.log_probs, expected, atol=1e-4)
+
+
+def batch_of(name: str, samples: np.ndarray, start: int, segment: int) -> dict:
+    """A window of a recording as `data.training_windows` makes it."""
+    config, _ = made(name)
+    hop, reach = config.recognizer.hop_samples, config.recognizer.reach
+    unit = config.hop_samples
+    context = -(-(receptive_field(config) + reach * hop) // unit) * unit
+    padded = np.pad(samples, (context, segment + reach * hop))
+    window = padded[start : start + context + segment + reach * hop]
+    frames = np.arange(start // hop - reach, (start + segment) // hop + reach)
+    existing = -(-len(samples) // hop)
+    classes = np.random.default_rng(5).integers(0, config.recognizer.num_classes, existing)
+    inside = (frames >= 0) & (frames < existing)
+    told = np.where(inside, classes[frames.clip(0, existing - 1)], -1)
+    return {
+        "samples": window[None],
+        "mask": (np.arange(start, start + segment) < len(samples))[None],
+        "frames": inside[None],
+        "classes": told[reach : len(told) - reach][None].astype(np.int32),
+    }
+
+
+@pytest.mark.parametrize("start", [0, 24, 48])
+def test_windows_lose_what_the_whole_loses(start: int) -> None:
+    """The losses of a window at the beginning, within and at the end of a recording."""
+    config, params = made("recognizer")
+    hop, segment = config.recognizer.hop_samples, 24
+    samples = sound(62)
+    batch = batch_of("recognizer", samples, start, segment)
+    found = training.losses(config, params, batch)
+    outputs, logits = whole("recognizer", np.pad(samples, (0, 2)))
+    codes = np.asarray(config.quantizer.encode(samples))
+    end = min(start + segment, len(samples))
+    bits = -np.asarray(config.distribution.log_prob_bits(outputs[start:end], codes[start:end]))
+    assert float(found["bits_per_sample"][0]) == pytest.approx(bits.sum(), rel=1e-4)
+    assert int(found["bits_per_sample"][1]) == end - start
+    classes = batch["classes"][0][batch["classes"][0] >= 0]
+    log_probs = np.asarray(jax.nn.log_softmax(logits))[start // hop :][: len(classes)]
+    expected = -log_probs[np.arange(len(classes)), classes].sum() / np.log(2)
+    assert float(found["bits_per_frame"][0]) == pytest.approx(expected, rel=1e-4)
+    assert int(found["bits_per_frame"][1]) == len(classes) == -(-(end - start) // hop)
+
+
+def test_frames_of_no_class_are_left_out() -> None:
+    logits = np.log([[[0.5, 0.5], [0.25, 0.75], [0.9, 0.1]]])
+    total, number = recognizer.frame_bits(logits, np.array([[0, 1, -1]]))
+    assert (float(total), int(number)) == (pytest.approx(1 - np.log2(0.75)), 2)
+
+
+def test_bits_of_a_sequence_are_those_of_all_its_ways() -> None:
+    """CTC by hand: "a" in two frames is aa, a-, -a."""
+    p = np.array([[[0.6, 0.1, 0.3], [0.2, 0.3, 0.5], [0.9, 0.05, 0.05]]])
+    mask = np.array([[True, True, False]])
+    total, number = recognizer.sequence_bits(np.log(p), mask, np.array([[0, -1]]))
+    ways = 0.6 * 0.2 + 0.6 * 0.5 + 0.3 * 0.2
+    assert (float(total), int(number)) == (pytest.approx(-np.log2(ways), rel=1e-4), 1)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_both_halves_learn(name: str) -> None:
+    """Steps on one batch lower both losses; without its weight the other stays as it was."""
+    config, _ = made(name)
+    kind = "bits_per_frame" if config.recognizer.loss == "frames" else "bits_per_phone"
+    batches = [batch_of(name, sound(72, i), 0, 72) for i in range(4)]
+    batch = {key: np.concatenate([each[key] for each in batches]) for key in batches[0]}
+    if kind == "bits_per_phone":
+        batch["classes"] = np.array([[0, 1, 2, -1], [3, 3, -1, -1], [1, 0, 1, 0], [2, -1, -1, -1]])
+    for weight in (1.0, 0.0):
+        optimizer = TrainingConfig(
+            num_steps=30, learning_rate=1e-2, warmup_steps=0, generation_weight=weight
+        )
+        step = jax.jit(functools.partial(training.train_step, config, optimizer, axis=None))
+        state, rows = training.init_state(config, optimizer), []
+        for _ in range(30):
+            state, metrics = step(state, batch)
+            rows.append({name: float(value) for name, value in metrics.items()})
+        assert rows[-1][kind] < 0.7 * rows[0][kind]
+        if weight:
+            assert rows[-1]["bits_per_sample"] < rows[0]["bits_per_sample"] - 0.1
+        else:
+            assert "bits_per_sample" not in rows[-1]
+            first = training.init_state(config, optimizer).params["params"]
+            for part in ("head", "output"):
+                jax.tree.map(
+                    np.testing.assert_array_equal, state.params["params"][part], first[part]
+                )
+
+
+def test_silent_activations_have_a_logarithm() -> None:
+    """ReLU leaves zeros: their logits, and gradients, are numbers."""
+    classifier = recognizer.FrameClassifier(made("recognizer")[0].recognizer)
+    frames, mask = jnp.zeros((5, 1, 3)), jnp.ones((1, 5), bool)
+    variables = classifier.init(jax.random.key(0), frames, mask)
+    gradient = jax.grad(lambda x: classifier.apply(variables, x, mask).sum())(frames)
+    assert np.isfinite(gradient).all()
+    assert np.isfinite(classifier.apply(variables, frames, mask)).all()
+
+
+def test_pretrained_parameters_are_taken_where_they_fit() -> None:
+    config, _ = made("recognizer")
+    generator = dataclasses.replace(config, recognizer=None)
+    pretrained = grid.random_params(generator, seed=7)
+    state = training.init_state(config, TrainingConfig(num_steps=1), pretrained=pretrained)
+    plain = training.init_state(config, TrainingConfig(num_steps=1))
+    taken = state.params["params"]
+    for name, tree in pretrained["params"].items():
+        jax.tree.map(np.testing.assert_array_equal, taken[name], tree)
+        jax.tree.map(np.testing.assert_array_equal, state.ema_params["params"][name], tree)
+    mine = plain.params["params"]["classifier"]
+    jax.tree.map(np.testing.assert_array_equal, taken["classifier"], mine)
+    with pytest.raises(InputError, match="shares no parameters"):
+        training.init_state(config, TrainingConfig(num_steps=1), pretrained={"params": {}})
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"num_classes": 1}, "num_classes is 1: give at least 2"),
+        ({"hop_samples": 0}, "hop_samples is 0: give at least 1"),
+        ({"kernel_size": 4}, "kernel_size is 4: give an odd number"),
+        ({"dilations": ()}, r"dilations are \(\): give at least one"),
+        ({"dropout": 1.0}, "dropout is 1.0: give a number from 0"),
+        ({"loss": "mse"}, "loss is 'mse': use 'frames'"),
+    ],
+)
+def test_refused_recognizers(fields: dict, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        RecognizerConfig(**({"num_classes": 3} | fields))
+
+
+def test_refused_models_and_recordings() -> None:
+    config, params = made("recognizer")
+    with pytest.raises(InputError, match="a recognizer and a global condition: leave one"):
+        dataclasses.replace(config, global_condition=grid.CONFIGS["speaker"].global_condition)
+    with pytest.raises(InputError, match="does not classify frames: train one with a recog"):
+        list(posteriors(grid.CONFIGS["plain"], {}, []))
+    with pytest.raises(InputError, match=r"Recording a\.wav has 0 samples"):
+        list(posteriors(config, params, [{"recording": "a.wav", "samples": np.zeros(0)}]))

@@ -1,0 +1,1 @@
+"""Phone recognition (section 3.4): the recognizer, posteriors of recordings, decoding."""
