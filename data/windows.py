@@ -23,13 +23,13 @@ LocalFeatures = Callable[[Mapping[str, Any]], np.ndarray]
 
 
 class Shape(NamedTuple):
-    """What a window is made of, in samples; `margin_frames` are the frames on either side
+    """What a window is made of, in samples; `context_frames` are the frames on either side
     of those that cover it, and with a `lookahead` frames are told of."""
 
     segment_samples: int
     context_samples: int
     hop_samples: int = 1
-    margin_frames: int = 0
+    context_frames: int = 0
     lookahead_samples: int = 0
 
 
@@ -41,13 +41,13 @@ class Targets(NamedTuple):
         frames of `hop_samples`, `[ceil(N / hop_samples)]`, or of all that is said in it in
         that order, `[U]`.
       whole: Whether they are the latter, so that windows must hold whole recordings.
-      reach_frames: Frames on either side of the segment's that a window tells whether the
+      context_frames: Frames on either side of the segment's that a window tells whether the
         recording has them; their samples are its lookahead, and part of its context.
     """
 
     compute: LocalFeatures
     whole: bool
-    reach_frames: int
+    context_frames: int
 
 
 class Windows(grain.MapDataset[Batch]):
@@ -114,7 +114,7 @@ class Windows(grain.MapDataset[Batch]):
 
     def _recognised(self, targets: Targets, recording: int, first: int) -> Batch:
         """Which frames there are from `first` on, and what is to be recognised."""
-        hop, reach = self._shape.hop_samples, targets.reach_frames
+        hop, reach = self._shape.hop_samples, targets.context_frames
         number = self._shape.segment_samples // hop
         existing = -(-int(self._corpus.lengths[recording]) // hop)
         frames = np.arange(first - reach, first + number + reach)
@@ -223,7 +223,7 @@ def training_windows(
     segment_samples: int,
     context_samples: int,
     hop_samples: int = 1,
-    margin_frames: int = 0,
+    context_frames: int = 0,
     batch_size: int,
     seed: int,
     global_labels: Sequence[str] = (),
@@ -246,7 +246,7 @@ def training_windows(
       segment_samples: S, scored samples a window; a multiple of `hop_samples`.
       context_samples: C, samples before them; a multiple of `hop_samples`, or 0.
       hop_samples: Samples a frame of `local_features`.
-      margin_frames: M, frames before and after those of a window to give as well,
+      context_frames: M, frames before and after those of a window to give as well,
         where samples depend on neighbouring frames.
       batch_size: B, windows in each of this process's batches.
       seed: Of the shuffle, which differs in each epoch.
@@ -281,7 +281,7 @@ def training_windows(
         ("segment_samples", segment_samples, 1),
         ("context_samples", context_samples, 0),
         ("hop_samples", hop_samples, 1),
-        ("margin_frames", margin_frames, 0),
+        ("context_frames", context_frames, 0),
         ("batch_size", batch_size, 1),
         ("shard_count", shard_count, 1),
         ("num_workers", num_workers, 0),
@@ -300,13 +300,13 @@ def training_windows(
         raise DataError(f"shard_index is {shard_index}: it must be below shard_count={shard_count}")
     if global_labels:
         global_condition(corpus, 0, global_labels)
-    lookahead_samples = targets.reach_frames * hop_samples if targets else 0
+    lookahead_samples = targets.context_frames * hop_samples if targets else 0
     if lookahead_samples > context_samples:
         raise DataError(
             f"context_samples is {context_samples}: it must be at least the "
             f"{lookahead_samples} that targets reach back"
         )
-    shape = Shape(segment_samples, context_samples, hop_samples, margin_frames, lookahead_samples)
+    shape = Shape(segment_samples, context_samples, hop_samples, context_frames, lookahead_samples)
     parts = [
         Windows(
             corpus if speed == 1 else corpus.at_speed(speed),

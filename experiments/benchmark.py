@@ -78,7 +78,7 @@ def training_speed(
     of temporary memory that a step takes on each device. The state is given up."""
     state = training.on_all_devices(state)
     batch, segment = config.batch_size, config.segment_samples
-    ahead = ahead_samples(model)
+    ahead = right_context_samples(model)
     unit = model.recognizer.hop_samples if model.recognizer else 1
     length = -(-(receptive_field(model) + ahead) // unit) * unit + segment + ahead
     rng = np.random.default_rng(0)
@@ -88,7 +88,7 @@ def training_speed(
     }
     if model.recognizer is not None:
         frames = segment // model.recognizer.hop_samples
-        windows["frames"] = np.ones((batch, frames + 2 * model.recognizer.reach), bool)
+        windows["frames"] = np.ones((batch, frames + 2 * model.recognizer.context_frames), bool)
         classes = rng.integers(0, model.recognizer.num_classes, (batch, frames))
         windows["classes"] = classes.astype(np.int32)
     conditions = generation.random_conditions(model, batch, length)
@@ -114,7 +114,7 @@ def training_row(
     speed, _ = training_speed(config, model, settings, state, repeats)
     batch, segment = config.batch_size, config.segment_samples
     past = np.cumsum([(model.kernel_size - 1) * d for d in model.dilations])
-    heard = segment + 2 * ahead_samples(model)
+    heard = segment + 2 * right_context_samples(model)
     lengths = heard + past[-1] - past
     shapes = roofline.products(model, lambda i: batch * int(lengths[i]), batch * heard)
     return roofline.row(
@@ -127,9 +127,9 @@ def training_row(
     )
 
 
-def ahead_samples(model: WaveNetConfig) -> int:
+def right_context_samples(model: WaveNetConfig) -> int:
     """What a recognizer hears on either side of what it classifies."""
-    return model.recognizer.reach * model.recognizer.hop_samples if model.recognizer else 0
+    return model.recognizer.context_frames * model.recognizer.hop_samples if model.recognizer else 0
 
 
 def recognition_rows(

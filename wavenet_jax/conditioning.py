@@ -107,7 +107,7 @@ class LocalConditionConfig(ConditionConfig):
             )
 
     @property
-    def reach(self) -> int:
+    def context_frames(self) -> int:
         """Frames beyond its own, on either side, that a sample may depend on."""
         if self.upsampling == "linear":
             return 1
@@ -194,7 +194,7 @@ class LocalConditioning(nn.Module):
         ]
 
     def __call__(self, frames: jax.Array, phase: int = 0) -> Series:
-        """Frames, `reach` of them before and after those that cover the samples.
+        """Frames, `context_frames` of them before and after those that cover the samples.
 
         Args:
           frames: labels `[B, F]` or `[B, F, size]`.
@@ -216,7 +216,7 @@ class LocalConditioning(nn.Module):
                 rows = nn.leaky_relu(rows, 0.4)
             rows = _transposed_convolution(rows, kernel.astype(self.dtype))
         rows = jnp.where(is_there[..., None], rows, 0)
-        margin = cfg.reach * cfg.hop_samples
+        margin = cfg.context_frames * cfg.hop_samples
         return Series(rows[margin : rows.shape[0] - margin], 1, -phase)
 
 
@@ -264,10 +264,10 @@ def frames_covering(
       length: of the samples.
 
     Returns:
-      `[B, F', ...]`: `config.reach` frames, those that cover the samples, and
-      `config.reach` frames. As many for every start at one place in its frame.
+      `[B, F', ...]`: `config.context_frames` frames, those that cover the samples, and
+      `config.context_frames` frames. As many for every start at one place in its frame.
     """
-    hop, reach = config.hop_samples, config.reach
+    hop, reach = config.hop_samples, config.context_frames
     first = start // hop - reach
     last = (start + length - 1) // hop + reach
     inside = frames[:, max(first, 0) : max(last + 1, 0)]

@@ -158,7 +158,7 @@ def init_state(
     for name in ("global", "local"):
         condition = getattr(model_config, f"{name}_condition")
         if condition is not None:
-            shape = (1,) if name == "global" else (1, 1 + 2 * condition.reach)
+            shape = (1,) if name == "global" else (1, 1 + 2 * condition.context_frames)
             is_labels = condition.kind == "labels"
             conditions[f"{name}_condition"] = jnp.zeros(
                 shape if is_labels else (*shape, condition.size),
@@ -263,7 +263,7 @@ def losses(
             context=context,
         )
     else:
-        reach = recognizer.reach
+        reach = recognizer.context_frames
         ahead = reach * recognizer.hop_samples
         context = codes.shape[1] - mask.shape[1] - ahead
         heard: Any = apply(batch["frames"], context=context - ahead, method="recognize")

@@ -337,7 +337,7 @@ class WaveNet(nn.Module):
             stands where frames begin, if there are any.
           global_condition: labels `[B]`, or tags or vectors `[B, D]`.
           local_condition: labels `[B, F]`, or tags or vectors `[B, F, D]`: the frames
-            that cover the samples, context included, and the condition's `reach` more
+            that cover the samples, context included, and the condition's `context_frames` more
             on either side (`conditioning.frames_covering`).
           context: how many leading samples are only past, not scored. Where it
             is less than the receptive field, silence precedes them.
@@ -662,5 +662,5 @@ class WaveNet(nn.Module):
         frames = 0
         if (local := cfg.local_condition) is not None:
             frames = -(-(phase % local.hop_samples + length) // local.hop_samples)
-            frames += 2 * local.reach
+            frames += 2 * local.context_frames
         conditioning.check(cfg.local_condition, local_condition, "local", (batch, frames))

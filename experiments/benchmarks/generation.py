@@ -293,7 +293,7 @@ def random_conditions(model: WaveNetConfig, batch: int, length: int) -> dict[str
 
     local, frames = model.local_condition, 0
     if local is not None:
-        frames = -(-length // local.hop_samples) + 2 * local.reach
+        frames = -(-length // local.hop_samples) + 2 * local.context_frames
     return {
         "global": make(model.global_condition, (batch,)),
         "local": make(local, (batch, frames)),

@@ -110,15 +110,15 @@ def frame_classes(
     return table[data.frame_labels(recording, hop_samples=hop_samples)].astype(np.int32)
 
 
-def targets(phones: Phones, config: Mapping[str, Any], reach_frames: int) -> data.Targets:
+def targets(phones: Phones, config: Mapping[str, Any], context_frames: int) -> data.Targets:
     """What windows are to tell a recognizer of `config.recognizer`."""
     if config["loss"] == "ctc":
         compute = functools.partial(phone_classes, table=phones.table)
-        return data.Targets(compute, whole=True, reach_frames=reach_frames)
+        return data.Targets(compute, whole=True, context_frames=context_frames)
     compute = functools.partial(
         frame_classes, table=phones.table, hop_samples=config["hop_samples"]
     )
-    return data.Targets(compute, whole=False, reach_frames=reach_frames)
+    return data.Targets(compute, whole=False, context_frames=context_frames)
 
 
 def sequence_model(phones: Phones, config: Mapping[str, Any], corpus: data.Corpus) -> SequenceModel:

@@ -385,7 +385,7 @@ class Experiment:
         """The receptive field, before what the recognizer hears before a frame, in whole
         frames."""
         hop, recognizer = self.model.hop_samples, self.model.recognizer
-        reach = recognizer.reach * recognizer.hop_samples if recognizer else 0
+        reach = recognizer.context_frames * recognizer.hop_samples if recognizer else 0
         return -(-(receptive_field(self.model) + reach) // hop) * hop
 
     def load(self, data_dir: str | os.PathLike[str], split: str) -> data.Corpus:
@@ -437,7 +437,9 @@ class Experiment:
             segment_samples=self.config["segment_samples"],
             context_samples=self.context_samples,
             hop_samples=self._local_hop_samples,
-            margin_frames=self.model.local_condition.reach if self.model.local_condition else 0,
+            context_frames=self.model.local_condition.context_frames
+            if self.model.local_condition
+            else 0,
             batch_size=batch_size // shard_count,
             seed=self.training.seed,
             global_labels=self.global_labels,
@@ -459,7 +461,7 @@ class Experiment:
         """What windows tell a recognizer."""
         if self.model.recognizer is None:
             return {}
-        config, reach = self.config["recognizer"], self.model.recognizer.reach
+        config, reach = self.config["recognizer"], self.model.recognizer.context_frames
         return {"targets": phones.targets(self.phones, config, reach)}
 
     @property

@@ -27,7 +27,7 @@ FRAMES = functools.partial(data.frame_labels, hop_samples=HOP)
 @pytest.mark.parametrize("reach", [0, 3])
 def test_every_frame_is_told_once_an_epoch(spoken: data.Corpus, reach: int) -> None:
     context, segment = 5 * HOP, 20 * HOP
-    targets = Targets(FRAMES, whole=False, reach_frames=reach)
+    targets = Targets(FRAMES, whole=False, context_frames=reach)
     windows = Windows(spoken, Shape(segment, context, HOP, 0, reach * HOP), targets=targets)
     told = []
     for i in range(len(windows)):
@@ -45,7 +45,7 @@ def test_every_frame_is_told_once_an_epoch(spoken: data.Corpus, reach: int) -> N
 
 def test_the_lookahead_is_what_comes_next(spoken: data.Corpus) -> None:
     reach, segment = 4, 20 * HOP
-    targets = Targets(FRAMES, whole=False, reach_frames=reach)
+    targets = Targets(FRAMES, whole=False, context_frames=reach)
     windows = Windows(spoken, Shape(segment, 4 * HOP, HOP, 0, reach * HOP), targets=targets)
     one, two = windows[0], windows[1]
     assert spoken.lengths[0] > 2 * segment
@@ -58,7 +58,7 @@ def test_the_lookahead_is_what_comes_next(spoken: data.Corpus) -> None:
 
 def test_whole_recordings_are_told_what_is_said(spoken: data.Corpus) -> None:
     segment = int(-(-spoken.lengths.max() // HOP)) * HOP
-    targets = Targets(phones_of, whole=True, reach_frames=1)
+    targets = Targets(phones_of, whole=True, context_frames=1)
     windows = Windows(spoken, Shape(segment, HOP, HOP, 0, HOP), targets=targets)
     said = [phones_of(spoken.recording(i)) for i in range(len(spoken))]
     assert len(windows) == len(spoken)
@@ -70,13 +70,13 @@ def test_whole_recordings_are_told_what_is_said(spoken: data.Corpus) -> None:
 
 
 def test_refused_windows(spoken: data.Corpus) -> None:
-    targets = Targets(phones_of, whole=True, reach_frames=0)
+    targets = Targets(phones_of, whole=True, context_frames=0)
     with pytest.raises(data.DataError, match=r"samples, and a window 400: where it is not known"):
         Windows(spoken, Shape(400, 0, HOP), targets=targets)
     long = int(-(-spoken.lengths.max() // 4000)) * 4000
     with pytest.raises(data.DataError, match=r"phones, which need \d+ frames, and \d frames"):
         Windows(spoken, Shape(long, 0, 4000), targets=targets)
-    silent = Targets(lambda example: np.zeros(0, np.int32), whole=True, reach_frames=0)
+    silent = Targets(lambda example: np.zeros(0, np.int32), whole=True, context_frames=0)
     with pytest.raises(data.DataError, match="has 0 phones"):
         Windows(spoken, Shape(long, 0, HOP), targets=silent)
     with pytest.raises(data.DataError, match=r"context_samples is 40: .* at least the 80 that"):
@@ -87,7 +87,7 @@ def test_refused_windows(spoken: data.Corpus) -> None:
             hop_samples=40,
             batch_size=1,
             seed=0,
-            targets=Targets(FRAMES, whole=False, reach_frames=2),
+            targets=Targets(FRAMES, whole=False, context_frames=2),
         )
 
 

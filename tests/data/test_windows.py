@@ -79,7 +79,7 @@ def test_margins_are_the_frames_around_a_window(counted: data.Corpus, margin: in
     shape = Shape(40, 20, 10)
     features = functools.partial(frames_of, hop_samples=10)
     windows = Windows(counted, shape, local_features=features)
-    wider = Windows(counted, shape._replace(margin_frames=margin), local_features=features)
+    wider = Windows(counted, shape._replace(context_frames=margin), local_features=features)
     inner = 0
     for i in range(len(windows)):
         narrow, wide = windows[i]["local"], wider[i]["local"]

@@ -491,7 +491,7 @@ def test_any_model_learns(name: str) -> None:
         "mask": np.ones((4, segment), bool),
         **grid.conditions_for(config, 4, context + segment),
     }
-    batch["local"] = np.pad(batch["local"], ((0, 0), (local.reach,) * 2, (0, 0)))
+    batch["local"] = np.pad(batch["local"], ((0, 0), (local.context_frames,) * 2, (0, 0)))
     step = jax.jit(functools.partial(training.train_step, config, TRAINING, axis=None))
     state = training.init_state(config, TRAINING)
     scores = []

@@ -83,10 +83,10 @@ def _of_batch(config, params, batch, rows, chunk, devices):
         raise InputError(f"Recording {name} has 0 samples: there is nothing to recognise.")
     begin, advance = _programs(config, devices, len(rows))
     num_frames = recognizer.num_frames(lengths)
-    at_once, reach = chunk // recognizer.hop_samples, recognizer.reach
+    at_once, reach = chunk // recognizer.hop_samples, recognizer.context_frames
     state, kept = begin(params)
     parts = []
-    # The classes of a frame are known once the `reach` frames after it are heard.
+    # The classes of a frame are known once the `context_frames` frames after it are heard.
     for first in range(0, int(num_frames.max()) + reach, at_once):
         samples = np.zeros((len(rows), chunk), np.int16)
         for row, into in zip(rows, samples, strict=True):
@@ -106,7 +106,7 @@ def _programs(config: WaveNetConfig, devices: tuple[jax.Device, ...], batch_size
     """(begin, advance): what is kept before a batch, and what is known after a chunk of it."""
     model, recognizer = WaveNet(config), config.recognizer
     assert recognizer is not None
-    reach = recognizer.reach
+    reach = recognizer.context_frames
     spec = parallel.state_spec(config)
 
     def begin(params):

@@ -15,7 +15,7 @@ cost 3.5 bits with it, and 4.2 without.
 
 Frame j covers the samples [j h, (j + 1) h). As u_t has seen the samples before t, v_j has
 seen all of the frame but its last sample. Frames beyond the ends of a recording are zero in
-every layer, so that a window with `reach` frames on either side of those it scores gives
+every layer, so that a window with `context_frames` frames on either side of those it scores gives
 what the whole recording would.
 """
 
@@ -88,7 +88,7 @@ class RecognizerConfig:
             )
 
     @property
-    def reach(self) -> int:
+    def context_frames(self) -> int:
         """Frames before and after its own that a frame's class depends on."""
         return (self.kernel_size - 1) // 2 * sum(self.dilations)
 
@@ -133,7 +133,7 @@ class FrameClassifier(nn.Module):
 
         Returns:
           Float32 `[B, F, K]`, or `[B, F, K + 1]` with the blank. Of the first and the last
-          `reach` frames they are those of the recording only where the mask says that
+          `context_frames` frames they are those of the recording only where the mask says that
           there are none beyond.
         """
         inside = mask[..., None]

@@ -252,7 +252,7 @@ class _Frames:
 
     def covering(self, start: int, length: int) -> np.ndarray:
         """As `conditioning.frames_covering`, once they are there."""
-        hop, reach = self.hop_samples, self._config.reach
+        hop, reach = self.hop_samples, self._config.context_frames
         needed = (start + length - 1) // hop + reach + 1
         while self.end < needed and not self.has_ended:
             self._take_more()

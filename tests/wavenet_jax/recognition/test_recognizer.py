@@ -58,9 +58,9 @@ def test_pooling_by_hand() -> None:
 @pytest.mark.parametrize("frame", [0, 3, 7])
 def test_a_frame_hears_its_own_samples_and_those_within_reach(frame: int) -> None:
     """By gradients: pooled, from its field before it to its last sample but one; classified,
-    from `reach` frames before it to `reach` after."""
+    from `context_frames` frames before it to `context_frames` after."""
     config, params = made("recognizer")
-    hop, reach, num_frames = config.recognizer.hop_samples, config.recognizer.reach, 10
+    hop, reach, num_frames = config.recognizer.hop_samples, config.recognizer.context_frames, 10
     one_hot = jax.nn.one_hot(grid.random_codes(config, 1, num_frames * hop), config.num_classes)
     mask = np.ones((1, num_frames), bool)
     model = WaveNet(config)
@@ -118,7 +118,7 @@ def test_posteriors_are_those_of_the_whole(name: str, data) -> None:
 def batch_of(name: str, samples: np.ndarray, start: int, segment: int) -> dict:
     """A window of a recording as `data.training_windows` makes it."""
     config, _ = made(name)
-    hop, reach = config.recognizer.hop_samples, config.recognizer.reach
+    hop, reach = config.recognizer.hop_samples, config.recognizer.context_frames
     unit = config.hop_samples
     context = -(-(receptive_field(config) + reach * hop) // unit) * unit
     padded = np.pad(samples, (context, segment + reach * hop))

@@ -161,7 +161,7 @@ def test_a_chunk_waits_for_no_more_frames_than_it_needs() -> None:
         devices=jax.devices()[:1],
     )
     assert next(chunks).shape == (BATCH, 2 * local.hop_samples)
-    assert len(asked) == 2 + local.reach
+    assert len(asked) == 2 + local.context_frames
 
 
 def test_frames_that_end_too_soon_are_told() -> None:
