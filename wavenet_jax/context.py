@@ -67,7 +67,7 @@ class ContextStackConfig:
             )
 
     @property
-    def past(self) -> int:
+    def left_context(self) -> int:
         """Frames before its own that an output depends on."""
         return (self.kernel_size - 1) * sum(self.dilations)
 

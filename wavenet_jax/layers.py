@@ -137,7 +137,7 @@ class GatedBlock(nn.Module):
     dtype: jnp.dtype
 
     @property
-    def past(self) -> int:
+    def left_context(self) -> int:
         """Samples before its own that the block's output depends on."""
         return (self.kernel_size - 1) * self.dilation
 
@@ -188,11 +188,11 @@ class GatedBlock(nn.Module):
         Returns:
           The residual output `[T, B, R]` and the gated activation `[T, B, G]`.
         """
-        length = x.shape[0] - self.past
+        length = x.shape[0] - self.left_context
         condition = self.project_global(conditions.global_)[None]
         for projection, series in zip(self.local_projections, conditions.series, strict=True):
             condition = condition + series.project(projection, end - length, length)
-        starts = range(0, self.past + 1, self.dilation)
+        starts = range(0, self.left_context + 1, self.dilation)
         taps = jnp.concatenate([x[i : i + length] for i in starts], axis=-1)
         # x comes out of the taps again, and the barrier hides that it is the same: XLA
         # on a CPU would otherwise not keep x but sum it anew, twice a layer, from what
@@ -215,7 +215,7 @@ class GatedBlock(nn.Module):
           The residual output `[B, R]`, the gated activation `[B, G]`, the ring.
         """
         ring = ring_write(ring, time, x)
-        lags = range(self.past, 0, -self.dilation)
+        lags = range(self.left_context, 0, -self.dilation)
         taps = jnp.concatenate([ring_read(ring, time - lag) for lag in lags] + [x], -1)
         return *self._outputs(x, taps, condition), ring
 
@@ -276,7 +276,7 @@ class Stack(nn.Module):
         Returns:
           Shape `[T, B, L G]`.
         """
-        length = x.shape[0] - sum(block.past for block in self.blocks)
+        length = x.shape[0] - sum(block.left_context for block in self.blocks)
         gated = []
         for block in self.blocks:
             x, a = block(x, conditions, end)
@@ -331,7 +331,7 @@ class Stack(nn.Module):
         rings = []
         gated = []
         for block, condition in zip(self.blocks, steady, strict=True):
-            ring = jnp.repeat(x[None], block.past + 1, axis=0)
+            ring = jnp.repeat(x[None], block.left_context + 1, axis=0)
             x, a, ring = block.step(x, ring, jnp.int32(0), condition)
             rings.append(ring)
             gated.append(a)

@@ -200,7 +200,7 @@ def _from_dict(cls: Any, name: str, fields: Mapping[str, Any]) -> Any:
     return cls(**fields)
 
 
-def main_field(config: WaveNetConfig) -> int:
+def main_receptive_field(config: WaveNetConfig) -> int:
     """How many samples before t the main stack itself sees."""
     return config.input_kernel_size + (config.kernel_size - 1) * sum(config.dilations)
 
@@ -211,8 +211,10 @@ def receptive_field(config: WaveNetConfig) -> int:
     Where these stand in their frames decides on up to a hop: this is the most.
     """
     later_layers = (config.kernel_size - 1) * sum(config.dilations[1:])
-    fields = [later_layers + (c.past + 2) * c.hop_samples - 1 for c in config.context_stacks]
-    return max(main_field(config), *fields) if fields else main_field(config)
+    fields = [
+        later_layers + (c.left_context + 2) * c.hop_samples - 1 for c in config.context_stacks
+    ]
+    return max(main_receptive_field(config), *fields) if fields else main_receptive_field(config)
 
 
 def receptive_field_ms(config: WaveNetConfig, sample_rate_hz: int) -> float:
@@ -385,7 +387,7 @@ class WaveNet(nn.Module):
         first = context - (self.config.kernel_size - 1) * sum(self.config.dilations[1:])
         for stack in self.context_stacks:
             series += (self._context_series(stack, samples, first, embedded),)
-        begin = context - main_field(self.config)
+        begin = context - main_receptive_field(self.config)
         x = self.input(self._inputs(self._between(samples, begin, length - 1)))
         return self._skips(self.stack(x, Conditions(embedded, series), length))
 
@@ -609,7 +611,7 @@ class WaveNet(nn.Module):
         self, stack: ContextStack, samples: jax.Array, first: int, embedded: jax.Array | None
     ) -> Series:
         """What a context stack tells the samples from `first` on."""
-        hop, past = stack.config.hop_samples, stack.config.past
+        hop, past = stack.config.hop_samples, stack.config.left_context
         first_row = first // hop
         last_row = (samples.shape[1] - 1) // hop
         begin = (first_row - 1 - past) * hop
