@@ -155,11 +155,11 @@ class ContextStack(nn.Module):
         gated, rings = self.stack.step(frame, rings, time, condition)
         return self._head(gated), rings
 
-    def at_rest(
+    def steady_state(
         self, frame: jax.Array, global_: jax.Array | None
     ) -> tuple[jax.Array, tuple[layers.Ring, ...]]:
         """The output `[B, C]` and the rings that a frame `[B, R]` leaves, said for ever."""
-        gated, rings = self.stack.at_rest(frame, Conditions(global_))
+        gated, rings = self.stack.steady_state(frame, Conditions(global_))
         return self._head(gated), rings
 
     def _head(self, gated: jax.Array) -> jax.Array:

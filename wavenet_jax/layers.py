@@ -44,7 +44,9 @@ def history_to_ring(history: jax.Array, time: jax.Array) -> Ring:
     return jnp.roll(history, time % history.shape[0], axis=0)
 
 
-def smooth_rows(key: jax.Array, shape: tuple[int, int, int], dtype=jnp.float32) -> jax.Array:
+def smooth_embedding_init(
+    key: jax.Array, shape: tuple[int, int, int], dtype=jnp.float32
+) -> jax.Array:
     """First values for a kernel over one-hot codes: near codes have near rows.
 
     A code's row is a random wave of each channel's own, read at the code's place in
@@ -68,7 +70,7 @@ def smooth_rows(key: jax.Array, shape: tuple[int, int, int], dtype=jnp.float32) 
     return ((2 / taps) ** 0.5 * jnp.cos(2 * jnp.pi * turns)).astype(dtype)
 
 
-def by_rows(map_: Callable[[jax.Array], jax.Array], x: jax.Array) -> jax.Array:
+def flatten_batch_dims(map_: Callable[[jax.Array], jax.Array], x: jax.Array) -> jax.Array:
     """A map of rows `[N, C]` to `[N, D]`, of all the rows that x, `[..., C]`, has: `[..., D]`.
 
     What XLA makes of the gradient of a product depends on the number of axes: with one for
@@ -91,7 +93,11 @@ class InputConvolution(nn.Module):
     dtype: jnp.dtype
 
     def setup(self):
-        init = smooth_rows if self.inputs > 1 else nn.initializers.lecun_uniform(in_axis=(0, 1))
+        init = (
+            smooth_embedding_init
+            if self.inputs > 1
+            else nn.initializers.lecun_uniform(in_axis=(0, 1))
+        )
         shape = (self.kernel_size, self.inputs, self.channels)
         self.kernel = self.param("kernel", init, shape)
         self.bias = self.param("bias", nn.initializers.zeros, (self.channels,))
@@ -160,11 +166,11 @@ class GatedBlock(nn.Module):
     ) -> tuple[jax.Array, jax.Array]:
         """From the taps side by side, `[..., kernel_size * R]`, and x, the last."""
         kernel = self.kernel.astype(self.dtype).reshape(-1, 2 * self.gate_channels)
-        product = by_rows(lambda rows: rows @ kernel, taps)
+        product = flatten_batch_dims(lambda rows: rows @ kernel, taps)
         filter_, gate = jnp.split(product + condition, 2, axis=-1)
         a = jnp.tanh(filter_) * nn.sigmoid(gate)
         a = self.drop(a, deterministic=not self.has_rng("dropout"))
-        return x if self.is_last else x + by_rows(self.residual, a), a
+        return x if self.is_last else x + flatten_batch_dims(self.residual, a), a
 
     def project_global(self, embedded: jax.Array | None) -> jax.Array:
         """What holds for a whole recording: `[B, C]` to `[B, 2G]`, the bias included."""
@@ -319,7 +325,9 @@ class Stack(nn.Module):
             after.append(ring)
         return jnp.concatenate(gated, axis=-1), tuple(after)
 
-    def at_rest(self, x: jax.Array, conditions: Conditions) -> tuple[jax.Array, tuple[Ring, ...]]:
+    def steady_state(
+        self, x: jax.Array, conditions: Conditions
+    ) -> tuple[jax.Array, tuple[Ring, ...]]:
         """What an endless x, `[B, R]`, leaves; each series is one row that holds always.
 
         Returns:

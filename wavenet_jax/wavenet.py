@@ -475,7 +475,7 @@ class WaveNet(nn.Module):
         contexts = []
         for stack in self.context_stacks:
             frame = stack.frames(self._inputs(recent[: stack.config.hop_samples]))
-            output, rings = stack.at_rest(frame[0], embedded)
+            output, rings = stack.steady_state(frame[0], embedded)
             contexts.append(ContextState(rings, jnp.broadcast_to(output, (batch, output.shape[1]))))
         samples = self._silence(batch, cfg.input_kernel_size)
         series = tuple(Series(context.output[None], 1, 0) for context in contexts)
@@ -483,7 +483,7 @@ class WaveNet(nn.Module):
             none = jnp.zeros((1, batch, cfg.local_condition.channels), jnp.dtype(cfg.dtype))
             series = (Series(none, 1, 0), *series)
         x = self.input(self._inputs(samples.T))[0]
-        _, rings = self.stack.at_rest(x, Conditions(embedded, series))
+        _, rings = self.stack.steady_state(x, Conditions(embedded, series))
         return State(
             time=jnp.int32(0),
             samples=samples,
@@ -647,12 +647,12 @@ class WaveNet(nn.Module):
     def _skips(self, gated: jax.Array) -> jax.Array:
         """Skip connections summed over layers, then ReLU: from the gated activations side
         by side, `[..., L G]`, to `[..., S]`."""
-        return nn.relu(layers.by_rows(self.skip, gated))
+        return nn.relu(layers.flatten_batch_dims(self.skip, gated))
 
     def _distribution(self, skips: jax.Array) -> jax.Array:
         """1x1, ReLU, 1x1: from `_skips` to `[..., P]`."""
-        hidden = nn.relu(layers.by_rows(self.head, skips)).astype(jnp.float32)
-        return layers.by_rows(self.output, hidden)
+        hidden = nn.relu(layers.flatten_batch_dims(self.head, skips)).astype(jnp.float32)
+        return layers.flatten_batch_dims(self.output, hidden)
 
     def _pool(self, skips: jax.Array) -> jax.Array:
         assert self.config.recognizer is not None
