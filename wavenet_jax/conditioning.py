@@ -138,7 +138,7 @@ class ConditionEmbedding(nn.Module):
 
 
 @flax.struct.dataclass
-class Series:
+class ConditionSequence:
     """A local condition at some rate, on the clock of the samples given to the model.
 
     Attributes:
@@ -176,7 +176,7 @@ class Conditions:
     """
 
     global_: jax.Array | None = None
-    series: tuple[Series, ...] = ()
+    series: tuple[ConditionSequence, ...] = ()
 
 
 class LocalConditioning(nn.Module):
@@ -193,7 +193,7 @@ class LocalConditioning(nn.Module):
             for i, factor in enumerate(self.config.factors)
         ]
 
-    def __call__(self, frames: jax.Array, phase: int = 0) -> Series:
+    def __call__(self, frames: jax.Array, phase: int = 0) -> ConditionSequence:
         """Frames, `context_frames` of them before and after those that cover the samples.
 
         Args:
@@ -206,7 +206,7 @@ class LocalConditioning(nn.Module):
         cfg = self.config
         rows = self.embedding(jnp.swapaxes(frames, 0, 1))
         if cfg.upsampling == "repeat":
-            return Series(rows, cfg.hop_samples, -phase)
+            return ConditionSequence(rows, cfg.hop_samples, -phase)
         is_there = frames >= 0 if cfg.kind == "labels" else jnp.any(frames != 0, axis=-1)
         is_there = jnp.repeat(jnp.swapaxes(is_there, 0, 1), cfg.hop_samples, axis=0)
         if cfg.upsampling == "linear":
@@ -217,7 +217,7 @@ class LocalConditioning(nn.Module):
             rows = _transposed_convolution(rows, kernel.astype(self.dtype))
         rows = jnp.where(is_there[..., None], rows, 0)
         margin = cfg.context_frames * cfg.hop_samples
-        return Series(rows[margin : rows.shape[0] - margin], 1, -phase)
+        return ConditionSequence(rows[margin : rows.shape[0] - margin], 1, -phase)
 
 
 def _neighbours(rows: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:

@@ -30,7 +30,12 @@ import jax
 import jax.numpy as jnp
 
 from wavenet_jax import conditioning, distributions, layers
-from wavenet_jax.conditioning import ConditionConfig, Conditions, LocalConditionConfig, Series
+from wavenet_jax.conditioning import (
+    ConditionConfig,
+    Conditions,
+    ConditionSequence,
+    LocalConditionConfig,
+)
 from wavenet_jax.context import ContextStack, ContextStackConfig
 from wavenet_jax.errors import InputError
 from wavenet_jax.quantization import Quantizer
@@ -478,10 +483,10 @@ class WaveNet(nn.Module):
             output, rings = stack.steady_state(frame[0], embedded)
             contexts.append(ContextState(rings, jnp.broadcast_to(output, (batch, output.shape[1]))))
         samples = self._silence(batch, cfg.input_kernel_size)
-        series = tuple(Series(context.output[None], 1, 0) for context in contexts)
+        series = tuple(ConditionSequence(context.output[None], 1, 0) for context in contexts)
         if cfg.local_condition is not None:
             none = jnp.zeros((1, batch, cfg.local_condition.channels), jnp.dtype(cfg.dtype))
-            series = (Series(none, 1, 0), *series)
+            series = (ConditionSequence(none, 1, 0), *series)
         x = self.input(self._inputs(samples.T))[0]
         _, rings = self.stack.steady_state(x, Conditions(embedded, series))
         return State(
@@ -509,7 +514,7 @@ class WaveNet(nn.Module):
         Returns:
           Shape `[N, L, B, 2G]`, L the layers; N is 1 without a local condition and B
           is 1 without any. And how many samples a row holds for, 0 for always: step i
-          takes row `(i + phase) // hold`, phase counted within the row.
+          takes row `(i + phase) // samples_per_frame`, phase counted within the row.
         """
         steady = self.stack.project_global(self._embed_global(global_condition))[None]
         if local_condition is None:
@@ -601,7 +606,7 @@ class WaveNet(nn.Module):
     def _embed_global(self, condition: jax.Array | None) -> jax.Array | None:
         return None if condition is None else self.global_embedding(condition)
 
-    def _local_series(self, frames: jax.Array | None, phase: int) -> tuple[Series, ...]:
+    def _local_series(self, frames: jax.Array | None, phase: int) -> tuple[ConditionSequence, ...]:
         local = self.config.local_condition
         if local is None or frames is None:
             return ()
@@ -609,14 +614,14 @@ class WaveNet(nn.Module):
 
     def _context_series(
         self, stack: ContextStack, samples: jax.Array, first: int, embedded: jax.Array | None
-    ) -> Series:
+    ) -> ConditionSequence:
         """What a context stack tells the samples from `first` on."""
         hop, past = stack.config.hop_samples, stack.config.left_context
         first_row = first // hop
         last_row = (samples.shape[1] - 1) // hop
         begin = (first_row - 1 - past) * hop
         frames = stack.frames(self._inputs(self._between(samples, begin, last_row * hop)))
-        return Series(stack(frames, embedded), hop, first_row * hop)
+        return ConditionSequence(stack(frames, embedded), hop, first_row * hop)
 
     def _prefill_context(
         self,
@@ -626,7 +631,7 @@ class WaveNet(nn.Module):
         time: jax.Array,
         phase: int,
         embedded: jax.Array | None,
-    ) -> tuple[Series, ContextState]:
+    ) -> tuple[ConditionSequence, ContextState]:
         """What a context stack tells the samples from `time` on, and its state after.
 
         `recent` are the samples of the state's ring and the new ones, `[N + T, B]`.
@@ -637,12 +642,12 @@ class WaveNet(nn.Module):
         wait = -phase % hop  # until the next frame is complete
         num_frames = max(0, -(-(length - wait) // hop))
         if not num_frames:
-            return Series(before.output[None], hop, wait - hop), before
+            return ConditionSequence(before.output[None], hop, wait - hop), before
         begin = num_old + wait - hop
         frames = stack.frames(self._inputs(recent[begin : begin + num_frames * hop]))
         outputs, rings = stack.prefill(frames, before.rings, -(-time // hop), embedded)
         rows = jnp.concatenate([before.output[None], outputs])
-        return Series(rows, hop, wait - hop), ContextState(rings, outputs[-1])
+        return ConditionSequence(rows, hop, wait - hop), ContextState(rings, outputs[-1])
 
     def _skips(self, gated: jax.Array) -> jax.Array:
         """Skip connections summed over layers, then ReLU: from the gated activations side

@@ -248,7 +248,7 @@ def _stepping(config: WaveNetConfig) -> Any:
         state = model.apply(
             params, codes.shape[0], global_condition=global_condition, method="initial_state"
         )
-        projected, hold = model.apply(
+        projected, samples_per_frame = model.apply(
             params, global_condition, local_condition, method="project_conditions"
         )
 
@@ -259,7 +259,7 @@ def _stepping(config: WaveNetConfig) -> Any:
                 is_due = time % stack.hop_samples == 0
                 choose = functools.partial(jnp.where, is_due)
                 state = jax.tree.map(choose, stepped, state)
-            row = projected[time // hold if hold else 0]
+            row = projected[time // samples_per_frame if samples_per_frame else 0]
             if stacks:
                 row = row + model.apply(params, state, method="project_contexts")
             logits, state = model.apply(params, state, row, method="step")

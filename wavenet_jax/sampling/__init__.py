@@ -189,7 +189,7 @@ def _on_cpu(
     chunk: int,
 ):
     """The same in numpy's memory."""
-    weights, hold = cpu.pack(config, params, precision), _hold(config.local_condition)
+    weights, samples_per_frame = cpu.pack(config, params, precision), _hold(config.local_condition)
     frame = config.frame_samples if config.context_stacks else None
 
     def make(state, conditions, start: int, wanted: int):
@@ -199,13 +199,19 @@ def _on_cpu(
         numbers = np.asarray(run.uniforms(keys, start, chunk))
         parts, done = [], 0
         while done < wanted:
-            first, within = divmod(phase % hold + done, hold) if hold else (0, 0)
+            first, within = (
+                divmod(phase % samples_per_frame + done, samples_per_frame)
+                if samples_per_frame
+                else (0, 0)
+            )
             rows, length = projected[first:], wanted - done
             if frame:  # until the next step of a context stack
                 is_due = not (phase + done) % frame
                 contexts, shares = run.contexts(params, contexts, conditions[0], is_due=is_due)
                 length = min(length, frame - (phase + done) % frame)
-                rows = rows[: -(-(within + length) // hold) if hold else 1] + np.asarray(shares)
+                rows = rows[
+                    : -(-(within + length) // samples_per_frame) if samples_per_frame else 1
+                ] + np.asarray(shares)
             codes, pasts = cpu.generate_chunk(
                 config,
                 weights,
@@ -213,7 +219,7 @@ def _on_cpu(
                 numbers[done : done + length],
                 temperature,
                 rows,
-                hold,
+                samples_per_frame,
                 within,
             )
             if frame:

@@ -196,7 +196,7 @@ def generate_chunk(
     uniforms: np.ndarray,
     temperature: float,
     conditions: np.ndarray,
-    hold: int,
+    samples_per_frame: int,
     phase: int,
 ) -> tuple[np.ndarray, list[Past]]:
     """As `scan.generate_chunk`.
@@ -209,7 +209,7 @@ def generate_chunk(
       temperature: of the distribution.
       conditions: of `WaveNet.project_conditions`, `[N, L, B, 2G]`; or B is 1. With context
         stacks it is a call for each of their frames, with `project_contexts` added.
-      hold: for how many samples a row of them holds, likewise.
+      samples_per_frame: for how many samples a row of them holds, likewise.
       phase: samples since the first of these rows began.
 
     Returns:
@@ -226,8 +226,8 @@ def generate_chunk(
                 past,
                 _workspace(weights, past),
                 np.ascontiguousarray(own),
-                hold,
-                phase % max(1, hold),
+                samples_per_frame,
+                phase % max(1, samples_per_frame),
                 uniforms[rows],
                 np.float32(temperature),
                 _output(config),
@@ -583,12 +583,14 @@ def _rectify(x, first):
 
 
 @_compiled
-def _loop(w, past, work, conditions, hold, phase, uniforms, temperature, output, codes):
+def _loop(
+    w, past, work, conditions, samples_per_frame, phase, uniforms, temperature, output, codes
+):
     """All samples of some rows."""
     num_layers, rings, samples = len(w.dilations), past.rings, past.samples
     num_taps, width = len(w.taps.values) // num_layers, len(w.input_bias)
     for t in range(uniforms.shape[1]):
-        at = (t + phase) // hold if hold else 0
+        at = (t + phase) // samples_per_frame if samples_per_frame else 0
         _begin(w, samples, work.sums)
         for layer in range(num_layers):
             begin, size = w.begins[layer], w.begins[layer + 1] - w.begins[layer]

@@ -130,8 +130,8 @@ def generate_chunk(
     config = model.config
     form = form or ("tpu" if jax.default_backend() == "tpu" else "gpu")
     conditions: Any
-    hold: int
-    conditions, hold = model.apply(  # type: ignore[assignment]
+    samples_per_frame: int
+    conditions, samples_per_frame = model.apply(  # type: ignore[assignment]
         params, global_condition, local_condition, phase, method="project_conditions"
     )
     batch = uniforms.shape[1]
@@ -146,10 +146,10 @@ def generate_chunk(
 
     def draw_all(state: State, first: Any, uniforms: jax.Array) -> tuple[State, jax.Array]:
         """One launch, with conditions that no context stack changes in between."""
-        rows, offset = conditions, first + phase % max(1, hold)
+        rows, offset = conditions, first + phase % max(1, samples_per_frame)
         if config.context_stacks:
             contexts: Any = model.apply(params, state, method="project_contexts")
-            rows, offset = _held(conditions, hold, offset, len(uniforms))
+            rows, offset = _held(conditions, samples_per_frame, offset, len(uniforms))
             rows = rows + contexts[None]
         rows = jnp.broadcast_to(rows, (*rows.shape[:2], batch, rows.shape[3]))
         halves = [_wide(half, (3,)) for half in jnp.split(rows, 2, axis=3)]
@@ -157,7 +157,7 @@ def generate_chunk(
             config,
             form,
             interpret,
-            hold,
+            samples_per_frame,
             _Given(
                 time=state.time[None],
                 offset=jnp.asarray(offset, jnp.int32)[None],
@@ -180,21 +180,25 @@ def generate_chunk(
 
 
 def _held(
-    conditions: jax.Array, hold: int, first: Any, length: int
+    conditions: jax.Array, samples_per_frame: int, first: Any, length: int
 ) -> tuple[jax.Array, jax.Array | int]:
-    """The rows that hold for some samples, and the index of the first sample among theirs."""
-    if not hold:
+    """The rows that samples_per_frame for some samples, and the index of the first sample among theirs."""
+    if not samples_per_frame:
         return conditions, 0
-    number = min(len(conditions), (length + hold - 2) // hold + 1)
-    begin = jnp.minimum(first // hold, len(conditions) - number)
-    return jax.lax.dynamic_slice_in_dim(conditions, begin, number), first - begin * hold
+    number = min(len(conditions), (length + samples_per_frame - 2) // samples_per_frame + 1)
+    begin = jnp.minimum(first // samples_per_frame, len(conditions) - number)
+    return jax.lax.dynamic_slice_in_dim(
+        conditions, begin, number
+    ), first - begin * samples_per_frame
 
 
 class _Given(NamedTuple):
     """What a launch reads beside the weights; T samples of B rows."""
 
     time: jax.Array  # [1]
-    offset: jax.Array  # [1], of the first sample among those that the conditions hold for
+    offset: (
+        jax.Array
+    )  # [1], of the first sample among those that the conditions samples_per_frame for
     temperature: jax.Array  # [1]
     begins: jax.Array  # [L + 1]
     dilations: jax.Array  # [L]
@@ -208,7 +212,7 @@ def _call(
     config: WaveNetConfig,
     form: Form,
     interpret: Any,
-    hold: int,
+    samples_per_frame: int,
     given: _Given,
     weights: Weights,
 ) -> tuple[jax.Array, jax.Array]:
@@ -244,7 +248,13 @@ def _call(
         jax.ShapeDtypeStruct(given.rings.shape, jnp.float32),
     )
     call = pl.pallas_call(
-        functools.partial(_kernel, config=config, form=form, hold=hold, interpret=interpret),
+        functools.partial(
+            _kernel,
+            config=config,
+            form=form,
+            samples_per_frame=samples_per_frame,
+            interpret=interpret,
+        ),
         grid=(given.uniforms.shape[1] // at_once,),
         in_specs=specs,
         out_specs=[of_rows(made[0], 1), of_rows(made[1], 1), rings],
@@ -264,7 +274,9 @@ def _compiler_params(form: Form) -> Any:
     return triton.CompilerParams(num_warps=8, num_stages=1)
 
 
-def _kernel(*refs: Any, config: WaveNetConfig, form: Form, hold: int, interpret: Any) -> None:
+def _kernel(
+    *refs: Any, config: WaveNetConfig, form: Form, samples_per_frame: int, interpret: Any
+) -> None:
     """All samples of a chunk, of the rows of one program."""
     given = _Given(*refs[: len(_Given._fields)])
     weights = Weights(*refs[len(given) : len(given) + len(Weights._fields)])
@@ -289,14 +301,18 @@ def _kernel(*refs: Any, config: WaveNetConfig, form: Form, hold: int, interpret:
         return jnp.sum(jnp.where(diagonal, row, jnp.zeros_like(row)), axis=1, keepdims=True)
 
     def condition_at(t: Any) -> Callable[[Any, int], jax.Array]:
-        at = jax.lax.div(t + offset, hold) if hold else 0
+        at = jax.lax.div(t + offset, samples_per_frame) if samples_per_frame else 0
         if form == "gpu":
             return lambda layer, half: given.conditions[at, layer, half]
 
         def fetch() -> None:
             pltpu.sync_copy(given.conditions.at[at, :, :, pl.ds(first, rows)], here)
 
-        is_new = (t == 0) | (jax.lax.rem(t + offset, hold) == 0) if hold else t == 0
+        is_new = (
+            (t == 0) | (jax.lax.rem(t + offset, samples_per_frame) == 0)
+            if samples_per_frame
+            else t == 0
+        )
         pl.when(is_new)(fetch)
         return lambda layer, half: here[layer, half]
 

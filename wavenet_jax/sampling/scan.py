@@ -40,8 +40,8 @@ def generate_chunk(
     """
     config, distribution = model.config, model.config.distribution
     conditions: jax.Array
-    hold: int
-    conditions, hold = model.apply(  # type: ignore[assignment]
+    samples_per_frame: int
+    conditions, samples_per_frame = model.apply(  # type: ignore[assignment]
         params, global_condition, local_condition, phase, method="project_conditions"
     )
 
@@ -53,7 +53,9 @@ def generate_chunk(
 
         def draw(state: Any, inputs: tuple[jax.Array, jax.Array]) -> tuple[Any, jax.Array]:
             index, uniform = inputs
-            row = (index + phase % hold) // hold if hold else 0
+            row = (
+                (index + phase % samples_per_frame) // samples_per_frame if samples_per_frame else 0
+            )
             condition = jax.lax.dynamic_index_in_dim(conditions, row, 0, False)
             if contexts is not None:
                 condition = condition + contexts

@@ -50,7 +50,9 @@ def test_its_distributions_are_those_of_the_model(
     model, of_all = WaveNet(config), conditions.get("global")
     expected = model.apply(params, codes, global_condition=of_all, local_condition=local)
     state = model.apply(params, BATCH, global_condition=of_all, method="initial_state")
-    projected, hold = model.apply(params, of_all, local, 0, method="project_conditions")
+    projected, samples_per_frame = model.apply(
+        params, of_all, local, 0, method="project_conditions"
+    )
     works: list[Any] = []
     made = cpu._workspace
 
@@ -61,7 +63,7 @@ def test_its_distributions_are_those_of_the_model(
     monkeypatch.setattr(cpu, "_workspace", recorded)
     weights, pasts = cpu.pack(config, params, kind), cpu.past_of(state, kind)
     for t in range(codes.shape[1]):
-        at = t // hold if hold else 0
+        at = t // samples_per_frame if samples_per_frame else 0
         uniforms = np.full((1, BATCH), 0.5, np.float32)
         row = np.asarray(projected)[at : at + 1]
         _, pasts = cpu.generate_chunk(config, weights, pasts, uniforms, 1.0, row, 0, 0)

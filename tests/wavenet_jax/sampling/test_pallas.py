@@ -16,7 +16,7 @@ from wavenet_jax.distributions import LEAST_WITHIN
 from wavenet_jax.sampling import pallas
 
 BATCH, LENGTH = 3, 40
-# Conditions that hold for longer than a context stack rests, and begin elsewhere.
+# Conditions that samples_per_frame for longer than a context stack rests, and begin elsewhere.
 CONFIGS = grid.CONFIGS | {
     "context, longer frames": dataclasses.replace(
         grid.CONFIGS["context"],
