@@ -76,7 +76,7 @@ def training_speed(
 ) -> tuple[float, int]:
     """Scored samples a second of whole steps, with context and optimiser; and the bytes
     of temporary memory that a step takes on each device. The state is given up."""
-    state = training.on_all_devices(state)
+    state = training.replicate(state)
     batch, segment = config.batch_size, config.segment_samples
     ahead = right_context_samples(model)
     unit = model.recognizer.hop_samples if model.recognizer else 1

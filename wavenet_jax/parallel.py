@@ -17,10 +17,10 @@ from wavenet_jax.wavenet import ContextState, State, WaveNetConfig
 _SORTED_AT_A_TIME = 8
 """Batches gathered and sorted by length, so that a batch ends nearly together."""
 
-WHOLE = PartitionSpec()
+REPLICATED = PartitionSpec()
 """The specification of what every device holds."""
 
-ROWS = PartitionSpec("rows")
+BATCH = PartitionSpec("rows")
 """The specification of what is divided along its first dimension."""
 
 
@@ -28,12 +28,12 @@ def state_spec(config: WaveNetConfig) -> Any:
     """The specification of a `State`: rings have their rows second."""
     ring: Any = PartitionSpec(None, "rows")
     contexts: Any = tuple(
-        ContextState(rings=(ring,) * len(stack.dilations), output=ROWS)  # type: ignore[arg-type]
+        ContextState(rings=(ring,) * len(stack.dilations), output=BATCH)  # type: ignore[arg-type]
         for stack in config.context_stacks
     )
     specification: dict[str, Any] = {
-        "time": WHOLE,
-        "samples": ROWS,
+        "time": REPLICATED,
+        "samples": BATCH,
         "rings": (ring,) * len(config.dilations),
         "recent": ring,
         "contexts": contexts,
@@ -41,7 +41,7 @@ def state_spec(config: WaveNetConfig) -> Any:
     return State(**specification)
 
 
-def over_rows(function, devices: tuple[jax.Device, ...], in_specs, out_specs):
+def shard_over_batch(function, devices: tuple[jax.Device, ...], in_specs, out_specs):
     """`function` of one device's rows, made a function of all rows."""
     mesh = Mesh(np.array(devices), ("rows",))
     return jax.shard_map(

@@ -9,7 +9,7 @@ import numpy as np
 
 from wavenet_jax import conditioning, parallel
 from wavenet_jax.errors import InputError
-from wavenet_jax.parallel import ROWS, WHOLE
+from wavenet_jax.parallel import BATCH, REPLICATED
 from wavenet_jax.wavenet import WaveNet, WaveNetConfig
 
 
@@ -124,9 +124,11 @@ def _programs(config: WaveNetConfig, devices: tuple[jax.Device, ...], batch_size
         return -config.distribution.log_prob_bits(outputs, codes), state
 
     return (
-        jax.jit(parallel.over_rows(begin, devices, (WHOLE, ROWS), spec)),
+        jax.jit(parallel.shard_over_batch(begin, devices, (REPLICATED, BATCH), spec)),
         jax.jit(
-            parallel.over_rows(advance, devices, (WHOLE, spec, ROWS, ROWS, ROWS), (ROWS, spec)),
+            parallel.shard_over_batch(
+                advance, devices, (REPLICATED, spec, BATCH, BATCH, BATCH), (BATCH, spec)
+            ),
             donate_argnums=1,
         ),
     )

@@ -348,7 +348,7 @@ def make_parallel_step(model_config: WaveNetConfig, config: TrainingConfig):
     return jax.pmap(step, axis_name=AXIS, in_axes=(None, 0), out_axes=None, donate_argnums=0)
 
 
-def on_all_devices(state: TrainState) -> TrainState:
+def replicate(state: TrainState) -> TrainState:
     """The state as the parallel step returns it, on every device of every process.
 
     Given another way, the step would be compiled twice: for its first call and
@@ -412,7 +412,7 @@ def fit(
     """
     parallel_step = make_parallel_step(model_config, config)
     num_devices = jax.local_device_count()
-    state = on_all_devices(state)
+    state = replicate(state)
     pending: list[tuple[int, dict[str, jax.Array]]] = []
 
     def report_pending():

@@ -11,7 +11,7 @@ from jax.sharding import PartitionSpec
 
 from wavenet_jax import parallel
 from wavenet_jax.errors import InputError
-from wavenet_jax.parallel import ROWS, WHOLE
+from wavenet_jax.parallel import BATCH, REPLICATED
 from wavenet_jax.wavenet import WaveNet, WaveNetConfig
 
 CHUNK_SAMPLES = 8000
@@ -123,10 +123,10 @@ def _programs(config: WaveNetConfig, devices: tuple[jax.Device, ...], batch_size
         return log_probs, state, frames[frames.shape[0] - 2 * reach :]
 
     return (
-        jax.jit(parallel.over_rows(begin, devices, (WHOLE,), (spec, _FRAMES))),
+        jax.jit(parallel.shard_over_batch(begin, devices, (REPLICATED,), (spec, _FRAMES))),
         jax.jit(
-            parallel.over_rows(
-                advance, devices, (WHOLE, spec, _FRAMES, ROWS, ROWS), (ROWS, spec, _FRAMES)
+            parallel.shard_over_batch(
+                advance, devices, (REPLICATED, spec, _FRAMES, BATCH, BATCH), (BATCH, spec, _FRAMES)
             ),
             donate_argnums=(1, 2),
         ),

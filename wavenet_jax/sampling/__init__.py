@@ -21,7 +21,7 @@ import numpy as np
 from wavenet_jax import conditioning, parallel
 from wavenet_jax.conditioning import ConditionConfig, LocalConditionConfig
 from wavenet_jax.errors import InputError
-from wavenet_jax.parallel import ROWS, WHOLE
+from wavenet_jax.parallel import BATCH, REPLICATED
 from wavenet_jax.sampling import cpu, pallas, scan
 from wavenet_jax.sampling.precision import PRECISIONS as PRECISIONS
 from wavenet_jax.sampling.precision import Precision, rounded
@@ -315,9 +315,9 @@ class _Programs:
                 method="initial_state",
             )
 
-        return parallel.over_rows(begin, self._devices, (WHOLE, ROWS), self._state_spec)(
-            params, global_condition
-        )
+        return parallel.shard_over_batch(
+            begin, self._devices, (REPLICATED, BATCH), self._state_spec
+        )(params, global_condition)
 
     def _prefill(self, params, state, codes, global_condition, local, *, phase):
         def prefill(params, state, codes, global_condition, local):
@@ -332,10 +332,10 @@ class _Programs:
             )
             return state
 
-        return parallel.over_rows(
+        return parallel.shard_over_batch(
             prefill,
             self._devices,
-            (WHOLE, self._state_spec, ROWS, ROWS, ROWS),
+            (REPLICATED, self._state_spec, BATCH, BATCH, BATCH),
             self._state_spec,
         )(params, state, codes, global_condition, local)
 
@@ -365,11 +365,11 @@ class _Programs:
             )
             return codes.T, state
 
-        return parallel.over_rows(
+        return parallel.shard_over_batch(
             chunk,
             self._devices,
-            (WHOLE, self._state_spec, ROWS, WHOLE, ROWS, ROWS),
-            (ROWS, self._state_spec),
+            (REPLICATED, self._state_spec, BATCH, REPLICATED, BATCH, BATCH),
+            (BATCH, self._state_spec),
         )(params, state, keys, temperature, global_condition, local)
 
 
