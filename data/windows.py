@@ -68,7 +68,7 @@ class Windows(grain.MapDataset[Batch]):
         super().__init__()
         self._corpus, self._shape = corpus, shape
         self._global_labels, self._local_features = tuple(global_labels), local_features
-        self._targets, self._most_targets = targets, 0
+        self._targets, self._max_targets = targets, 0
         if corpus.lengths.max(initial=0) < shape.hop_samples:
             raise DataError(
                 f"every recording of {corpus.name} ({corpus.split}) is shorter than the "
@@ -77,7 +77,7 @@ class Windows(grain.MapDataset[Batch]):
         counts = -(-corpus.lengths // shape.segment_samples)
         self._ends = np.cumsum(counts)
         if targets and targets.whole:
-            self._most_targets = self._check_whole(targets)
+            self._max_targets = self._check_whole(targets)
 
     def __len__(self) -> int:
         return int(self._ends[-1])
@@ -120,7 +120,7 @@ class Windows(grain.MapDataset[Batch]):
         frames = np.arange(first - reach, first + number + reach)
         if targets.whole:
             found = self._corpus.computed(recording, targets.compute)
-            number = self._most_targets
+            number = self._max_targets
         else:
             found = _local(self._corpus, recording, targets.compute, hop)[first : first + number]
         classes = np.full(number, -1, np.int32)

@@ -113,10 +113,10 @@ class Categorical(Distribution):
         return jnp.argmax(parameters, axis=-1).astype(jnp.int32)
 
 
-MOST_MEAN, MOST_LOG_SCALE = 1e3, 7.0
-"""Of a component, and -MOST_MEAN the least."""
+MAX_MEAN, MAX_LOG_SCALE = 1e3, 7.0
+"""Of a component, and -MAX_MEAN the least."""
 
-LEAST_WITHIN = 2.0**-24
+MIN_WITHIN = 2.0**-24
 """Of a component's cumulative distribution, where a sample is drawn from it."""
 
 
@@ -134,7 +134,7 @@ class Mixture(Distribution):
     num_components: int
 
     @property
-    def least_log_scale(self) -> float:
+    def min_log_scale(self) -> float:
         """An eighth of a cell's."""
         return float(np.log(0.25 / self.num_classes))
 
@@ -175,7 +175,7 @@ class Mixture(Distribution):
         pick = component[..., None]
         mean = jnp.take_along_axis(means, pick, axis=-1)[..., 0]
         scale = jnp.exp(jnp.take_along_axis(log_scales, pick, axis=-1)[..., 0])
-        within = jnp.clip(within, LEAST_WITHIN, 1 - LEAST_WITHIN)
+        within = jnp.clip(within, MIN_WITHIN, 1 - MIN_WITHIN)
         if self.kind == "logistic":
             deviation = jnp.log(within) - jnp.log1p(-within)
         else:
@@ -203,8 +203,8 @@ class Mixture(Distribution):
             logits = jnp.zeros_like(means)
         else:
             logits, means, log_scales = jnp.split(parameters, 3, axis=-1)
-        means = jnp.clip(means, -MOST_MEAN, MOST_MEAN)
-        return logits, means, jnp.clip(log_scales, self.least_log_scale, MOST_LOG_SCALE)
+        means = jnp.clip(means, -MAX_MEAN, MAX_MEAN)
+        return logits, means, jnp.clip(log_scales, self.min_log_scale, MAX_LOG_SCALE)
 
 
 def make(name: str, num_classes: int, num_components: int) -> Distribution:

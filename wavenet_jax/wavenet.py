@@ -41,7 +41,7 @@ from wavenet_jax.errors import InputError
 from wavenet_jax.quantization import Quantizer
 from wavenet_jax.recognition.recognizer import FrameClassifier, RecognizerConfig, pool
 
-MOST_ONE_HOT_CLASSES = 4096
+MAX_ONE_HOT_CLASSES = 4096
 """12 bits: beyond, a one-hot input or a categorical output is mostly table."""
 
 
@@ -131,7 +131,7 @@ class WaveNetConfig:
                 "not including, 1."
             )
         Quantizer(self.num_classes, self.companding)
-        if self.num_classes > MOST_ONE_HOT_CLASSES:
+        if self.num_classes > MAX_ONE_HOT_CLASSES:
             for name, value, instead in (
                 ("input", "one_hot", "scalar"),
                 ("output", "categorical", "logistic_mixture"),
@@ -139,7 +139,7 @@ class WaveNetConfig:
                 if getattr(self, name) == value:
                     raise InputError(
                         f"The model's {name} is {value!r} over {self.num_classes} classes: "
-                        f"use {instead!r}, or at most {MOST_ONE_HOT_CLASSES} classes."
+                        f"use {instead!r}, or at most {MAX_ONE_HOT_CLASSES} classes."
                     )
         for stack in self.context_stacks:
             if stack.hop_samples % self.frame_samples:

@@ -32,7 +32,7 @@ CLIPPED_SHARE = 0.01
 FULL_SCALE = 32768
 TRIM_FRAME_S = 0.025
 LOUDNESS_BLOCK_S = 0.4
-MOST_PEAK = 32767 / FULL_SCALE
+MAX_PEAK = 32767 / FULL_SCALE
 OGG_PAGE_LIMIT = 2**16
 OGG_ENDS_STREAM = 0x04
 NIST_HEADER_BYTES = 1024
@@ -260,8 +260,8 @@ def levelled(
                 f"is that of more than {LOUDNESS_BLOCK_S} s above -70 LUFS; use --peak_db instead"
             )
         gain = 10 ** ((loudness_lufs - loudness) / 20)
-        if gain * peak > MOST_PEAK:
-            gain = MOST_PEAK / peak
+        if gain * peak > MAX_PEAK:
+            gain = MAX_PEAK / peak
             notices.add("quieter than --loudness_lufs asks, not to clip", path)
     return to_int16(scaled * gain * FULL_SCALE)
 

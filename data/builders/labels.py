@@ -9,7 +9,7 @@ from data.audio import reading
 from data.errors import DataError
 
 # Ends differ from the recording's by a few samples, or by a frame of an automatic alignment.
-MOST_BEYOND_S = 0.025
+MAX_BEYOND_S = 0.025
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,7 +58,7 @@ def check(path: pathlib.Path, spans: Sequence[Span], length_s: float, *, tile: b
     Args:
       path: Of the labels, for messages.
       spans: In their order in the file.
-      length_s: Of the recording. What is up to `MOST_BEYOND_S` past it passes.
+      length_s: Of the recording. What is up to `MAX_BEYOND_S` past it passes.
       tile: Whether each must start where the last one ends, the first at the recording's
         start, and all last some time; otherwise they must only start in order.
 
@@ -85,7 +85,7 @@ def check(path: pathlib.Path, spans: Sequence[Span], length_s: float, *, tile: b
                 f"{where} starts at {span.start_s:.4f} s, before what the line before it "
                 f"labels ({before.start_s:.4f} s): correct it"
             )
-        if span.end_s > length_s + MOST_BEYOND_S:
+        if span.end_s > length_s + MAX_BEYOND_S:
             raise DataError(
                 f"{where} ends at {span.end_s:.4f} s, past the recording's end at "
                 f"{length_s:.4f} s: correct it, or restore the recording"

@@ -43,8 +43,8 @@ from data.text.espeak.engine import NATIVE_RATE_HZ
 from data.text.espeak.synthesis import PAUSE, STRESSES, Span, Speech
 
 FRAME_S = 0.005  # and the least of a phone
-LEAST_PAUSE_S = 0.08  # of one between words
-MOST_S = 40.0  # of a recording: memory goes with its square, 1.7 GB for this
+MIN_PAUSE_S = 0.08  # of one between words
+MAX_S = 40.0  # of a recording: memory goes with its square, 1.7 GB for this
 
 _RATE_HZ = 16000
 _WINDOW_S = 0.02
@@ -120,15 +120,15 @@ def check(path: os.PathLike[str] | str, speech: Speech, length_s: float) -> None
             f"{path} has a text of which eSpeak NG says nothing: write what is read, or drop "
             "such recordings with --skip_bad"
         )
-    least_s = len(_units(speech)[0]) * FRAME_S
-    if length_s < least_s:
+    min_s = len(_units(speech)[0]) * FRAME_S
+    if length_s < min_s:
         raise DataError(
             f"{path} lasts {length_s:.3f} s, and the {num_phones} phones of its text, with pauses, "
-            f"need {least_s:.3f} s: correct the text, or remove the recording"
+            f"need {min_s:.3f} s: correct the text, or remove the recording"
         )
-    if length_s > MOST_S:
+    if length_s > MAX_S:
         raise DataError(
-            f"{path} lasts {length_s:.1f} s, and alignment takes up to {MOST_S:.0f} s: cut it "
+            f"{path} lasts {length_s:.1f} s, and alignment takes up to {MAX_S:.0f} s: cut it "
             "into sentences, or remove it"
         )
 
@@ -234,11 +234,11 @@ def _crossings(together: np.ndarray, starts: Sequence[int]) -> np.ndarray:
 def _without_short_pauses(
     units: Sequence[Span], times_s: np.ndarray
 ) -> tuple[list[Span], np.ndarray]:
-    """Between words, those of `LEAST_PAUSE_S`; half the time of the others goes to each side."""
+    """Between words, those of `MIN_PAUSE_S`; half the time of the others goes to each side."""
     times_s = times_s.copy()
     kept = [True] * len(units)
     for i in range(1, len(units) - 1):
-        if units[i].name == PAUSE and times_s[i + 1] - times_s[i] < LEAST_PAUSE_S:
+        if units[i].name == PAUSE and times_s[i + 1] - times_s[i] < MIN_PAUSE_S:
             kept[i] = False
             times_s[i + 1] = times_s[i : i + 2].mean()
     return list(itertools.compress(units, kept)), times_s[kept]

@@ -25,7 +25,7 @@ from wavenet_jax.recognition.decoding import SequenceModel
 from wavenet_jax.training import TrainingConfig
 from wavenet_jax.wavenet import WaveNetConfig, config_from_dict, receptive_field
 
-MOST_SHOWN = 20  # of the classes that differ from a corpus's
+MAX_SHOWN = 20  # of the classes that differ from a corpus's
 
 
 class LocalFeatures(NamedTuple):
@@ -620,7 +620,7 @@ def _classes(corpus: data.Corpus, label: str) -> tuple[str, ...]:
 
 def _apart(some: list[str], others: list[str]) -> tuple[list[str], list[str]]:
     """Two lists that differ, for messages: if long, a few items from where they do."""
-    if max(len(some), len(others)) <= MOST_SHOWN:
+    if max(len(some), len(others)) <= MAX_SHOWN:
         return some, others
     same = [a == b for a, b in zip(some, others, strict=False)]
     first = [*same, False].index(False)

@@ -43,7 +43,7 @@ flags.declare_key_flag("variants")
 
 AUGMENTED = "frame loss and augmentation"
 CURVE = (AUGMENTED, "half the speech", "a quarter of the speech")
-LEAST_LOG = -20.0
+MIN_LOG = -20.0
 WINDOW_S = 0.025
 NUM_CEPSTRA = 13
 NEIGHBOURS = 5
@@ -198,8 +198,8 @@ def baseline(config: ml_collections.ConfigDict, data_dir: str, seed: int) -> dic
         found = []
         for i in range(len(corpus)):
             log_probs = network.predict_log_proba(cepstra(experiment, corpus.recording(i)["audio"]))
-            every = np.full((len(log_probs), len(experiment.phones.names)), LEAST_LOG)
-            every[:, network.classes_] = np.maximum(log_probs, LEAST_LOG)
+            every = np.full((len(log_probs), len(experiment.phones.names)), MIN_LOG)
+            every[:, network.classes_] = np.maximum(log_probs, MIN_LOG)
             found.append(every)
         return phone_errors.Heard(corpus, found)
 

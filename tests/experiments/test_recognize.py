@@ -250,5 +250,5 @@ def test_what_is_known_of_sequences_travels_with_the_checkpoint(trained, spoken_
     counted = phones.sequence_model(experiment.phones, experiment.config["recognizer"], train_split)
     stored = experiment.sequence_model
     np.testing.assert_array_equal(stored.log_bigram, counted.log_bigram)
-    np.testing.assert_array_equal(stored.least_frames, counted.least_frames)
+    np.testing.assert_array_equal(stored.min_frames, counted.min_frames)
     assert isinstance(stored, decoding.SequenceModel)

@@ -40,14 +40,14 @@ class SequenceModel:
       log_bigram: of each class (column) to follow each (row), `[K, K]`.
       log_final: of each class to be the last, `[K]`.
       log_priors: of each class to sound in a frame, `[K]`.
-      least_frames: that each class lasts, at least 1, int `[K]`.
+      min_frames: that each class lasts, at least 1, int `[K]`.
     """
 
     log_initial: np.ndarray
     log_bigram: np.ndarray
     log_final: np.ndarray
     log_priors: np.ndarray
-    least_frames: np.ndarray
+    min_frames: np.ndarray
 
     def to_dict(self) -> dict[str, Any]:
         """Fit for JSON."""
@@ -63,7 +63,7 @@ def estimate(
     utterances: Iterable[Sequence[Segment]],
     num_classes: int,
     *,
-    most_least_frames: int = 3,
+    max_least_frames: int = 3,
     shortest_share: float = 0.05,
 ) -> SequenceModel:
     """Counts transcripts in time.
@@ -74,7 +74,7 @@ def estimate(
     Args:
       utterances: the classes of each, in frames. Those labelled -1 are left out.
       num_classes: K.
-      most_least_frames: the longest that a class may be asked to last.
+      max_least_frames: the longest that a class may be asked to last.
       shortest_share: of a class's segments that may be shorter than it is asked to last.
 
     Raises:
@@ -98,7 +98,7 @@ def estimate(
     log_probs = np.log((counts + followers * unigram) / (seen + followers))
     frames = np.array([sum(each) for each in lengths], float) + 1
     least = [
-        int(np.clip(np.quantile(each, shortest_share), 1, most_least_frames)) if each else 1
+        int(np.clip(np.quantile(each, shortest_share), 1, max_least_frames)) if each else 1
         for each in lengths
     ]
     return SequenceModel(
@@ -106,7 +106,7 @@ def estimate(
         log_bigram=log_probs[:end, :end],
         log_final=log_probs[:end, end],
         log_priors=np.log(frames / frames.sum()),
-        least_frames=np.array(least),
+        min_frames=np.array(least),
     )
 
 
@@ -123,7 +123,7 @@ def viterbi(
         sum over frames of (log p(class | frame) - prior_weight log p(class))
         + sum over segments of (model_weight log p(class | class before) - insertion_penalty)
 
-    where each class lasts its `least_frames`.
+    where each class lasts its `min_frames`.
 
     Args:
       log_posteriors: `[F, K]`.
@@ -141,7 +141,7 @@ def viterbi(
     enter = model_weight * model.log_bigram - insertion_penalty
     begin = model_weight * model.log_initial - insertion_penalty
     # State (k, d): class k has lasted d + 1 frames; the last of its states may last longer.
-    least = model.least_frames
+    least = model.min_frames
     states = np.arange(least.max())
     best = np.full((num_classes, len(states)), _NONE)
     best[:, 0] = begin + scores[0]

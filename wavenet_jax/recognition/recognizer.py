@@ -30,7 +30,7 @@ import optax
 from wavenet_jax.conditioning import NO_LABEL
 from wavenet_jax.errors import InputError
 
-LEAST = 0.01
+LOG_EPSILON = 0.01
 """Added to the pooled activations, which may be zero, before their logarithm is taken."""
 
 
@@ -137,7 +137,7 @@ class FrameClassifier(nn.Module):
           there are none beyond.
         """
         inside = mask[..., None]
-        x = self.input(jnp.swapaxes(jnp.log(frames + LEAST), 0, 1))
+        x = self.input(jnp.swapaxes(jnp.log(frames + LOG_EPSILON), 0, 1))
         for norm, convolution in zip(self.norms, self.convolutions, strict=True):
             layer = nn.relu(convolution(jnp.where(inside, norm(x), 0)))
             x = x + self.drop(layer, deterministic=not self.has_rng("dropout"))

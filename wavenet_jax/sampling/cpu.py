@@ -26,7 +26,7 @@ from llvmlite import ir
 from numba.core import cgutils
 from numba.extending import intrinsic, overload
 
-from wavenet_jax.distributions import LEAST_WITHIN, MOST_LOG_SCALE, MOST_MEAN, Mixture
+from wavenet_jax.distributions import MAX_LOG_SCALE, MAX_MEAN, MIN_WITHIN, Mixture
 from wavenet_jax.sampling.precision import Precision, matrix
 from wavenet_jax.wavenet import State, WaveNetConfig
 
@@ -245,10 +245,10 @@ class _Output(NamedTuple):
     kind: int
     classes: int
     parameters: int
-    most_mean: float
-    least_log_scale: float
-    most_log_scale: float
-    least_within: float
+    max_mean: float
+    min_log_scale: float
+    max_log_scale: float
+    min_within: float
 
 
 def _output(config: WaveNetConfig) -> _Output:
@@ -257,10 +257,10 @@ def _output(config: WaveNetConfig) -> _Output:
         _KINDS[config.output],
         config.num_classes,
         given.num_parameters,
-        MOST_MEAN,
-        given.least_log_scale if isinstance(given, Mixture) else 0.0,
-        MOST_LOG_SCALE,
-        LEAST_WITHIN,
+        MAX_MEAN,
+        given.min_log_scale if isinstance(given, Mixture) else 0.0,
+        MAX_LOG_SCALE,
+        MIN_WITHIN,
     )
 
 
@@ -638,10 +638,10 @@ def _draw(out, weights, uniform, temperature, output):
     if number > 1 or len(out) == 3:
         component, within = _pick(out[:number], weights, uniform, temperature)
     first = len(out) - 2 * number
-    mean = min(max(out[first + component], -output.most_mean), output.most_mean)
+    mean = min(max(out[first + component], -output.max_mean), output.max_mean)
     log_scale = out[first + number + component]
-    log_scale = min(max(log_scale, output.least_log_scale), output.most_log_scale)
-    within = min(max(np.float64(within), output.least_within), 1 - output.least_within)
+    log_scale = min(max(log_scale, output.min_log_scale), output.max_log_scale)
+    within = min(max(np.float64(within), output.min_within), 1 - output.min_within)
     if output.kind == _LOGISTIC:
         deviation = math.log(within) - math.log1p(-within)
     else:

@@ -26,7 +26,7 @@ from jax.experimental import pallas as pl
 from jax.experimental.pallas import tpu as pltpu
 from jax.experimental.pallas import triton
 
-from wavenet_jax.distributions import LEAST_WITHIN, MOST_LOG_SCALE, MOST_MEAN, Mixture
+from wavenet_jax.distributions import MAX_LOG_SCALE, MAX_MEAN, MIN_WITHIN, Mixture
 from wavenet_jax.sampling.scan import over_frames
 from wavenet_jax.wavenet import State, WaveNet, WaveNetConfig
 
@@ -35,7 +35,7 @@ Form = Literal["tpu", "gpu"]
 _ROWS: dict[Form, int] = {"tpu": 8, "gpu": 16}
 """Of a program: the least that its products take."""
 
-_LEAST_WIDTH = 16
+_MIN_WIDTH = 16
 
 
 def what_is_missing(config: WaveNetConfig) -> str | None:
@@ -71,7 +71,7 @@ def _wide(x: jax.Array, axes: Sequence[int]) -> jax.Array:
 
 
 def _width(channels: int) -> int:
-    return max(_LEAST_WIDTH, 2 ** math.ceil(math.log2(channels)))
+    return max(_MIN_WIDTH, 2 ** math.ceil(math.log2(channels)))
 
 
 def _weights(config: WaveNetConfig, params: Any) -> Weights:
@@ -392,10 +392,10 @@ def _draw(
         return jnp.sum(jnp.where(chosen, values, 0.0), axis=1, keepdims=True)
 
     assert isinstance(distribution, Mixture)
-    mean = jnp.clip(of_chosen(means), -MOST_MEAN, MOST_MEAN)
+    mean = jnp.clip(of_chosen(means), -MAX_MEAN, MAX_MEAN)
     log_scale = of_chosen(log_scales)
-    scale = jnp.exp(jnp.clip(log_scale, distribution.least_log_scale, MOST_LOG_SCALE))
-    within = jnp.clip(within, LEAST_WITHIN, 1 - LEAST_WITHIN)
+    scale = jnp.exp(jnp.clip(log_scale, distribution.min_log_scale, MAX_LOG_SCALE))
+    within = jnp.clip(within, MIN_WITHIN, 1 - MIN_WITHIN)
     if config.output == "logistic_mixture":
         deviation = jnp.log(within) - jnp.log1p(-within)
     else:
@@ -438,7 +438,7 @@ _TAIL = (
 
 
 def _normal(probability: jax.Array) -> jax.Array:
-    """The inverse of the normal cumulative distribution, to seven digits from `LEAST_WITHIN` on:
+    """The inverse of the normal cumulative distribution, to seven digits from `MIN_WITHIN` on:
     algorithm AS 241, PPND7 (Wichura, 1988). jax's own takes tables, which a kernel cannot."""
     side = probability - 0.5
     near = side * _ratio(_CENTRAL, 0.180625 - side * side)

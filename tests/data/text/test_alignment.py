@@ -52,7 +52,7 @@ def bare(phones: tuple[Span, ...]) -> list[tuple[str, str]]:
     return [(phone.name, phone.stress) for phone in phones if phone.name != PAUSE]
 
 
-def least_frames(speech: Speech) -> int:
+def min_frames(speech: Speech) -> int:
     """One a phone, and one a pause at each end and between any two words."""
     return len(bare(speech.phones)) + len(speech.words) + 1
 
@@ -125,7 +125,7 @@ def test_pauses_are_those_of_the_recording(speech: Speech) -> None:
 @given(st.integers(0, 2**32 - 1), st.sampled_from([4000, 8000, 11025, 22050, 48000]))
 def test_any_recording_is_tiled(speech: Speech, seed: int, rate_hz: int) -> None:
     """By as much as sounds unlike speech, from the shortest that may be."""
-    least = int(np.ceil(least_frames(speech) * alignment.FRAME_S * rate_hz))
+    least = int(np.ceil(min_frames(speech) * alignment.FRAME_S * rate_hz))
     length = least + seed % (2 * rate_hz) * (seed % 3)
     samples = noise(length, seed)
     found = alignment.align("it", speech, samples, rate_hz)
@@ -162,7 +162,7 @@ def test_tiles_are_moved_no_further_than_they_must(
 
 def test_refusals(speech: Speech) -> None:
     num_phones = len(bare(speech.phones))
-    needed = least_frames(speech) * 40
+    needed = min_frames(speech) * 40
     with pytest.raises(
         data.DataError, match=rf"^a\.wav lasts .* s, and the {num_phones} phones of its text, with"
     ):

@@ -24,7 +24,7 @@ def made_model(random: np.random.Generator, num_classes: int, longest: int = 3) 
         log_bigram=with_end[:-1, :-1],
         log_final=with_end[:-1, -1],
         log_priors=logs(random, num_classes),
-        least_frames=random.integers(1, longest + 1, num_classes),
+        min_frames=random.integers(1, longest + 1, num_classes),
     )
 
 
@@ -62,7 +62,7 @@ def test_viterbi_finds_the_best_of_all(seed, num_frames, num_classes, weights) -
     model = made_model(random, num_classes)
     names = ("prior_weight", "model_weight", "insertion_penalty")
     found = decoding.viterbi(log_posteriors, model, **dict(zip(names, weights, strict=True)))
-    every = list(tilings(num_frames, num_classes, model.least_frames))
+    every = list(tilings(num_frames, num_classes, model.min_frames))
     if not every:
         assert [(each.start, each.end) for each in found] == [(0, num_frames)]
         return
@@ -81,7 +81,7 @@ def test_a_short_class_is_not_heard_where_it_must_last() -> None:
     sure, model = np.log([[0.9, 0.1], [0.2, 0.8], [0.9, 0.1]]), even_model(2)
     free = decoding.viterbi(sure, model, insertion_penalty=0.1)
     assert free == [Segment(0, 0, 1), Segment(1, 1, 2), Segment(0, 2, 3)] == decoding.collapse(sure)
-    held = SequenceModel(**{**vars(model), "least_frames": np.array([1, 2])})
+    held = SequenceModel(**{**vars(model), "min_frames": np.array([1, 2])})
     assert decoding.viterbi(sure, held, insertion_penalty=0.1) == [Segment(0, 0, 3)]
 
 
@@ -201,7 +201,7 @@ def test_counts_by_hand() -> None:
         [Segment(0, 0, 4), Segment(1, 4, 5), Segment(-1, 5, 6), Segment(0, 6, 9)],
         [Segment(0, 0, 2)],
     ]
-    model = decoding.estimate(utterances, 3, most_least_frames=3, shortest_share=0.0)
+    model = decoding.estimate(utterances, 3, max_least_frames=3, shortest_share=0.0)
     every = np.concatenate([model.log_bigram, model.log_final[:, None]], axis=1)
     np.testing.assert_allclose(np.exp(every).sum(axis=1), 1)
     last = np.logaddexp.reduce(model.log_initial)
@@ -210,7 +210,7 @@ def test_counts_by_hand() -> None:
     assert np.isfinite(every).all()
     # Frames, one more each: 4 + 3 + 2 + 1, 1 + 1, 1.
     np.testing.assert_allclose(np.exp(model.log_priors), np.array([10, 2, 1]) / 13)
-    assert model.least_frames.tolist() == [2, 1, 1]
+    assert model.min_frames.tolist() == [2, 1, 1]
     # Of 4 that follow class 0, two ends and a 1, of 2 kinds; unigram counts 3, 1, 0 and 2.
     unigram = np.array([4, 2, 1, 3]) / 10
     expected = (np.array([0, 1, 0, 2]) + 2 * unigram) / (3 + 2)

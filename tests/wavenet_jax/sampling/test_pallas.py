@@ -12,7 +12,7 @@ import scipy.special
 from jax.experimental.pallas import tpu as pltpu
 
 from wavenet_jax import WaveNet, WaveNetConfig, conditioning, generate, sampling, utterance_keys
-from wavenet_jax.distributions import LEAST_WITHIN
+from wavenet_jax.distributions import MIN_WITHIN
 from wavenet_jax.sampling import pallas
 
 BATCH, LENGTH = 3, 40
@@ -127,7 +127,7 @@ def test_is_lowered_for_its_platform(name: str, form_: pallas.Form, platform: st
 
 def test_normal_quantile() -> None:
     probability = np.concatenate(
-        [np.linspace(LEAST_WITHIN, 1 - LEAST_WITHIN, 4001), np.logspace(-7, -1, 1000)]
+        [np.linspace(MIN_WITHIN, 1 - MIN_WITHIN, 4001), np.logspace(-7, -1, 1000)]
     ).astype(np.float32)
     expected = scipy.special.ndtri(probability.astype(np.float64))
     np.testing.assert_allclose(pallas._normal(probability), expected, rtol=5e-7, atol=2e-6)
