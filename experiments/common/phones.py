@@ -17,7 +17,7 @@ from data.datasets.timit import folding as timit
 from data.text.linguistics import PAUSES
 from wavenet_jax import InputError
 from wavenet_jax.recognition import decoding
-from wavenet_jax.recognition.decoding import Segment, SequenceModel
+from wavenet_jax.recognition.decoding import BigramLM, Segment
 
 DECODERS = ("viterbi", "greedy", "beam")
 
@@ -121,7 +121,7 @@ def targets(phones: Phones, config: Mapping[str, Any], context_frames: int) -> d
     return data.Targets(compute, whole=False, context_frames=context_frames)
 
 
-def sequence_model(phones: Phones, config: Mapping[str, Any], corpus: data.Corpus) -> SequenceModel:
+def bigram_lm(phones: Phones, config: Mapping[str, Any], corpus: data.Corpus) -> BigramLM:
     """Bigrams, priors and least durations of a corpus's transcripts.
 
     Raises:
@@ -141,14 +141,14 @@ def sequence_model(phones: Phones, config: Mapping[str, Any], corpus: data.Corpu
             for label, start, end in zip(classes, starts, ends, strict=True)
         ]
 
-    return decoding.estimate(
+    return decoding.fit(
         (segments(corpus.recording(i)) for i in range(len(corpus))), len(phones.names)
     )
 
 
 def decode(
     log_probs: np.ndarray,
-    model: SequenceModel,
+    model: BigramLM,
     *,
     is_ctc: bool,
     weights: Mapping[str, float],
@@ -158,9 +158,9 @@ def decode(
 
     Args:
       log_probs: of `wavenet_jax.posteriors`.
-      model: of `sequence_model`.
+      model: of `bigram_lm`.
       is_ctc: whether the recognizer was trained with CTC.
-      weights: `prior_weight`, `model_weight` and `insertion_penalty` of `decoding.viterbi`, and
+      weights: `prior_weight`, `lm_weight` and `insertion_penalty` of `decoding.viterbi`, and
         the last two of `decoding.ctc_beam`.
       decoder: "viterbi", the default for a recognizer trained on frames; "beam", the one for
         CTC; or "greedy" for either, without a model of sequences.
@@ -175,7 +175,7 @@ def decode(
     if decoder not in DECODERS:
         raise InputError(f"There is no decoder {decoder!r}: use {', '.join(DECODERS)}.")
     if decoder == "greedy":
-        return decoding.ctc_greedy(log_probs) if is_ctc else decoding.collapse(log_probs)
+        return decoding.ctc_greedy(log_probs) if is_ctc else decoding.greedy(log_probs)
     if (decoder == "beam") != is_ctc:
         loss, other = ("CTC", "beam") if is_ctc else ("frames", "viterbi")
         raise InputError(
@@ -187,7 +187,7 @@ def decode(
     classes = decoding.ctc_beam(
         log_probs,
         model,
-        model_weight=weights["model_weight"],
+        lm_weight=weights["lm_weight"],
         insertion_penalty=weights["insertion_penalty"],
     )
     return decoding.ctc_align(log_probs, classes)

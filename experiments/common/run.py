@@ -21,7 +21,7 @@ from experiments.common import phones
 from wavenet_jax import InputError
 from wavenet_jax.conditioning import ConditionConfig, LocalConditionConfig
 from wavenet_jax.recognition import decoding
-from wavenet_jax.recognition.decoding import SequenceModel
+from wavenet_jax.recognition.decoding import BigramLM
 from wavenet_jax.training import TrainingConfig
 from wavenet_jax.wavenet import WaveNetConfig, config_from_dict, receptive_field
 
@@ -151,7 +151,7 @@ class Experiment:
     sample_rate_hz: of all audio.
     pre_emphasis: coefficient of `data.emphasis`, in which the model hears and speaks.
     classes: names of the classes of each label that conditions the model, or is recognised.
-    sequence_model: what is known of sequences of phones, of a recognizer.
+    bigram_lm: what is known of sequences of phones, of a recognizer.
     """
 
     config: dict[str, Any]
@@ -160,7 +160,7 @@ class Experiment:
     sample_rate_hz: int
     pre_emphasis: float
     classes: dict[str, list[str]]
-    sequence_model: SequenceModel | None = None
+    bigram_lm: BigramLM | None = None
 
     @classmethod
     def create(cls, config: ml_collections.ConfigDict, corpus: data.Corpus) -> Self:
@@ -200,7 +200,7 @@ class Experiment:
         if model.recognizer is not None:
             recognizer = described["recognizer"]
             folded = phones.phones_of(recognizer, classes["phones"])
-            counted = phones.sequence_model(folded, recognizer, corpus)
+            counted = phones.bigram_lm(folded, recognizer, corpus)
         return cls(
             config=described,
             model=model,
@@ -210,7 +210,7 @@ class Experiment:
             sample_rate_hz=config.sample_rate_hz,
             pre_emphasis=config.pre_emphasis,
             classes=classes,
-            sequence_model=counted,
+            bigram_lm=counted,
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -225,7 +225,7 @@ class Experiment:
                 "classes": self.classes,
                 "local_condition": self.config["local_condition"],
             },
-            "sequence_model": self.sequence_model and self.sequence_model.to_dict(),
+            "bigram_lm": self.bigram_lm and self.bigram_lm.to_dict(),
         }
 
     @classmethod
@@ -238,8 +238,8 @@ class Experiment:
             sample_rate_hz=described["audio"]["sample_rate_hz"],
             pre_emphasis=described["audio"]["pre_emphasis"],
             classes=described["audio"]["classes"],
-            sequence_model=SequenceModel.from_dict(counted)
-            if (counted := described.get("sequence_model"))
+            bigram_lm=BigramLM.from_dict(counted)
+            if (counted := described.get("bigram_lm"))
             else None,
         )
 
@@ -370,11 +370,11 @@ class Experiment:
         weights: Mapping[str, float] | None = None,
     ) -> list[decoding.Segment]:
         """What is heard in the posteriors of a recording (`phones.decode`)."""
-        assert self.sequence_model is not None
+        assert self.bigram_lm is not None
         config = self.config["recognizer"]
         return phones.decode(
             log_probs,
-            self.sequence_model,
+            self.bigram_lm,
             is_ctc=self.is_ctc,
             weights=weights or config["decoding"],
             decoder=decoder,

@@ -33,7 +33,7 @@ def get_config() -> ConfigDict:
     config.recognizer.update(
         channels=128,
         dropout=0.0,
-        decoding={"prior_weight": 0.6, "model_weight": 1.0, "insertion_penalty": 0.0},
+        decoding={"prior_weight": 0.6, "lm_weight": 1.0, "insertion_penalty": 0.0},
     )
     config.augmentation.update(speeds=(0.9, 1.0, 1.1), noise_snr_db=15.0)
     config.training.generation_weight = 0.0

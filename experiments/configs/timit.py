@@ -56,7 +56,7 @@ def get_config() -> ConfigDict:
             "kernel_size": 5,
             "dilations": (1, 2, 3),
             "dropout": 0.5,
-            "decoding": {"prior_weight": 0.3, "model_weight": 3.0, "insertion_penalty": 4.0},
+            "decoding": {"prior_weight": 0.3, "lm_weight": 3.0, "insertion_penalty": 4.0},
         }
     )
     config.augmentation = ConfigDict(

@@ -21,7 +21,7 @@ from wavenet_jax.recognition import posteriors
 NUM_RESAMPLED = 1000
 GRID = {
     "prior_weight": (0.3, 0.6, 1.0),
-    "model_weight": (1.0, 2.0, 3.0, 4.5, 7.0),
+    "lm_weight": (1.0, 2.0, 3.0, 4.5, 7.0),
     "insertion_penalty": (-1.0, 0.5, 2.0, 4.0, 7.0),
 }
 

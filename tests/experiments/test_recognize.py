@@ -72,7 +72,7 @@ def test_weights_are_chosen_where_they_are_best(trained, spoken_dir, monkeypatch
     experiment = trained.experiment
     corpus = experiment.load(spoken_dir, "validation")
     heard = phone_errors.heard(experiment, trained.params, corpus, 2)
-    grid = {"prior_weight": (0.0, 1.0), "model_weight": (0.5, 2.0), "insertion_penalty": (0.0, 9.0)}
+    grid = {"prior_weight": (0.0, 1.0), "lm_weight": (0.5, 2.0), "insertion_penalty": (0.0, 9.0)}
     monkeypatch.setattr(phone_errors, "GRID", grid)
     best = phone_errors.best_weights(experiment, heard)
     rates = {
@@ -80,11 +80,11 @@ def test_weights_are_chosen_where_they_are_best(trained, spoken_dir, monkeypatch
             phone_errors.errors(
                 experiment,
                 heard,
-                weights={"prior_weight": a, "model_weight": b, "insertion_penalty": c},
+                weights={"prior_weight": a, "lm_weight": b, "insertion_penalty": c},
             )
         ).errors
         for a in grid["prior_weight"]
-        for b in grid["model_weight"]
+        for b in grid["lm_weight"]
         for c in grid["insertion_penalty"]
     }
     assert rates[tuple(best.values())] == min(rates.values()) < max(rates.values())
@@ -247,8 +247,8 @@ def test_pauses_are_not_scored_but_in_timit() -> None:
 def test_what_is_known_of_sequences_travels_with_the_checkpoint(trained, spoken_dir) -> None:
     experiment = trained.experiment
     train_split = experiment.load(spoken_dir, "train")
-    counted = phones.sequence_model(experiment.phones, experiment.config["recognizer"], train_split)
-    stored = experiment.sequence_model
+    counted = phones.bigram_lm(experiment.phones, experiment.config["recognizer"], train_split)
+    stored = experiment.bigram_lm
     np.testing.assert_array_equal(stored.log_bigram, counted.log_bigram)
     np.testing.assert_array_equal(stored.min_frames, counted.min_frames)
-    assert isinstance(stored, decoding.SequenceModel)
+    assert isinstance(stored, decoding.BigramLM)

@@ -52,7 +52,7 @@ def recognizer_config(**recognizer) -> ml_collections.ConfigDict:
             "kernel_size": 5,
             "dilations": (1, 2),
             "dropout": 0.0,
-            "decoding": {"prior_weight": 0.3, "model_weight": 1.0, "insertion_penalty": 0.0},
+            "decoding": {"prior_weight": 0.3, "lm_weight": 1.0, "insertion_penalty": 0.0},
         }
         | recognizer
     )

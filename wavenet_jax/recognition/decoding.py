@@ -32,7 +32,7 @@ class Segment(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True)
-class SequenceModel:
+class BigramLM:
     """What is known of sequences of classes before anything is heard.
 
     Attributes:
@@ -65,7 +65,7 @@ def estimate(
     *,
     max_least_frames: int = 3,
     shortest_share: float = 0.05,
-) -> SequenceModel:
+) -> BigramLM:
     """Counts transcripts in time.
 
     Bigrams are smoothed by interpolation with the frequencies of the classes (Witten and
@@ -101,7 +101,7 @@ def estimate(
         int(np.clip(np.quantile(each, shortest_share), 1, max_least_frames)) if each else 1
         for each in lengths
     ]
-    return SequenceModel(
+    return BigramLM(
         log_initial=log_probs[end, :end],
         log_bigram=log_probs[:end, :end],
         log_final=log_probs[:end, end],
@@ -112,23 +112,23 @@ def estimate(
 
 def viterbi(
     log_posteriors: np.ndarray,
-    model: SequenceModel,
+    model: BigramLM,
     *,
     prior_weight: float = 1.0,
-    model_weight: float = 1.0,
+    lm_weight: float = 1.0,
     insertion_penalty: float = 0.0,
 ) -> list[Segment]:
     """The sequence of segments that maximises
 
         sum over frames of (log p(class | frame) - prior_weight log p(class))
-        + sum over segments of (model_weight log p(class | class before) - insertion_penalty)
+        + sum over segments of (lm_weight log p(class | class before) - insertion_penalty)
 
     where each class lasts its `min_frames`.
 
     Args:
       log_posteriors: `[F, K]`.
       model: of the sequences.
-      prior_weight, model_weight, insertion_penalty: as above.
+      prior_weight, lm_weight, insertion_penalty: as above.
 
     Returns:
       Segments that tile the frames; where there are fewer than the shortest class lasts,
@@ -138,8 +138,8 @@ def viterbi(
     if not num_frames:
         return []
     scores = log_posteriors - prior_weight * model.log_priors
-    enter = model_weight * model.log_bigram - insertion_penalty
-    begin = model_weight * model.log_initial - insertion_penalty
+    enter = lm_weight * model.log_bigram - insertion_penalty
+    begin = lm_weight * model.log_initial - insertion_penalty
     # State (k, d): class k has lasted d + 1 frames; the last of its states may last longer.
     least = model.min_frames
     states = np.arange(least.max())
@@ -167,7 +167,7 @@ def viterbi(
             began[rows[stays], ends[stays]] = stayed_began[stays]
             best += scores[t][:, None]
         leaving[t], begun[t] = best[rows, ends], began[rows, ends]
-    final = leaving[-1] + model_weight * model.log_final
+    final = leaving[-1] + lm_weight * model.log_final
     if not np.isfinite(final.max()):
         return [Segment(int(scores.sum(axis=0).argmax()), 0, num_frames)]
     segments = []
@@ -289,10 +289,10 @@ def ctc_align(log_posteriors: np.ndarray, labels: Sequence[int]) -> list[Segment
 
 def ctc_beam(
     log_posteriors: np.ndarray,
-    model: SequenceModel | None = None,
+    model: BigramLM | None = None,
     *,
     width: int = 16,
-    model_weight: float = 1.0,
+    lm_weight: float = 1.0,
     insertion_penalty: float = 0.0,
 ) -> list[int]:
     """The most likely sequence of classes, its places in time summed over (prefix search).
@@ -302,7 +302,7 @@ def ctc_beam(
       model: of the sequences, whose bigrams join the score of each class said; none by
         default.
       width: prefixes kept after each frame.
-      model_weight: of the model's logarithms.
+      lm_weight: of the model's logarithms.
       insertion_penalty: for each class said.
 
     Returns:
@@ -315,8 +315,8 @@ def ctc_beam(
     end = np.zeros(num_classes + 1)
     if model is not None:
         # The last row is that of the beginning.
-        say += model_weight * np.concatenate([model.log_bigram, model.log_initial[None]])
-        end[:num_classes] = model_weight * model.log_final
+        say += lm_weight * np.concatenate([model.log_bigram, model.log_initial[None]])
+        end[:num_classes] = lm_weight * model.log_final
     # Of each prefix: log p that it ends in a blank, and in its last class.
     beam: dict[tuple[int, ...], tuple[float, float]] = {(): (0.0, _NONE)}
     for row in np.asarray(log_posteriors, np.float64):

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from wavenet_jax import InputError
 from wavenet_jax.recognition import decoding
-from wavenet_jax.recognition.decoding import Segment, SequenceModel
+from wavenet_jax.recognition.decoding import BigramLM, Segment
 
 
 def logs(random: np.random.Generator, *shape: int) -> np.ndarray:
@@ -17,9 +17,9 @@ def logs(random: np.random.Generator, *shape: int) -> np.ndarray:
     return scores - np.logaddexp.reduce(scores, axis=-1, keepdims=True)
 
 
-def made_model(random: np.random.Generator, num_classes: int, longest: int = 3) -> SequenceModel:
+def made_model(random: np.random.Generator, num_classes: int, longest: int = 3) -> BigramLM:
     with_end = logs(random, num_classes + 1, num_classes + 1)
-    return SequenceModel(
+    return BigramLM(
         log_initial=with_end[-1, :-1],
         log_bigram=with_end[:-1, :-1],
         log_final=with_end[:-1, -1],
@@ -39,14 +39,14 @@ def tilings(num_frames: int, num_classes: int, least: np.ndarray):
                 yield [Segment(label, 0, length), *shifted]
 
 
-def score(log_posteriors, model, segments, prior_weight, model_weight, penalty) -> float:
+def score(log_posteriors, model, segments, prior_weight, lm_weight, penalty) -> float:
     total, before = 0.0, None
     for label, start, end in segments:
         total += (log_posteriors - prior_weight * model.log_priors)[start:end, label].sum()
         said = model.log_initial if before is None else model.log_bigram[before]
-        total += model_weight * said[label] - penalty
+        total += lm_weight * said[label] - penalty
         before = label
-    return total + model_weight * model.log_final[before]
+    return total + lm_weight * model.log_final[before]
 
 
 @settings(max_examples=40, deadline=None)
@@ -60,7 +60,7 @@ def test_viterbi_finds_the_best_of_all(seed, num_frames, num_classes, weights) -
     random = np.random.default_rng(seed)
     log_posteriors = logs(random, num_frames, num_classes)
     model = made_model(random, num_classes)
-    names = ("prior_weight", "model_weight", "insertion_penalty")
+    names = ("prior_weight", "lm_weight", "insertion_penalty")
     found = decoding.viterbi(log_posteriors, model, **dict(zip(names, weights, strict=True)))
     every = list(tilings(num_frames, num_classes, model.min_frames))
     if not every:
@@ -80,27 +80,27 @@ def test_a_short_class_is_not_heard_where_it_must_last() -> None:
     """By hand: a single frame of class 1 among 0 is not said if it must last two."""
     sure, model = np.log([[0.9, 0.1], [0.2, 0.8], [0.9, 0.1]]), even_model(2)
     free = decoding.viterbi(sure, model, insertion_penalty=0.1)
-    assert free == [Segment(0, 0, 1), Segment(1, 1, 2), Segment(0, 2, 3)] == decoding.collapse(sure)
-    held = SequenceModel(**{**vars(model), "min_frames": np.array([1, 2])})
+    assert free == [Segment(0, 0, 1), Segment(1, 1, 2), Segment(0, 2, 3)] == decoding.greedy(sure)
+    held = BigramLM(**{**vars(model), "min_frames": np.array([1, 2])})
     assert decoding.viterbi(sure, held, insertion_penalty=0.1) == [Segment(0, 0, 3)]
 
 
-def even_model(num_classes: int) -> SequenceModel:
+def even_model(num_classes: int) -> BigramLM:
     zeros = np.zeros(num_classes)
-    return SequenceModel(
+    return BigramLM(
         zeros, np.zeros((num_classes, num_classes)), zeros, zeros, zeros.astype(int) + 1
     )
 
 
 def test_collapse_by_hand() -> None:
     posteriors = np.log(np.eye(3)[[2, 2, 0, 0, 0, 1, 2]] * 0.8 + 0.1)
-    assert decoding.collapse(posteriors) == [
+    assert decoding.greedy(posteriors) == [
         Segment(2, 0, 2),
         Segment(0, 2, 5),
         Segment(1, 5, 6),
         Segment(2, 6, 7),
     ]
-    assert decoding.collapse(posteriors[:0]) == []
+    assert decoding.greedy(posteriors[:0]) == []
 
 
 @settings(max_examples=40, deadline=None)
@@ -152,7 +152,7 @@ def test_beam_finds_the_likeliest_sequence_of_all(seed, num_frames, num_classes,
             bigrams = model.log_initial[said[0]] + sum(model.log_bigram[a, b] for a, b in steps)
             of_sequence[said] += 0.7 * (bigrams + model.log_final[said[-1]])
     found = decoding.ctc_beam(
-        log_posteriors, model, width=1000, model_weight=0.7, insertion_penalty=0.3
+        log_posteriors, model, width=1000, lm_weight=0.7, insertion_penalty=0.3
     )
     assert of_sequence[tuple(found)] == pytest.approx(max(of_sequence.values()))
 
@@ -201,7 +201,7 @@ def test_counts_by_hand() -> None:
         [Segment(0, 0, 4), Segment(1, 4, 5), Segment(-1, 5, 6), Segment(0, 6, 9)],
         [Segment(0, 0, 2)],
     ]
-    model = decoding.estimate(utterances, 3, max_least_frames=3, shortest_share=0.0)
+    model = decoding.fit(utterances, 3, max_least_frames=3, shortest_share=0.0)
     every = np.concatenate([model.log_bigram, model.log_final[:, None]], axis=1)
     np.testing.assert_allclose(np.exp(every).sum(axis=1), 1)
     last = np.logaddexp.reduce(model.log_initial)
@@ -215,7 +215,7 @@ def test_counts_by_hand() -> None:
     unigram = np.array([4, 2, 1, 3]) / 10
     expected = (np.array([0, 1, 0, 2]) + 2 * unigram) / (3 + 2)
     np.testing.assert_allclose(np.exp(every[0]), expected)
-    again = SequenceModel.from_dict(model.to_dict())
+    again = BigramLM.from_dict(model.to_dict())
     np.testing.assert_array_equal(again.log_bigram, model.log_bigram)
     with pytest.raises(InputError, match="no labelled phone"):
-        decoding.estimate([[Segment(-1, 0, 1)]], 3)
+        decoding.fit([[Segment(-1, 0, 1)]], 3)
