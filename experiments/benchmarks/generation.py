@@ -47,9 +47,9 @@ def ways(model: WaveNetConfig) -> list[Way]:
     """Those that a model has on this machine; of backends whose speed no precision changes, one.
     (With context stacks `cpu` is many calls, which are not measured here.)"""
     found = [Way("scan", "float32")]
-    if sampling.is_able(model, "cpu", None) and not model.context_stacks:
+    if sampling.supports(model, "cpu", None) and not model.context_stacks:
         found += [Way("cpu", precision) for precision in sampling.PRECISIONS]
-    if sampling.is_able(model, "pallas", None):
+    if sampling.supports(model, "pallas", None):
         found.append(Way("pallas", "float32"))
     return found
 
@@ -98,7 +98,7 @@ def _prepared(
     weights = cpu.pack(model, rounded(params, way.precision), way.precision)
     projected: Any = net.apply(params, *conditions.values(), 0, method="project_conditions")
     numbers, rows = np.asarray(uniforms), np.asarray(projected[0])
-    held[0] = cpu.past_of(held[0], way.precision)
+    held[0] = cpu.pack_state(held[0], way.precision)
 
     def run_cpu() -> None:
         _, held[0] = cpu.generate_chunk(

@@ -137,7 +137,7 @@ def generate(
     arguments = (run, params, keys, temperature, chunk)
     if backend == "cpu":
         make = _on_cpu(config, precision, *arguments)
-        state = cpu.past_of(state, precision), dataclasses.replace(state, rings=())
+        state = cpu.pack_state(state, precision), dataclasses.replace(state, rings=())
     else:
         make = _on_devices(config, *arguments)
 
@@ -383,7 +383,7 @@ def choose(
     """
     if backend not in BACKENDS:
         raise InputError(f"The backend is {backend!r}: use one of {', '.join(BACKENDS)}.")
-    missing = _what_is_missing(config, devices)
+    missing = _unsupported_reason(config, devices)
     if backend == "auto":
         return "scan" if missing["cpu"] else "cpu"
     if missing[backend]:
@@ -392,17 +392,17 @@ def choose(
     return backend
 
 
-def is_able(config: WaveNetConfig, backend: Backend, devices: Sequence[jax.Device] | None) -> bool:
+def supports(config: WaveNetConfig, backend: Backend, devices: Sequence[jax.Device] | None) -> bool:
     """Whether a backend, by its name, can run a model on these devices, or on those there are."""
-    return not _what_is_missing(config, devices)[backend]
+    return not _unsupported_reason(config, devices)[backend]
 
 
-def _what_is_missing(
+def _unsupported_reason(
     config: WaveNetConfig, devices: Sequence[jax.Device] | None
 ) -> dict[Backend, str | None]:
     """What each backend cannot do of a model on some devices, or None."""
     platform = (devices or jax.local_devices())[0].platform
-    of_cpu, of_pallas = cpu.what_is_missing(config), pallas.what_is_missing(config)
+    of_cpu, of_pallas = cpu.unsupported_reason(config), pallas.unsupported_reason(config)
     if platform != "cpu":
         of_cpu = of_cpu or f"a {platform}"
     elif devices is not None and len(devices) > 1:

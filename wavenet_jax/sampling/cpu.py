@@ -50,7 +50,7 @@ _compiled: Any = functools.partial(numba.njit, cache=True, nogil=True, error_mod
 _fast: Any = functools.partial(_compiled, fastmath=True)
 
 
-def what_is_missing(config: WaveNetConfig) -> str | None:
+def unsupported_reason(config: WaveNetConfig) -> str | None:
     """What of a model this backend cannot do, or None."""
     if config.dtype != "float32":
         return f"layers that compute in {config.dtype}"
@@ -162,7 +162,7 @@ def _whole_blocks(values: np.ndarray) -> np.ndarray:
     return np.pad(values, [*[(0, 0)] * (values.ndim - 1), (0, more)])
 
 
-def past_of(state: State, precision: Precision) -> list[Past]:
+def pack_state(state: State, precision: Precision) -> list[Past]:
     """A state as the loop keeps it, for the rows of each thread."""
     rings = np.concatenate([np.asarray(ring, np.float32) for ring in state.rings])
     samples = np.array(state.samples)
@@ -204,7 +204,7 @@ def generate_chunk(
     Args:
       config: the model's.
       weights: of `pack`.
-      pasts: of `past_of`, or of the chunk before; they are changed.
+      pasts: of `pack_state`, or of the chunk before; they are changed.
       uniforms: in [0, 1), `[T, B]`.
       temperature: of the distribution.
       conditions: of `WaveNet.project_conditions`, `[N, L, B, 2G]`; or B is 1. With context

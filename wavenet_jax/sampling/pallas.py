@@ -38,7 +38,7 @@ _ROWS: dict[Form, int] = {"tpu": 8, "gpu": 16}
 _MIN_WIDTH = 16
 
 
-def what_is_missing(config: WaveNetConfig) -> str | None:
+def unsupported_reason(config: WaveNetConfig) -> str | None:
     """What of a model this backend cannot do, or None."""
     if config.dtype != "float32":
         return f"layers that compute in {config.dtype}"

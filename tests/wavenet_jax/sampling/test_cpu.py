@@ -43,7 +43,7 @@ def test_its_distributions_are_those_of_the_model(
     """Sample by sample through the same past, with weights of the same values."""
     config, params, conditions = case(name)
     codes = np.random.default_rng(1).integers(0, config.num_classes, (BATCH, 40))
-    params = precision.rounded(params, kind)
+    params = precision.quantize_weights(params, kind)
     local = conditions.get("local")
     if local is not None:
         local = conditioning.frames_covering(config.local_condition, local, 0, codes.shape[1])
@@ -61,7 +61,7 @@ def test_its_distributions_are_those_of_the_model(
         return works[-1]
 
     monkeypatch.setattr(cpu, "_workspace", recorded)
-    weights, pasts = cpu.pack(config, params, kind), cpu.past_of(state, kind)
+    weights, pasts = cpu.pack(config, params, kind), cpu.pack_state(state, kind)
     for t in range(codes.shape[1]):
         at = t // samples_per_frame if samples_per_frame else 0
         uniforms = np.full((1, BATCH), 0.5, np.float32)
@@ -104,7 +104,7 @@ def test_rows_are_the_same_however_threads_share_them(
 def test_rounding_is_as_fine_as_its_bits(kind: precision.Precision, most: float) -> None:
     """Of a kernel relative to the largest weight of its output; of nothing else."""
     _, params, _ = case("all")
-    rounded = precision.rounded(params, kind)
+    rounded = precision.quantize_weights(params, kind)
     leaves = zip(jax.tree_util.tree_leaves_with_path(params), jax.tree.leaves(rounded), strict=True)
     changed = 0
     for (path, leaf), other in leaves:
@@ -116,7 +116,7 @@ def test_rounding_is_as_fine_as_its_bits(kind: precision.Precision, most: float)
         else:
             np.testing.assert_array_equal(leaf, other)
     assert bool(changed) == bool(most)
-    again = precision.rounded(rounded, kind)
+    again = precision.quantize_weights(rounded, kind)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-6), again, rounded)
 
 
@@ -129,7 +129,7 @@ def test_the_normal_deviation() -> None:
 def test_the_initial_state_is_rounded_too() -> None:
     """Or silence would sound otherwise before a sample than after it."""
     config, params, _ = case("plain")
-    rounded = precision.rounded(params, "int8")
+    rounded = precision.quantize_weights(params, "int8")
     state = WaveNet(config).apply(rounded, 1, method="initial_state")
     assert not np.array_equal(
         state.rings[-1], WaveNet(config).apply(params, 1, method="initial_state").rings[-1]

@@ -23,7 +23,7 @@ CONFIGS = grid.CONFIGS | {
         local_condition=conditioning.LocalConditionConfig("labels", 5, 4, hop_samples=6),
     )
 }
-NAMES = [name for name, config in CONFIGS.items() if not pallas.what_is_missing(config)]
+NAMES = [name for name, config in CONFIGS.items() if not pallas.unsupported_reason(config)]
 FORMS: dict[pallas.Form, Any] = {"gpu": True, "tpu": pltpu.InterpretParams()}
 
 
