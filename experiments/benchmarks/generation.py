@@ -22,7 +22,7 @@ from experiments.common import plots
 from wavenet_jax import sampling, training
 from wavenet_jax.conditioning import ConditionConfig
 from wavenet_jax.sampling import cpu, pallas, scan
-from wavenet_jax.sampling.precision import rounded
+from wavenet_jax.sampling.precision import quantize_weights
 from wavenet_jax.training import TrainingConfig
 from wavenet_jax.wavenet import WaveNet, WaveNetConfig, receptive_field
 
@@ -95,7 +95,7 @@ def _prepared(
             jax.block_until_ready(samples)
 
         return run_on_device
-    weights = cpu.pack(model, rounded(params, way.precision), way.precision)
+    weights = cpu.pack(model, quantize_weights(params, way.precision), way.precision)
     projected: Any = net.apply(params, *conditions.values(), 0, method="project_conditions")
     numbers, rows = np.asarray(uniforms), np.asarray(projected[0])
     held[0] = cpu.pack_state(held[0], way.precision)

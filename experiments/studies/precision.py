@@ -28,7 +28,7 @@ from data.audio import reading
 from experiments import evaluate, sample
 from experiments.common import cli, restore
 from wavenet_jax import InputError, sampling
-from wavenet_jax.sampling.precision import rounded
+from wavenet_jax.sampling.precision import quantize_weights
 
 FLAGS = flags.FLAGS
 flags.declare_key_flag("workdir")
@@ -106,7 +106,7 @@ def precision_cost(
         else:
             first = levels
         if i < len(sampling.PRECISIONS):
-            weights = trained._replace(params=rounded(trained.params, precision))
+            weights = trained._replace(params=quantize_weights(trained.params, precision))
             row["bits_per_sample"] = evaluate.evaluate(weights, corpus)["bits_per_sample"]
         rows.append(row)
     return rows

@@ -24,7 +24,7 @@ from wavenet_jax.errors import InputError
 from wavenet_jax.parallel import BATCH, REPLICATED
 from wavenet_jax.sampling import cpu, pallas, scan
 from wavenet_jax.sampling.precision import PRECISIONS as PRECISIONS
-from wavenet_jax.sampling.precision import Precision, rounded
+from wavenet_jax.sampling.precision import Precision, quantize_weights
 from wavenet_jax.wavenet import WaveNet, WaveNetConfig
 
 Backend = Literal["auto", "scan", "cpu", "pallas"]
@@ -113,7 +113,7 @@ def generate(
         frames.require(num_primed + num_samples)
     backend = choose(config, backend, devices)
     devices = (devices or jax.local_devices())[: 1 if backend == "cpu" else batch]
-    params = rounded(params, precision)
+    params = quantize_weights(params, precision)
     run = _programs(config, tuple(devices), backend)
 
     rows = parallel.padded_rows(batch, len(devices))

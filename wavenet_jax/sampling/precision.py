@@ -7,7 +7,7 @@ weights are read. Kernels (not biases, not embeddings) are kept in
 * "bfloat16", the upper half of that;
 * "int8", a whole number times a scale that each output channel has.
 
-All compute in float32. What a precision costs is what `rounded` costs: the same values, in
+All compute in float32. What a precision costs is what `quantize_weights` costs: the same values, in
 float32, for any other way to run the model.
 """
 
@@ -52,7 +52,7 @@ def matrix(kernel: np.ndarray, precision: Precision) -> Matrix:
     return Matrix(np.rint(kernel / scale[..., None, :]).astype(np.int8), scale)
 
 
-def rounded(params: Any, precision: Precision) -> Any:
+def quantize_weights(params: Any, precision: Precision) -> Any:
     """A model's variables, float32, with the values that the precision leaves its kernels."""
     require(precision)
     if precision == "float32":
