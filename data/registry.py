@@ -185,7 +185,7 @@ class Corpus:
         self._labels = tuple(self.class_names)
         if questions := metadata.get("questions"):
             self.class_names["questions"] = tuple(questions)
-        self.several = frozenset(
+        self.multi_label = frozenset(
             key
             for key, feature in builder.info.features.items()
             if isinstance(getattr(feature, "feature", None), tfds.features.ClassLabel)
@@ -237,7 +237,7 @@ class Corpus:
 
     def label(self, recording: int, name: str) -> int | np.ndarray:
         """The class of a recording, as an index into `class_names[name]`, or where it may
-        have several (`several`) all of them, int64 `[n]`.
+        have several (`multi_label`) all of them, int64 `[n]`.
 
         Raises:
           DataError: the corpus has no such label.
@@ -247,7 +247,7 @@ class Corpus:
                 f"{self.name} has no label {name!r}: it has {', '.join(self._labels) or 'none'}"
             )
         classes = self._piece(self._first_piece[recording])[name]
-        return np.asarray(classes, np.int64) if name in self.several else int(classes)
+        return np.asarray(classes, np.int64) if name in self.multi_label else int(classes)
 
     def samples(self, recording: int, start: int, stop: int) -> np.ndarray:
         """Samples `start` to `stop` of one recording, int16, both within its length, with

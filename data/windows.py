@@ -361,7 +361,7 @@ def recordings(
 def global_condition(corpus: Corpus, recording: int, labels: Sequence[str]) -> np.ndarray:
     """The class of one label, int32; or of several the multi-hot vector, int32 `[D]`."""
     classes = [corpus.label(recording, label) for label in labels]
-    if len(labels) == 1 and labels[0] not in corpus.several:
+    if len(labels) == 1 and labels[0] not in corpus.multi_label:
         return np.array(classes[0], np.int32)
     multi_hot = [
         np.isin(np.arange(len(corpus.class_names[label])), of_label)

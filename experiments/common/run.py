@@ -250,9 +250,9 @@ class Experiment:
         return tuple(condition["labels"]) if condition else ()
 
     @property
-    def has_several(self) -> bool:
+    def is_multi_label(self) -> bool:
         """Whether the global label is one of which a recording may have several classes."""
-        return bool((self.config["global_condition"] or {}).get("several", False))
+        return bool((self.config["global_condition"] or {}).get("multi_label", False))
 
     def global_condition(self, names: Sequence[str]) -> np.ndarray:
         """What the model takes for a class of each global label, given by name; or for any
@@ -261,7 +261,7 @@ class Experiment:
         Raises:
           InputError: a class that a label does not have, or too few or too many.
         """
-        if self.has_several:
+        if self.is_multi_label:
             (label,) = self.global_labels
             indices = [self._class(label, name) for name in names]
             return np.isin(np.arange(len(self.classes[label])), indices).astype(np.int32)
@@ -543,7 +543,7 @@ def model_config(
     """
     fields = config.model.to_dict()
     if condition := config.global_condition:
-        is_one = len(condition.labels) == 1 and not condition.get("several", False)
+        is_one = len(condition.labels) == 1 and not condition.get("multi_label", False)
         kind: Any = "labels" if is_one else "tags"
         size = sum(len(classes[label]) for label in condition.labels)
         fields["global_condition"] = dataclasses.asdict(
@@ -594,18 +594,18 @@ def _mel_config(condition: Mapping[str, Any], sample_rate_hz: int) -> data.MelCo
 
 
 def _require_several(corpus: data.Corpus, condition: ml_collections.ConfigDict) -> None:
-    several = bool(condition.get("several", False))
+    several = bool(condition.get("multi_label", False))
     if several and len(condition.labels) > 1:
         raise InputError(
             f"The config's global_condition has several classes of each of {len(condition.labels)} "
-            "labels: name one label, or set several to False."
+            "labels: name one label, or set multi_label to False."
         )
     for label in condition.labels:
-        if (label in corpus.several) != several:
+        if (label in corpus.multi_label) != several:
             number = "one class" if several else "several classes"
             raise InputError(
                 f"A recording of {corpus.name} may have {number} of {label}: set the config's "
-                f"global_condition.several to {not several}."
+                f"global_condition.multi_label to {not several}."
             )
 
 

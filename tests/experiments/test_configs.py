@@ -44,7 +44,7 @@ class Corpus:
         }
         if name == "timit":
             self.class_names["phones"] = PHONES
-        self.several = {"tags"}
+        self.multi_label = {"tags"}
         self.lengths = np.array([60 * sample_rate_hz])
 
     def __len__(self) -> int:
@@ -107,12 +107,16 @@ def test_tags_are_as_many_as_are_named() -> None:
     assert (condition.dtype, condition.shape) == (np.int32, (50,))
     with pytest.raises(InputError, match="There is no tags 'loud': use one of tags0, "):
         experiment.global_condition(["tags3", "loud"])
-    config.global_condition.several = False
-    with pytest.raises(InputError, match="may have several classes of tags: set .*several to True"):
+    config.global_condition.multi_label = False
+    with pytest.raises(
+        InputError, match="may have several classes of tags: set .*multi_label to True"
+    ):
         Experiment.create(config, corpus)
     speakers: Any = Corpus("vctk", 16000, {"speaker": 9, "tags": 2})
-    config.global_condition.update({"several": True, "labels": ("speaker",)})
-    with pytest.raises(InputError, match="may have one class of speaker: set .*several to False"):
+    config.global_condition.update({"multi_label": True, "labels": ("speaker",)})
+    with pytest.raises(
+        InputError, match="may have one class of speaker: set .*multi_label to False"
+    ):
         Experiment.create(config, speakers)
     config.global_condition.labels = ("tags", "speaker")
     with pytest.raises(InputError, match="several classes of each of 2 labels: name one label"):
