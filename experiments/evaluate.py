@@ -37,7 +37,7 @@ _TUNE_ON = flags.DEFINE_string(
 )
 
 
-def evaluate(trained: restore.Trained, corpus: data.Corpus) -> dict[str, Any]:
+def evaluate(trained: restore.TrainedModel, corpus: data.Corpus) -> dict[str, Any]:
     """Scores all recordings of a corpus's split.
 
     Returns:
@@ -76,7 +76,7 @@ def evaluate(trained: restore.Trained, corpus: data.Corpus) -> dict[str, Any]:
 
 
 def evaluate_recognition(
-    trained: restore.Trained, corpus: data.Corpus, *, tuned_on: data.Corpus | None = None
+    trained: restore.TrainedModel, corpus: data.Corpus, *, tuned_on: data.Corpus | None = None
 ) -> dict[str, Any]:
     """Counts the phones that a recognizer mistakes in a corpus's split.
 

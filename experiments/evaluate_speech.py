@@ -47,7 +47,7 @@ VOICED_ABOVE = 0.45
 
 
 def evaluate_speech(
-    trained: restore.Trained,
+    trained: restore.TrainedModel,
     spoken: prosody.Prosody,
     corpus: data.Corpus,
     *,

@@ -56,7 +56,7 @@ class Interval(NamedTuple):
 
 
 def recognize(
-    trained: restore.Trained,
+    trained: restore.TrainedModel,
     paths: Sequence[str | os.PathLike[str]],
     *,
     decoder: str | None = None,

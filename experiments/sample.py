@@ -61,7 +61,7 @@ NOTHING = np.zeros(0, np.int16)
 
 
 def sample(
-    trained: restore.Trained,
+    trained: restore.TrainedModel,
     *,
     out: str | os.PathLike[str],
     num_samples: int = 1,
@@ -137,7 +137,7 @@ def sample(
 
 
 def write_generated(
-    trained: restore.Trained,
+    trained: restore.TrainedModel,
     paths: Sequence[pathlib.Path],
     lengths: np.ndarray,
     conditions: Mapping[str, Any],

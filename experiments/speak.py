@@ -42,7 +42,7 @@ _SPEAKER = flags.DEFINE_string(
 
 
 def speak(
-    trained: restore.Trained,
+    trained: restore.TrainedModel,
     spoken: prosody.Prosody,
     example: Mapping[str, Any],
     *,

@@ -15,7 +15,7 @@ STEP = flags.DEFINE_integer(
 )
 
 
-class Trained(NamedTuple):
+class TrainedModel(NamedTuple):
     """An experiment and what it has learned.
 
     Attributes:

@@ -119,7 +119,7 @@ def train_variants(
     num_steps: int,
     workdir: str,
     data_dir: str,
-) -> Iterator[tuple[str, restore.Trained]]:
+) -> Iterator[tuple[str, restore.TrainedModel]]:
     """Trains variants of a config one after the other, each in a folder of `workdir`.
 
     Raises:

@@ -49,7 +49,7 @@ DISTANCES = {
 
 
 def copy_synthesis(
-    trained: restore.Trained,
+    trained: restore.TrainedModel,
     corpus: data.Corpus,
     *,
     out: str | os.PathLike[str],

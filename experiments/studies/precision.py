@@ -47,7 +47,7 @@ FLOOR_DB = -100.0
 
 
 def precision_cost(
-    trained: restore.Trained,
+    trained: restore.TrainedModel,
     corpus: data.Corpus,
     *,
     out: str,
@@ -112,7 +112,7 @@ def precision_cost(
     return rows
 
 
-def _levels_db(trained: restore.Trained, path: pathlib.Path) -> np.ndarray:
+def _levels_db(trained: restore.TrainedModel, path: pathlib.Path) -> np.ndarray:
     """The mean level in each band of the mel scale, `[NUM_MELS]`."""
     rate = trained.experiment.sample_rate_hz
     samples, _ = reading.read(path, sample_rate_hz=rate, mono=True)

@@ -126,7 +126,7 @@ def compare(
 
 
 def _continued(
-    trained: restore.Trained,
+    trained: restore.TrainedModel,
     run: pathlib.Path,
     spoken: np.ndarray,
     seconds: float,

@@ -55,7 +55,7 @@ HOP_S = 0.008
 
 
 def speaker_control(
-    trained: restore.Trained,
+    trained: restore.TrainedModel,
     data_dir: str | os.PathLike[str],
     *,
     split: str,

@@ -17,7 +17,7 @@ LENGTH = 160
 
 
 @pytest.fixture(scope="module")
-def trained(trained_dir: pathlib.Path) -> restore.Trained:
+def trained(trained_dir: pathlib.Path) -> restore.TrainedModel:
     return restore.load(trained_dir)
 
 

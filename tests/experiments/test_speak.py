@@ -57,12 +57,12 @@ def workdir(tmp_path_factory: pytest.TempPathFactory, espeak_dir: pathlib.Path) 
 
 
 @pytest.fixture(scope="module")
-def trained(workdir: pathlib.Path) -> restore.Trained:
+def trained(workdir: pathlib.Path) -> restore.TrainedModel:
     return restore.load(workdir)
 
 
 @pytest.fixture(scope="module")
-def spoken(workdir: pathlib.Path, trained: restore.Trained) -> prosody.Prosody:
+def spoken(workdir: pathlib.Path, trained: restore.TrainedModel) -> prosody.Prosody:
     return prosody.load(workdir, trained.experiment)
 
 

@@ -40,7 +40,7 @@ def workdir(tmp_path_factory: pytest.TempPathFactory, fsdd_dir: pathlib.Path) ->
 
 
 @pytest.fixture(scope="module")
-def trained(workdir: pathlib.Path) -> restore.Trained:
+def trained(workdir: pathlib.Path) -> restore.TrainedModel:
     return restore.load(workdir)
 
 

@@ -17,12 +17,12 @@ RATE_HZ = 8000
 
 
 @pytest.fixture(scope="module")
-def trained(trained_dir: pathlib.Path) -> restore.Trained:
+def trained(trained_dir: pathlib.Path) -> restore.TrainedModel:
     return restore.load(trained_dir, None)
 
 
 def test_each_precision_is_scored_and_heard(
-    trained: restore.Trained, fsdd_dir: pathlib.Path, tmp_path: pathlib.Path
+    trained: restore.TrainedModel, fsdd_dir: pathlib.Path, tmp_path: pathlib.Path
 ) -> None:
     corpus = data.load("fsdd", fsdd_dir, "validation")
     rows = precision.precision_cost(trained, corpus, out=str(tmp_path), num_samples=4, seconds=0.1)
@@ -40,7 +40,7 @@ def test_each_precision_is_scored_and_heard(
 
 
 def test_sound_that_differs_is_told(
-    trained: restore.Trained,
+    trained: restore.TrainedModel,
     fsdd_dir: pathlib.Path,
     tmp_path: pathlib.Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -69,7 +69,7 @@ def test_sound_that_differs_is_told(
 
 
 def test_refuses_a_single_recording(
-    trained: restore.Trained, fsdd_dir: pathlib.Path, tmp_path: pathlib.Path
+    trained: restore.TrainedModel, fsdd_dir: pathlib.Path, tmp_path: pathlib.Path
 ) -> None:
     corpus = data.load("fsdd", fsdd_dir, "validation")
     with pytest.raises(InputError, match="--num_samples is 1: give at least 2, to compare sets"):

@@ -17,12 +17,12 @@ RATE_HZ = 8000
 
 
 @pytest.fixture(scope="module")
-def trained(trained_dir: pathlib.Path) -> restore.Trained:
+def trained(trained_dir: pathlib.Path) -> restore.TrainedModel:
     return restore.load(trained_dir, None)
 
 
 def test_recordings_are_told_apart_and_untrained_samples_are_not(
-    trained: restore.Trained, fsdd_dir: pathlib.Path, tmp_path: pathlib.Path
+    trained: restore.TrainedModel, fsdd_dir: pathlib.Path, tmp_path: pathlib.Path
 ) -> None:
     figures = speakers.speaker_control(
         trained, fsdd_dir, split="validation", out=tmp_path, samples_per_class=3, seconds=0.1
@@ -41,7 +41,7 @@ def test_recordings_are_told_apart_and_untrained_samples_are_not(
 
 
 def test_samples_that_are_recordings_are_told_apart(
-    trained: restore.Trained,
+    trained: restore.TrainedModel,
     fsdd_dir: pathlib.Path,
     tmp_path: pathlib.Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -82,8 +82,10 @@ def test_statistics_do_not_depend_on_loudness() -> None:
     assert np.isfinite(speakers.statistics([np.zeros(10, np.int16)], RATE_HZ)).all()
 
 
-def test_refusals(trained: restore.Trained, fsdd_dir: pathlib.Path, tmp_path: pathlib.Path) -> None:
-    def ask(trained: restore.Trained = trained, split: str = "test", number: int = 1) -> None:
+def test_refusals(
+    trained: restore.TrainedModel, fsdd_dir: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+    def ask(trained: restore.TrainedModel = trained, split: str = "test", number: int = 1) -> None:
         speakers.speaker_control(
             trained, fsdd_dir, split=split, out=tmp_path / "out", samples_per_class=number
         )
