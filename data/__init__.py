@@ -7,7 +7,7 @@ Letters in shapes: `B` windows a batch, `C` context samples, `S` scored samples,
 from data.audio.emphasis import DeEmphasis, pre_emphasize
 from data.audio.mel import MelConfig, griffin_lim, mel_features, mel_spectrogram, mel_to_magnitudes
 from data.audio.pitch import f0
-from data.augmentation import Distortion
+from data.augmentation import Augmentation
 from data.errors import DataError
 from data.registry import OPTIONS, Corpus, build, load, splits
 from data.text import espeak, hts
@@ -30,10 +30,10 @@ from data.windows import Targets, WindowIterator, global_condition, recordings, 
 
 __all__ = [
     "OPTIONS",
+    "Augmentation",
     "Corpus",
     "DataError",
     "DeEmphasis",
-    "Distortion",
     "MelConfig",
     "Targets",
     "WindowIterator",

@@ -12,7 +12,7 @@ from data.errors import DataError
 
 
 @dataclasses.dataclass(frozen=True)
-class Distortion:
+class Augmentation:
     """What is done to a window, all of it anew each time that it is read.
 
     Attributes:

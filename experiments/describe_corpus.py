@@ -115,7 +115,7 @@ def field_figures(config: ml_collections.ConfigDict, corpus: data.Corpus) -> dic
 
 
 def described(figures: Mapping[str, Any]) -> str:
-    """Figures of `inspect` as lines to read."""
+    """Figures of `describe_corpus` as lines to read."""
     lines = [f"{figures['dataset']}, {figures['sample_rate_hz']} Hz, licence: {figures['licence']}"]
     for split, part in figures["splits"].items():
         shortest, median, longest = part["seconds"]
@@ -141,7 +141,7 @@ def described(figures: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def inspect(
+def describe_corpus(
     name: str,
     data_dir: str | os.PathLike[str],
     *,

@@ -27,7 +27,7 @@ Example = dict[str, Any]
 PIECES_PER_SHARD = 1024
 
 
-class RecordingBuilder(tfds.core.GeneratorBasedBuilder):
+class AudioDatasetBuilder(tfds.core.GeneratorBasedBuilder):
     """Stores each split's recordings, in the order in which they are generated.
 
     Subclasses give `_split_generators` (an iterable of recordings for each

@@ -21,7 +21,7 @@ from absl import logging
 
 from data.audio import pitch, reading
 from data.builders import archives, labels, splitting
-from data.builders.base import Example, RecordingBuilder
+from data.builders.base import AudioDatasetBuilder, Example
 from data.errors import DataError
 from data.text import alignment
 from data.text.espeak import synthesis
@@ -63,7 +63,7 @@ class Clip:
     times_s: Mapping[str, Sequence[float]] = dataclasses.field(default_factory=dict)
 
 
-class RecordedBuilder(RecordingBuilder):
+class FileDatasetBuilder(AudioDatasetBuilder):
     """Options, of every such corpus:
 
     `source`: the folder or archive that the corpus is distributed as.
@@ -240,7 +240,7 @@ class RecordedBuilder(RecordingBuilder):
             )
 
 
-class SortedBuilder(RecordedBuilder):
+class SortedBuilder(FileDatasetBuilder):
     """A corpus of wav files without labels, split in the order of their names, in which
     numbers count as numbers.
 

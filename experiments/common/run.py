@@ -471,7 +471,7 @@ class Experiment:
         if not options:
             return {}
         speeds = tuple(options.pop("speeds", (1.0,)))
-        return {"speeds": speeds, "distort": data.Distortion(**options) if options else None}
+        return {"speeds": speeds, "distort": data.Augmentation(**options) if options else None}
 
     def encode(self, samples: np.ndarray) -> np.ndarray:
         """A recording from its beginning, int16 `[N]`, to the model's codes `[N]`."""

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import data
-from data.augmentation import Distortion
+from data.augmentation import Augmentation
 from data.datasets.timit import folding
 from data.datasets.timit.timit_dataset_builder import PHONES
 from data.windows import Shape, Targets, Windows
@@ -125,7 +125,7 @@ def test_distorted_within_what_was_asked(seed: int, gain_db: float, snr_db: floa
     samples = np.pad(random.normal(0, 2000, 900), (50, 50)).astype(np.int16)
     samples[50] = samples[949] = 7
     window = {"samples": samples, "classes": np.arange(3)}
-    found = Distortion(gain_db, snr_db)(window, np.random.default_rng(seed))
+    found = Augmentation(gain_db, snr_db)(window, np.random.default_rng(seed))
     assert found["classes"] is window["classes"] and window["samples"] is samples
     heard = found["samples"].astype(float)
     assert not heard[:50].any() and not heard[950:].any()
@@ -148,7 +148,7 @@ def test_distortion_of_windows_depends_on_seed_and_place(spoken: data.Corpus) ->
         iterator.close()
         return found
 
-    noisy = {"distort": Distortion(6.0, 10.0), "speeds": (0.9, 1.0, 1.1)}
+    noisy = {"distort": Augmentation(6.0, 10.0), "speeds": (0.9, 1.0, 1.1)}
     one, same, other = (batches(seed=seed, **noisy) for seed in (1, 1, 2))
     np.testing.assert_array_equal(one, same)
     assert not np.array_equal(one, other)
@@ -162,9 +162,9 @@ def test_distortion_of_windows_depends_on_seed_and_place(spoken: data.Corpus) ->
 
 def test_what_is_silent_stays_silent() -> None:
     window = {"samples": np.zeros(100, np.int16)}
-    assert Distortion(6.0, 10.0)(window, np.random.default_rng(0)) is window
+    assert Augmentation(6.0, 10.0)(window, np.random.default_rng(0)) is window
     with pytest.raises(data.DataError, match="gain_db is -1"):
-        Distortion(-1)
+        Augmentation(-1)
 
 
 def test_the_phones_of_timit_fold_to_48_and_39() -> None:

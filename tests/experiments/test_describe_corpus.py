@@ -35,7 +35,7 @@ def data_dir(tmp_path: pathlib.Path) -> pathlib.Path:
 
 
 def test_figures_are_those_of_the_recordings(data_dir: pathlib.Path) -> None:
-    figures = describe_corpus.inspect("folder", data_dir)
+    figures = describe_corpus.describe_corpus("folder", data_dir)
     parts = figures["splits"].values()
     assert sum(part["recordings"] for part in parts) == 10
     assert sum(part["hours"] for part in parts) == pytest.approx(10 / 3600)
@@ -56,7 +56,7 @@ def test_figures_are_those_of_the_recordings(data_dir: pathlib.Path) -> None:
 def test_the_receptive_field_at_the_rate_of_the_corpus(data_dir: pathlib.Path) -> None:
     config = fsdd.get_config()
     config.global_condition.labels = ("label",)
-    figures = describe_corpus.inspect("folder", data_dir, config=config)
+    figures = describe_corpus.describe_corpus("folder", data_dir, config=config)
     samples = 2 * 255 + 1  # two times dilations of 1 to 128, and the input's own sample
     assert figures["receptive_field"]["samples"] == samples
     assert figures["receptive_field"]["milliseconds"] == pytest.approx(samples / 8)
@@ -66,17 +66,17 @@ def test_the_receptive_field_at_the_rate_of_the_corpus(data_dir: pathlib.Path) -
     )
     config.global_condition.labels = ("speaker",)
     with pytest.raises(data.DataError, match="folder has no label 'speaker': it has label"):
-        describe_corpus.inspect("folder", data_dir, config=config)
+        describe_corpus.describe_corpus("folder", data_dir, config=config)
     config.global_condition = None
     config.model.dilations = (0,)
     with pytest.raises(InputError, match="dilations"):
-        describe_corpus.inspect("folder", data_dir, config=config)
+        describe_corpus.describe_corpus("folder", data_dir, config=config)
 
 
 def test_labels_in_time_are_not_of_recordings(tmp_path: pathlib.Path) -> None:
     pytest.importorskip("espeakng_loader", reason="made with the extra [demo]")
     data.build("espeak", data_dir=tmp_path, num_utterances=3)
-    figures = describe_corpus.inspect("espeak", tmp_path)
+    figures = describe_corpus.describe_corpus("espeak", tmp_path)
     assert all(part["labels"].keys() == {"speaker"} for part in figures["splits"].values())
 
 
@@ -89,7 +89,7 @@ def test_questions_are_not_of_recordings(tmp_path: pathlib.Path) -> None:
         (tmp_path / "in" / f"{i}.lab").write_text("0 1000000 x^a-b+c=x\n")
     questions = str(tmp_path / "q.hed")
     data.build("hts", data_dir=tmp_path, source=tmp_path / "in", questions=questions)
-    figures = describe_corpus.inspect("hts", tmp_path)
+    figures = describe_corpus.describe_corpus("hts", tmp_path)
     assert all(part["labels"] == {} for part in figures["splits"].values())
 
 

@@ -21,7 +21,7 @@ import tensorflow_datasets as tfds
 
 from data.builders import archives, labels, splitting
 from data.builders.labels import Span
-from data.builders.recorded import Clip, RecordedBuilder
+from data.builders.recorded import Clip, FileDatasetBuilder
 from data.errors import DataError
 
 TEXTS = "etc/txt.done.data"
@@ -30,7 +30,7 @@ SPEAKER = re.compile(r"cmu_us_(\w+)_arctic.*")
 LABEL = re.compile(r"(?P<end_s>\d+(\.\d*)?)\s+\d+\s+(?P<name>[^\s;]+)(\s*;.*)?")
 
 
-class Builder(RecordedBuilder):
+class Builder(FileDatasetBuilder):
     """Sentences with their `speaker` and `text`.
 
     Where every sentence has its labels, also with `phones`, which tile it up to the last

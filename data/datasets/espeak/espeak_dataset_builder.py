@@ -16,7 +16,7 @@ import tensorflow_datasets as tfds
 import tqdm
 
 from data.audio import pitch, reading
-from data.builders.base import Example, RecordingBuilder
+from data.builders.base import AudioDatasetBuilder, Example
 from data.errors import DataError
 from data.text import alignment
 from data.text.espeak import texts
@@ -26,7 +26,7 @@ from data.text.espeak.synthesis import Span, Utterance, synthesise
 HELD_OUT_SHARE = 0.05
 
 
-class Builder(RecordingBuilder):
+class Builder(AudioDatasetBuilder):
     """Options: `voices`, `num_utterances`, `domain`, `words_per_minute`, `sample_rate_hz`, `seed`.
 
     An utterance is one example, however long. Its features in time are samples

@@ -16,13 +16,13 @@ import tensorflow_datasets as tfds
 from data.audio import reading
 from data.builders.base import Example
 from data.builders.labels import text
-from data.builders.recorded import Clip, RecordedBuilder
+from data.builders.recorded import Clip, FileDatasetBuilder
 from data.errors import DataError
 
 LAST_SHARE = 0.1
 
 
-class Builder(RecordedBuilder):
+class Builder(FileDatasetBuilder):
     """Options: `labels`, and those that every recorded corpus has.
 
     `labels` is "none", "folders" (the name of the folder within `source` that

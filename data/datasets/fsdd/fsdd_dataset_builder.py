@@ -14,14 +14,14 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from data.builders import archives
-from data.builders.recorded import Clip, RecordedBuilder
+from data.builders.recorded import Clip, FileDatasetBuilder
 from data.errors import DataError
 
 HELD_OUT = {"test": range(5), "validation": range(5, 10)}
 NAME = re.compile(r"(?P<digit>\d)_(?P<speaker>[^_]+)_(?P<index>\d+)\.wav")
 
 
-class Builder(RecordedBuilder):
+class Builder(FileDatasetBuilder):
     """Clips with `digit`, `speaker` and `index`; options as every recorded corpus has them.
 
     The source is the repository, or its `recordings` folder.

@@ -18,7 +18,7 @@ import tensorflow_datasets as tfds
 
 from data.audio import reading
 from data.builders import archives
-from data.builders.recorded import Clip, RecordedBuilder
+from data.builders.recorded import Clip, FileDatasetBuilder
 from data.errors import DataError
 from data.text.hts.labels import phone_samples, read_labels
 from data.text.hts.questions import Questions
@@ -26,7 +26,7 @@ from data.text.hts.questions import Questions
 LABEL_FOLDERS = ("lab", "label_state_align", "label_phone_align")
 
 
-class Builder(RecordedBuilder):
+class Builder(FileDatasetBuilder):
     """Options: `questions`, the question file, and those of every recorded corpus but `trim_db`.
 
     Recordings have `labels`, the context of each of P phones, and `phone_starts` and

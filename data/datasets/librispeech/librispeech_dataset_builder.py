@@ -17,14 +17,14 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from data.builders import archives, labels
-from data.builders.recorded import Clip, RecordedBuilder
+from data.builders.recorded import Clip, FileDatasetBuilder
 from data.errors import DataError
 
 SPLITS = {"train": "train", "dev": "validation", "test": "test"}
 LISTS = "*-*/*/*/*.trans.txt"
 
 
-class Builder(RecordedBuilder):
+class Builder(FileDatasetBuilder):
     """Utterances with their `speaker`, `chapter`, `subset` and `text`.
 
     Options as every recorded corpus has them.

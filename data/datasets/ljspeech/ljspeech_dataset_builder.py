@@ -13,14 +13,14 @@ from typing import Any
 import tensorflow_datasets as tfds
 
 from data.builders import archives
-from data.builders.recorded import Clip, RecordedBuilder
+from data.builders.recorded import Clip, FileDatasetBuilder
 from data.errors import DataError
 
 HELD_OUT_LEAST = 4
 HELD_OUT_SHARE = 0.01
 
 
-class Builder(RecordedBuilder):
+class Builder(FileDatasetBuilder):
     """Clips with their `text`; options as every recorded corpus has them."""
 
     LICENCE = "public domain"

@@ -14,14 +14,14 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from data.builders import archives, labels
-from data.builders.recorded import Clip, RecordedBuilder
+from data.builders.recorded import Clip, FileDatasetBuilder
 from data.errors import DataError
 
 COLUMNS = ("canonical_composer", "canonical_title", "split", "year", "audio_filename")
 SPLITS = ("train", "validation", "test")
 
 
-class Builder(RecordedBuilder):
+class Builder(FileDatasetBuilder):
     """Performances with `composer`, `title` and `year`. They are stereo: build with `mono`."""
 
     LICENCE = "CC BY-NC-SA 4.0"

@@ -15,7 +15,7 @@ from typing import Any
 import tensorflow_datasets as tfds
 
 from data.builders import archives, labels
-from data.builders.recorded import Clip, RecordedBuilder
+from data.builders.recorded import Clip, FileDatasetBuilder
 from data.errors import DataError
 
 NUM_TAGS = 50
@@ -24,7 +24,7 @@ FOLDERS = "0123456789abcdef"
 HELD_OUT = {"c": "validation", "d": "test", "e": "test", "f": "test"}
 
 
-class Builder(RecordedBuilder):
+class Builder(FileDatasetBuilder):
     """Clips with `tags`, of which one may have none."""
 
     LICENCE = "CC BY-NC-SA 3.0"

@@ -15,7 +15,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from data.builders import archives, splitting
-from data.builders.recorded import Clip, RecordedBuilder
+from data.builders.recorded import Clip, FileDatasetBuilder
 from data.errors import DataError
 
 PARTS = {"nsynth-train": "train", "nsynth-valid": "validation", "nsynth-test": "test"}
@@ -23,7 +23,7 @@ LABELS = ("instrument_str", "instrument_family_str", "instrument_source_str")
 NUM_PITCHES = 128
 
 
-class Builder(RecordedBuilder):
+class Builder(FileDatasetBuilder):
     """Notes with `pitch` (a MIDI number as a class), `velocity`, `instrument`,
     `instrument_family` and `instrument_source`."""
 

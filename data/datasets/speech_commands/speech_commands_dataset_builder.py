@@ -14,7 +14,7 @@ from typing import Any
 import tensorflow_datasets as tfds
 
 from data.builders import archives, labels
-from data.builders.recorded import Clip, RecordedBuilder
+from data.builders.recorded import Clip, FileDatasetBuilder
 from data.errors import DataError
 
 DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
@@ -22,7 +22,7 @@ LISTS = {"validation": "validation_list.txt", "test": "testing_list.txt"}
 NAME = re.compile(r"(?P<speaker>[0-9a-f]+)_nohash_\d+\.wav")
 
 
-class Builder(RecordedBuilder):
+class Builder(FileDatasetBuilder):
     """Clips with `digit` and `speaker`; options as every recorded corpus has them."""
 
     LICENCE = "CC BY 4.0"

@@ -21,7 +21,7 @@ import tensorflow_datasets as tfds
 
 from data.builders import archives, labels
 from data.builders.labels import Span
-from data.builders.recorded import Clip, RecordedBuilder
+from data.builders.recorded import Clip, FileDatasetBuilder
 from data.datasets.timit import speakers
 from data.errors import DataError
 
@@ -36,7 +36,7 @@ SAMPLE = re.compile(r"dr\d-(?P<speaker>[a-z0-9]+)/s[ix]\d+\.phn")
 ROW = re.compile(r"(\d+)\s+(\d+)\s+(\S+)")
 
 
-class Builder(RecordedBuilder):
+class Builder(FileDatasetBuilder):
     """Sentences with their `text`, `speaker`, `phones` and `words`.
 
     The positions `phone_starts`, `phone_ends`, `word_starts` and `word_ends` are samples.

@@ -20,14 +20,14 @@ from typing import Any
 import tensorflow_datasets as tfds
 
 from data.builders import archives, labels, splitting
-from data.builders.recorded import Clip, RecordedBuilder
+from data.builders.recorded import Clip, FileDatasetBuilder
 from data.errors import DataError
 
 MICROPHONES = ("mic1", "mic2")
 NAME = re.compile(r"(?P<id>(?P<speaker>[ps]\d+)_(?P<number>\d+))(_(?P<microphone>mic\d))?")
 
 
-class Builder(RecordedBuilder):
+class Builder(FileDatasetBuilder):
     """Sentences with their `speaker` and `text`.
 
     Options: `microphone`, "mic1" or "mic2" (of version 0.92), and those that every recorded
