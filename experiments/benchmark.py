@@ -11,9 +11,9 @@ models like it generate, of one dimension after the other, and draws the curves.
 A figure on a shared machine drifts, a ratio less: each limit is measured in the
 same run, next to the figure it limits.
 
-* own products: the model's matrix products alone, in their shapes, one after the
+* model GEMM: the model's matrix products alone, in their shapes, one after the
   other as the model needs them; for training the two of the backward pass as well.
-* large product: the same multiply-adds at the rate of one 1024 x 1024 x 1024 product.
+* peak GEMM: the same multiply-adds at the rate of one 1024 x 1024 x 1024 product.
 * weights read: one core reads every weight once, of as many bits as it has, as fast as
   numpy can (its maximum, which is vectorised where the sum of floats is not). No step on
   one core that needs all its weights can be faster.
@@ -121,8 +121,8 @@ def training_row(
         f"training, {batch} x {segment}",
         speed,
         {
-            "own products": batch * segment / roofline.products_s(shapes, repeats, backward=True),
-            "large product": batch * segment * rate / (3 * roofline.multiply_adds(shapes)),
+            "model GEMM": batch * segment / roofline.products_s(shapes, repeats, backward=True),
+            "peak GEMM": batch * segment * rate / (3 * roofline.multiply_adds(shapes)),
         },
     )
 
@@ -157,8 +157,8 @@ def recognition_rows(
     heard = batch * posteriors.CHUNK_SAMPLES
     *shapes, _, _ = roofline.products(model, lambda _: heard, heard)
     found = {
-        "own products": heard / roofline.products_s(shapes, repeats, backward=False),
-        "large product": heard * rate / roofline.multiply_adds(shapes),
+        "model GEMM": heard / roofline.products_s(shapes, repeats, backward=False),
+        "peak GEMM": heard * rate / roofline.multiply_adds(shapes),
     }
     speed = batch * length / seconds
     row = roofline.row(f"recognition, batch {batch}", speed, found)
@@ -239,7 +239,7 @@ def options(config: ml_collections.ConfigDict, *, batch: int, repeats: int) -> d
         model = dataclasses.replace(plain, **of_model)
         settings = TrainingConfig(num_steps=1000, **config.training.to_dict() | of_training)
         state = training.init_state(model, settings)
-        scan = generation.Way("scan", "float32")
+        scan = generation.BackendConfig("scan", "float32")
         found = generation.speeds(model, state.ema_params, batch, [scan], repeats)
         speed, training_bytes = training_speed(config, model, settings, state, repeats)
         return {
@@ -317,7 +317,7 @@ def benchmark(
 
 def as_table(figures: dict[str, Any]) -> str:
     """The figures as a Markdown table."""
-    names = ["weights read", "own products", "large product"]
+    names = ["weights read", "model GEMM", "peak GEMM"]
     lines = [
         "| samples/s | measured | " + " | ".join(f"limit: {n}" for n in names) + " |",
         "|---|---" + "|---" * len(names) + "|",

@@ -32,7 +32,7 @@ CHUNK_SAMPLES = 256
 BYTES = {"float32": np.float32, "bfloat16": np.uint16, "int8": np.int8}
 
 
-class Way(NamedTuple):
+class BackendConfig(NamedTuple):
     """To generate."""
 
     backend: sampling.Backend
@@ -43,25 +43,25 @@ class Way(NamedTuple):
         return f"{self.backend}, {self.precision}" if self.backend == "cpu" else self.backend
 
 
-def ways(model: WaveNetConfig) -> list[Way]:
+def ways(model: WaveNetConfig) -> list[BackendConfig]:
     """Those that a model has on this machine; of backends whose speed no precision changes, one.
     (With context stacks `cpu` is many calls, which are not measured here.)"""
-    found = [Way("scan", "float32")]
+    found = [BackendConfig("scan", "float32")]
     if sampling.supports(model, "cpu", None) and not model.context_stacks:
-        found += [Way("cpu", precision) for precision in sampling.PRECISIONS]
+        found += [BackendConfig("cpu", precision) for precision in sampling.PRECISIONS]
     if sampling.supports(model, "pallas", None):
-        found.append(Way("pallas", "float32"))
+        found.append(BackendConfig("pallas", "float32"))
     return found
 
 
 def speeds(
-    model: WaveNetConfig, params: Any, batch: int, among: Sequence[Way], repeats: int
-) -> dict[Way, float]:
+    model: WaveNetConfig, params: Any, batch: int, among: Sequence[BackendConfig], repeats: int
+) -> dict[BackendConfig, float]:
     """Samples a second, all rows of the batch together; the median of rounds."""
     steps = max(200, 1600 // batch)
     steps = -(-steps // model.hop_samples) * model.hop_samples
     runs = {way: _prepared(model, params, batch, steps, way) for way in among}
-    seconds: dict[Way, list[float]] = {way: [] for way in among}
+    seconds: dict[BackendConfig, list[float]] = {way: [] for way in among}
     for round_ in range(repeats + 1):
         for way, run in runs.items():
             begun_s = time.perf_counter()
@@ -72,7 +72,7 @@ def speeds(
 
 
 def _prepared(
-    model: WaveNetConfig, params: Any, batch: int, steps: int, way: Way
+    model: WaveNetConfig, params: Any, batch: int, steps: int, way: BackendConfig
 ) -> Callable[[], Any]:
     """What generates so many samples more."""
     net, conditions = WaveNet(model), random_conditions(model, batch, steps)
@@ -127,7 +127,7 @@ def state_bytes(model: WaveNetConfig, batch: int) -> int:
 def rows(
     model: WaveNetConfig, params: Any, batch: int, rate: float, repeats: int
 ) -> list[dict[str, Any]]:
-    """Generation in each way beside its limits, `rate` that of large products."""
+    """Generation in each way beside its limits, `rate` that of peak GEMMs."""
     shapes = roofline.products(model, lambda _: batch, batch)
     num_weights = roofline.multiply_adds(roofline.products(model, lambda _: 1, 1))
     made = []
@@ -137,15 +137,15 @@ def rows(
         read_s = roofline.weights_read_s(num_weights, repeats, BYTES[way.precision])
         found = {
             "weights read": batch / read_s,
-            "own products": of_products,
-            "large product": batch * rate / roofline.multiply_adds(shapes),
+            "model GEMM": of_products,
+            "peak GEMM": batch * rate / roofline.multiply_adds(shapes),
         }
         made.append(roofline.row(f"generation, batch {batch}, {way.name}", speed, found))
     return made
 
 
 def latency(
-    model: WaveNetConfig, params: Any, way: Way, sample_rate_hz: int, repeats: int
+    model: WaveNetConfig, params: Any, way: BackendConfig, sample_rate_hz: int, repeats: int
 ) -> dict[str, Any]:
     """How soon sound comes in live use, once the programs are compiled.
 
@@ -223,7 +223,7 @@ def sweep(model: WaveNetConfig, repeats: int) -> dict[str, list[dict[str, Any]]]
 
     Returns:
       For each axis rows of `value`, `speeds` by the name of the way, and `limits`: what the
-      rate of a large product and the reading of the weights allow.
+      rate of a peak GEMM and the reading of the weights allow.
     """
     jobs = [("batch", batch, batch, model) for batch in BATCHES]
     for axis, (values, change) in AXES.items():
@@ -238,7 +238,7 @@ def sweep(model: WaveNetConfig, repeats: int) -> dict[str, list[dict[str, Any]]]
         measured = speeds(changed, params, batch, ways(changed), repeats)
         num_weights = roofline.multiply_adds(roofline.products(changed, lambda _: 1, 1))
         allowed = {
-            "limit: large product": rate / num_weights,
+            "limit: peak GEMM": rate / num_weights,
             "limit: float32 weights read": batch / roofline.weights_read_s(num_weights, repeats),
         }
         found.setdefault(axis, []).append(

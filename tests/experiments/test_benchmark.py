@@ -60,7 +60,7 @@ def test_latency_is_measured_of_conditions_that_arrive():
     model = benchmark.model_of(importlib.import_module("experiments.configs.vocoder").get_config())
     model = dataclasses.replace(model, dilations=(1, 2), residual_channels=4, gate_channels=4)
     params = training.init_state(model, training.TrainingConfig(num_steps=1)).params
-    way = generation.Way("cpu", "int8")
+    way = generation.BackendConfig("cpu", "int8")
     row = generation.latency(model, params, way, 8000, repeats=1)
     assert row["sounds_ms"] == 1000 * -(-256 // model.hop_samples) * model.hop_samples / 8000
 
@@ -102,7 +102,7 @@ def test_a_recognizer_is_measured_in_times_real_time(monkeypatch):
     assert (names[0], names[-1]) == ("training, 8 x 320", "recognition, batch 2")
     row = figures["rows"][-1]
     assert row["times_real_time"] == pytest.approx(row["samples_per_s"] / 16000)
-    assert set(row["share"]) == {"own products", "large product"}
+    assert set(row["share"]) == {"model GEMM", "peak GEMM"}
     assert "times real time) |" in benchmark.as_table(figures).splitlines()[-1]
 
 
