@@ -93,8 +93,12 @@ def evaluate_recognition(
       InputError: the model does not recognise, or a recording has no phones.
     """
     experiment, params = trained.experiment, trained.params
-    tuned = phone_errors.heard(experiment, params, tuned_on) if tuned_on is not None else None
-    heard = phone_errors.heard(experiment, params, corpus)
+    tuned = (
+        phone_errors.collect_posteriors(experiment, params, tuned_on)
+        if tuned_on is not None
+        else None
+    )
+    heard = phone_errors.collect_posteriors(experiment, params, corpus)
     return phone_errors.figures(experiment, heard, tuned_on=tuned)
 
 

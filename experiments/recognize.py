@@ -82,7 +82,7 @@ def recognize(
     for path in map(pathlib.Path, paths):
         rate = experiment.sample_rate_hz
         samples, _ = reading.read(path, sample_rate_hz=rate, mono=True)
-        heard = {"recording": str(path), "samples": experiment.heard(samples)}
+        heard = {"recording": str(path), "samples": experiment.apply_pre_emphasis(samples)}
         ((_, log_probs),) = posteriors.posteriors(experiment.model, trained.params, [heard])
         if labels is None:
             segments = experiment.decode(log_probs, decoder=decoder)

@@ -178,7 +178,7 @@ def held_out_scores(experiment: Experiment, params, corpus: data.Corpus) -> dict
             scoring.score(experiment.model, params, some)
         )
     if experiment.model.recognizer is not None:
-        heard = phone_errors.heard(experiment, params, corpus, number)
+        heard = phone_errors.collect_posteriors(experiment, params, corpus, number)
         counts = phone_errors.errors(experiment, heard)
         scores["phone_error_rate"] = phone_errors.total(counts).rate
     return scores

@@ -14,7 +14,7 @@ The output at t scores sample t given those before it, and before the first
 sample there was silence: in all three, and nowhere is there another past.
 
 A model with a recognizer (section 3.4) also classifies frames: `recognize` is `__call__`
-with the logits of the frames beside the distributions of the samples, and `hear` is
+with the logits of the frames beside the distributions of the samples, and `encode_frames` is
 `prefill` that leaves the pooled frames, which `classify` takes.
 """
 
@@ -422,7 +422,9 @@ class WaveNet(nn.Module):
         skips, state = self._prefill(state, samples, global_condition, local_condition, phase)
         return jnp.swapaxes(self._distribution(skips), 0, 1), state
 
-    def hear(self, state: State, samples: jax.Array, phase: int = 0) -> tuple[jax.Array, State]:
+    def encode_frames(
+        self, state: State, samples: jax.Array, phase: int = 0
+    ) -> tuple[jax.Array, State]:
         """As `prefill`, from where a frame begins, for whole frames.
 
         Returns:

@@ -475,9 +475,9 @@ class Experiment:
 
     def encode(self, samples: np.ndarray) -> np.ndarray:
         """A recording from its beginning, int16 `[N]`, to the model's codes `[N]`."""
-        return np.asarray(self.model.quantizer.encode(self.heard(samples)))
+        return np.asarray(self.model.quantizer.encode(self.apply_pre_emphasis(samples)))
 
-    def heard(self, samples: np.ndarray) -> np.ndarray:
+    def apply_pre_emphasis(self, samples: np.ndarray) -> np.ndarray:
         """A recording from its beginning as the model hears it, int16 `[N]`."""
         if not self.pre_emphasis:
             return samples

@@ -73,7 +73,7 @@ def interval(
     return float(low), float(high)
 
 
-class Heard(NamedTuple):
+class PosteriorSet(NamedTuple):
     """Recordings, and what a recognizer makes of the first of them: `[F, K]` each."""
 
     corpus: data.Corpus
@@ -82,7 +82,7 @@ class Heard(NamedTuple):
 
 def heard(
     experiment: Experiment, params: Any, corpus: data.Corpus, number: int | None = None
-) -> Heard:
+) -> PosteriorSet:
     """What a recognizer makes of each recording (`posteriors`).
 
     Args:
@@ -97,12 +97,12 @@ def heard(
     places = {name: i for i, name in enumerate(corpus.names[:number])}
     some = itertools.islice(experiment.recordings(corpus), len(places))
     found = dict(posteriors.posteriors(experiment.model, params, some))
-    return Heard(corpus, [found[name] for name in places])
+    return PosteriorSet(corpus, [found[name] for name in places])
 
 
 def errors(
     experiment: Experiment,
-    found: Heard,
+    found: PosteriorSet,
     *,
     decoder: str | None = None,
     weights: Mapping[str, float] | None = None,
@@ -131,7 +131,7 @@ def errors(
     ]
 
 
-def best_weights(experiment: Experiment, found: Heard) -> dict[str, float]:
+def best_weights(experiment: Experiment, found: PosteriorSet) -> dict[str, float]:
     """The weights of the decoder, of a grid, with which it makes the fewest errors.
 
     Args:
@@ -150,7 +150,7 @@ def best_weights(experiment: Experiment, found: Heard) -> dict[str, float]:
 
 
 def figures(
-    experiment: Experiment, found: Heard, *, tuned_on: Heard | None = None
+    experiment: Experiment, found: PosteriorSet, *, tuned_on: PosteriorSet | None = None
 ) -> dict[str, Any]:
     """How many phones are mistaken, with a model of sequences and without.
 

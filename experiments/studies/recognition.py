@@ -194,14 +194,14 @@ def baseline(config: ml_collections.ConfigDict, data_dir: str, seed: int) -> dic
     )
     network.fit(np.concatenate(features)[known], classes[known])
 
-    def heard(corpus: data.Corpus) -> phone_errors.Heard:
+    def heard(corpus: data.Corpus) -> phone_errors.PosteriorSet:
         found = []
         for i in range(len(corpus)):
             log_probs = network.predict_log_proba(cepstra(experiment, corpus.recording(i)["audio"]))
             every = np.full((len(log_probs), len(experiment.phones.names)), MIN_LOG)
             every[:, network.classes_] = np.maximum(log_probs, MIN_LOG)
             found.append(every)
-        return phone_errors.Heard(corpus, found)
+        return phone_errors.PosteriorSet(corpus, found)
 
     return phone_errors.figures(experiment, heard(test), tuned_on=heard(validation))
 

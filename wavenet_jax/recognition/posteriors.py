@@ -116,7 +116,7 @@ def _programs(config: WaveNetConfig, devices: tuple[jax.Device, ...], batch_size
 
     def advance(params, state, kept, samples, mask):
         codes = config.quantizer.encode(samples)
-        frames, state = model.apply(params, state, codes, method="hear")
+        frames, state = model.apply(params, state, codes, method="encode_frames")
         frames = jnp.concatenate([kept, frames])
         logits: Any = model.apply(params, frames, mask, method="classify")
         log_probs = jax.nn.log_softmax(logits[:, reach : logits.shape[1] - reach])
