@@ -180,7 +180,7 @@ def describe_corpus(
 def main(argv: Sequence[str]) -> None:
     del argv
     cli.require(dataset=FLAGS.dataset, data_dir=FLAGS.data_dir)
-    figures = inspect(
+    figures = describe_corpus(
         FLAGS.dataset, FLAGS.data_dir, config=cli.CONFIG.value, picture=_PICTURE.value
     )
     print(described(figures))

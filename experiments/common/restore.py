@@ -29,7 +29,7 @@ class TrainedModel(NamedTuple):
     step: int
 
 
-def load(workdir: str | os.PathLike[str], step: int | None = None) -> Trained:
+def load(workdir: str | os.PathLike[str], step: int | None = None) -> TrainedModel:
     """Reads a checkpoint of a work directory, the newest by default.
 
     Raises:
@@ -40,4 +40,4 @@ def load(workdir: str | os.PathLike[str], step: int | None = None) -> Trained:
     with Checkpoints(workdir, read_only=True) as saved:
         checkpoint = saved.restore(step)
     state = checkpoint.state
-    return Trained(Experiment.from_dict(checkpoint.config), state.ema_params, int(state.step))
+    return TrainedModel(Experiment.from_dict(checkpoint.config), state.ema_params, int(state.step))

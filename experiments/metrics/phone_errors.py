@@ -80,7 +80,7 @@ class PosteriorSet(NamedTuple):
     log_probs: Sequence[np.ndarray]
 
 
-def heard(
+def collect_posteriors(
     experiment: Experiment, params: Any, corpus: data.Corpus, number: int | None = None
 ) -> PosteriorSet:
     """What a recognizer makes of each recording (`posteriors`).

@@ -3,7 +3,7 @@
 * `viterbi`: the most likely sequence under a bigram model of the classes, each at least so
   long, as a hybrid of a network and a hidden Markov model finds it (Bourlard and Morgan,
   1994): a frame's likelihood is its posterior over the class's prior.
-* `collapse`: each frame's best class, without repetitions: no model of the sequence.
+* `greedy`: each frame's best class, without repetitions: no model of the sequence.
 * `align`: where the classes of a known sequence begin and end (forced alignment).
 * `ctc_greedy`, `ctc_beam`, `ctc_align`: the same for posteriors of CTC, in which the last
   class is the blank (Graves et al., 2006; prefix search as in Hannun et al., 2014).
@@ -59,7 +59,7 @@ class BigramLM:
         return cls(**{name: np.array(value) for name, value in described.items()})
 
 
-def estimate(
+def fit(
     utterances: Iterable[Sequence[Segment]],
     num_classes: int,
     *,
@@ -179,7 +179,7 @@ def viterbi(
     return segments[::-1]
 
 
-def collapse(log_posteriors: np.ndarray) -> list[Segment]:
+def greedy(log_posteriors: np.ndarray) -> list[Segment]:
     """Each frame's best class, frames of one class together: segments that tile the frames."""
     best = log_posteriors.argmax(axis=1) if len(log_posteriors) else np.zeros(0, int)
     edges = [0, *np.flatnonzero(np.diff(best)) + 1, len(best)]
@@ -237,7 +237,7 @@ def ctc_greedy(log_posteriors: np.ndarray) -> list[Segment]:
       Segments that say where a class is heard, between which there may be gaps.
     """
     blank = log_posteriors.shape[1] - 1
-    return [segment for segment in collapse(log_posteriors) if segment.label != blank]
+    return [segment for segment in greedy(log_posteriors) if segment.label != blank]
 
 
 def ctc_align(log_posteriors: np.ndarray, labels: Sequence[int]) -> list[Segment]:

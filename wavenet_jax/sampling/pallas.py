@@ -182,7 +182,7 @@ def generate_chunk(
 def _held(
     conditions: jax.Array, samples_per_frame: int, first: Any, length: int
 ) -> tuple[jax.Array, jax.Array | int]:
-    """The rows that samples_per_frame for some samples, and the index of the first sample among theirs."""
+    """The rows that hold for some samples, and the index of the first sample among theirs."""
     if not samples_per_frame:
         return conditions, 0
     number = min(len(conditions), (length + samples_per_frame - 2) // samples_per_frame + 1)

@@ -317,7 +317,7 @@ def deep() -> WaveNetConfig:
 
 
 def test_ring_buffers_are_updated_in_place() -> None:
-    """No step copies a ring: none is copied at all, nor would the scratch memory samples_per_frame one."""
+    """No step copies a ring: none is copied at all, nor would the scratch memory hold one."""
     compiled = compiled_chunk(deep(), 64)
     row_bytes = 2 * grid.SMALL["residual_channels"] * 4
     memory = compiled.memory_analysis()
