@@ -37,7 +37,7 @@ from tqdm import tqdm
 
 from experiments.benchmarks import generation, roofline
 from experiments.common import cli, plots
-from experiments.common.run import labels_of, model_config
+from experiments.common.model import labels_of, model_config
 from experiments.configs import reference
 from wavenet_jax import training
 from wavenet_jax.conditioning import ConditionConfig, LocalConditionConfig

@@ -14,7 +14,7 @@ import numpy as np
 from tqdm import tqdm
 
 import data
-from experiments.common.run import Experiment
+from experiments.common.run import Run
 from wavenet_jax import InputError
 from wavenet_jax.recognition import posteriors
 
@@ -81,7 +81,7 @@ class PosteriorSet(NamedTuple):
 
 
 def collect_posteriors(
-    experiment: Experiment, params: Any, corpus: data.Corpus, number: int | None = None
+    experiment: Run, params: Any, corpus: data.Corpus, number: int | None = None
 ) -> PosteriorSet:
     """What a recognizer makes of each recording (`posteriors`).
 
@@ -101,7 +101,7 @@ def collect_posteriors(
 
 
 def errors(
-    experiment: Experiment,
+    experiment: Run,
     found: PosteriorSet,
     *,
     decoder: str | None = None,
@@ -131,7 +131,7 @@ def errors(
     ]
 
 
-def best_weights(experiment: Experiment, found: PosteriorSet) -> dict[str, float]:
+def best_weights(experiment: Run, found: PosteriorSet) -> dict[str, float]:
     """The weights of the decoder, of a grid, with which it makes the fewest errors.
 
     Args:
@@ -150,7 +150,7 @@ def best_weights(experiment: Experiment, found: PosteriorSet) -> dict[str, float
 
 
 def figures(
-    experiment: Experiment, found: PosteriorSet, *, tuned_on: PosteriorSet | None = None
+    experiment: Run, found: PosteriorSet, *, tuned_on: PosteriorSet | None = None
 ) -> dict[str, Any]:
     """How many phones are mistaken, with a model of sequences and without.
 
