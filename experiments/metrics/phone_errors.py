@@ -1,7 +1,7 @@
-"""Phone error rates, with what they are made of and how sure they are.
+"""Phone error rates of recognizers, by kind of error, with bootstrap intervals.
 
-Phones that were heard are aligned with those that were said by the least number of
-substitutions, deletions and insertions (jiwer); their sum over the number said is the rate.
+The recognized phones of a recording are aligned with its labels by the minimum number of
+substitutions, deletions and insertions (jiwer); their sum over the number of labels is the rate.
 """
 
 import itertools
@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import jiwer
 import numpy as np
+from scipy import stats
 from tqdm import tqdm
 
 import data
@@ -18,7 +19,7 @@ from experiments.common.run import Experiment
 from wavenet_jax import InputError
 from wavenet_jax.recognition import posteriors
 
-NUM_RESAMPLED = 1000
+NUM_RESAMPLES = 1000
 GRID = {
     "prior_weight": (0.3, 0.6, 1.0),
     "lm_weight": (1.0, 2.0, 3.0, 4.5, 7.0),
@@ -27,7 +28,7 @@ GRID = {
 
 
 class Counts(NamedTuple):
-    """Of one recording, or of several together."""
+    """Phones and errors of one recording, or of several together."""
 
     said: int
     substitutions: int
@@ -40,41 +41,58 @@ class Counts(NamedTuple):
 
     @property
     def rate(self) -> float:
-        """Errors over phones said; it may be above 1."""
+        """Errors over labels; it may exceed 1."""
         return self.errors / self.said
 
 
-def count(said: Sequence[str], heard: Sequence[str]) -> Counts:
-    """The errors in one recording.
+def count(labels: Sequence[str], recognized: Sequence[str]) -> Counts:
+    """Counts the errors of one recording.
 
     Raises:
-      InputError: nothing was said.
+      InputError: there are no labels.
     """
-    if not said:
+    if not labels:
         raise InputError("A transcript has no phones to score: leave its recording out.")
-    found = jiwer.process_words(" ".join(said), " ".join(heard))
-    return Counts(len(said), found.substitutions, found.deletions, found.insertions)
+    found = jiwer.process_words(" ".join(labels), " ".join(recognized))
+    return Counts(len(labels), found.substitutions, found.deletions, found.insertions)
 
 
 def total(counts: Sequence[Counts]) -> Counts:
-    """Of several recordings together: long ones count for more."""
+    """Sums of the counts: long recordings weigh more than short ones."""
     return Counts(*(sum(column) for column in zip(*counts, strict=True)))
 
 
 def interval(
-    counts: Sequence[Counts], *, share: float = 0.95, seed: int = 0
+    counts: Sequence[Counts], *, confidence: float = 0.95, seed: int = 0
 ) -> tuple[float, float]:
-    """Between what rates the true one lies with a probability of `share`: percentiles of the
-    rates of as many recordings drawn from these with replacement (bootstrap)."""
-    errors, said = np.array([(each.errors, each.said) for each in counts]).T
-    drawn = np.random.default_rng(seed).integers(len(counts), size=(NUM_RESAMPLED, len(counts)))
-    rates = errors[drawn].sum(axis=1) / said[drawn].sum(axis=1)
-    low, high = np.quantile(rates, [(1 - share) / 2, (1 + share) / 2])
-    return float(low), float(high)
+    """The confidence interval of the rate of the counts' total.
+
+    The percentile bootstrap over recordings (Efron and Tibshirani, 1993, section 13.3): a
+    resample draws as many recordings as there are, with replacement, each with its errors and
+    its labels. The interval of a single recording is its rate.
+    """
+    if len(counts) == 1:
+        return counts[0].rate, counts[0].rate
+    errors, labels = np.array([(each.errors, each.said) for each in counts]).T
+
+    def rate(errors: np.ndarray, labels: np.ndarray, axis: int) -> np.ndarray:
+        return errors.sum(axis=axis) / labels.sum(axis=axis)
+
+    found = stats.bootstrap(
+        (errors, labels),
+        rate,
+        paired=True,
+        vectorized=True,
+        n_resamples=NUM_RESAMPLES,
+        confidence_level=confidence,
+        method="percentile",
+        rng=np.random.default_rng(seed),
+    ).confidence_interval
+    return float(found.low), float(found.high)
 
 
 class PosteriorSet(NamedTuple):
-    """Recordings, and what a recognizer makes of the first of them: `[F, K]` each."""
+    """A corpus, and the frame posteriors of its first recordings, `[F, K]` each."""
 
     corpus: data.Corpus
     log_probs: Sequence[np.ndarray]
@@ -83,16 +101,16 @@ class PosteriorSet(NamedTuple):
 def collect_posteriors(
     experiment: Experiment, params: Any, corpus: data.Corpus, number: int | None = None
 ) -> PosteriorSet:
-    """What a recognizer makes of each recording (`posteriors`).
+    """Computes the frame posteriors of a corpus's recordings.
 
     Args:
-      experiment: with a recognizer.
+      experiment: of a recognizer.
       params: its variables.
-      corpus: what is heard.
-      number: how many of its recordings, the first; all by default.
+      corpus: the recordings.
+      number: how many of them, from the first; all by default.
 
     Raises:
-      InputError: the model does not recognise.
+      InputError: the model is no recognizer.
     """
     places = {name: i for i, name in enumerate(corpus.names[:number])}
     some = itertools.islice(experiment.recordings(corpus), len(places))
@@ -107,12 +125,12 @@ def errors(
     decoder: str | None = None,
     weights: Mapping[str, float] | None = None,
 ) -> list[Counts]:
-    """The errors in each recording.
+    """Counts the errors of each recording.
 
     Args:
-      experiment: with a recognizer.
-      found: of recordings with the phones that were said.
-      decoder: as for `recognition.decode`.
+      experiment: of a recognizer.
+      found: posteriors of recordings with phone labels.
+      decoder: as for `Experiment.decode`.
       weights: of the decoder, instead of those of `config.recognizer.decoding`.
 
     Raises:
@@ -132,10 +150,11 @@ def errors(
 
 
 def best_weights(experiment: Experiment, found: PosteriorSet) -> dict[str, float]:
-    """The weights of the decoder, of a grid, with which it makes the fewest errors.
+    """The decoder weights of `GRID` with the fewest errors.
 
     Args:
-      experiment, found: as for `errors`; of recordings that are not scored.
+      experiment: as for `errors`.
+      found: as for `errors`, of recordings other than those that are scored.
     """
     grid = [
         dict(zip(GRID, values, strict=True))
@@ -152,18 +171,18 @@ def best_weights(experiment: Experiment, found: PosteriorSet) -> dict[str, float
 def figures(
     experiment: Experiment, found: PosteriorSet, *, tuned_on: PosteriorSet | None = None
 ) -> dict[str, Any]:
-    """How many phones are mistaken, with a model of sequences and without.
+    """Phone error rates with the language model and without.
 
     Args:
-      experiment: with a recognizer.
-      found: what is scored.
-      tuned_on: others, on which the weights of the decoder are chosen; by default they are
-        those of the config.
+      experiment: of a recognizer.
+      found: posteriors of the recordings that are scored.
+      tuned_on: posteriors of other recordings, on which the decoder weights are chosen; by
+        default they are those of the config.
 
     Returns:
-      For each of `decoders`, the one with a model of sequences and "greedy":
-      `phone_error_rate`, its `interval` (of 95%), `said`, `substitutions`, `deletions` and
-      `insertions`; and the `weights` of the former.
+      `decoders`: for the decoder with the language model ("viterbi", or "beam" for CTC) and for
+      "greedy" the `phone_error_rate`, its 95% `interval`, `said`, `substitutions`, `deletions`
+      and `insertions`; and the `weights` of the former.
     """
     weights = dict(experiment.config["recognizer"]["decoding"])
     if tuned_on is not None:
