@@ -25,7 +25,7 @@ import data
 from experiments import evaluate, sample
 from experiments.common import cli, plots, restore
 from experiments.configs import violin
-from experiments.studies import ablation
+from experiments.studies import ablation, receptive_field_plots
 from wavenet_jax import InputError, receptive_field
 
 FLAGS = flags.FLAGS
@@ -119,9 +119,9 @@ def compare(
             | scored
         )
         sounds.append((name, _continued(trained, run, heard[:prime], generated_s, seed)))
-    plots.save(plots.notes(sounds, rate), folder / "notes.png", dpi=100)
+    plots.save(receptive_field_plots.notes(sounds, rate), folder / "notes.png", dpi=100)
     points = [(row["name"], row["field_ms"], row["bits_per_sample"]) for row in rows]
-    plots.save(plots.bits_by_field(points), folder / "bits.png", dpi=100)
+    plots.save(receptive_field_plots.bits_by_receptive_field(points), folder / "bits.png", dpi=100)
     return rows
 
 

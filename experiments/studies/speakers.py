@@ -32,6 +32,7 @@ import data
 from data.audio import reading
 from experiments import sample
 from experiments.common import cli, plots, restore
+from experiments.studies import speakers_plots
 from wavenet_jax import InputError
 
 FLAGS = flags.FLAGS
@@ -128,7 +129,7 @@ def speaker_control(
             "confusion": confusion.tolist(),
         }
     plots.save(
-        plots.confusions(
+        speakers_plots.confusions(
             {name: np.array(figures[name]["confusion"]) for name in ("recordings", "samples")},
             classes,
         ),
@@ -136,7 +137,7 @@ def speaker_control(
     )
     table = np.asarray(trained.params["params"]["global_embedding"]["table"], np.float32)
     plots.save(
-        plots.points(dict(zip(classes, PCA(2).fit_transform(table), strict=True))),
+        speakers_plots.embedding(dict(zip(classes, PCA(2).fit_transform(table), strict=True))),
         folder / "embedding.png",
     )
     return figures | {
