@@ -20,11 +20,9 @@ from absl import flags
 from experiments.benchmarks import machine, options, report, sweep, synthetic
 from experiments.common import cli, plots
 from experiments.configs import reference
+from wavenet_jax import InputError
 
-FLAGS = flags.FLAGS
-flags.declare_key_flag("json")
-flags.declare_key_flag("config")
-flags.declare_key_flag("out")
+cli.takes(cli.CONFIG, cli.JSON, cli.OUT)
 _BATCHES = flags.DEFINE_list("batches", ["1", "8", "32"], "Batch sizes to generate at.")
 _REPEATS = flags.DEFINE_integer("repeats", 5, "Timed runs of each; the median counts.", 1)
 _OPTIONS = flags.DEFINE_bool(
@@ -43,8 +41,9 @@ def main(argv: Sequence[str]) -> None:
         figures = options.options(config, batch=batches[0], repeats=repeats)
         print(options.as_table(figures))
     elif _SWEEP.value:
-        cli.require(out=FLAGS.out)
-        folder = cli.require_writable(FLAGS.out)
+        if cli.OUT.value is None:
+            raise InputError("--out is missing: give a folder for the figure of --sweep.")
+        folder = cli.require_writable(cli.OUT.value)
         found = sweep.sweep(synthetic.model_of(config), repeats)
         figures = {"machine": machine.description(), "sweep": found}
         plots.save(sweep.figure(found), folder / "sweep.png", dpi=100)

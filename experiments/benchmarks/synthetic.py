@@ -6,7 +6,7 @@ from typing import Any
 import ml_collections
 import numpy as np
 
-from experiments.common.run import labels_of, model_config
+from experiments.common.model import labels_of, model_config
 from wavenet_jax import ConditionConfig, WaveNetConfig
 
 NUM_CLASSES = 50

@@ -2,35 +2,31 @@
 
 import os
 import pathlib
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
-from absl import flags
-
-from experiments.common.run import Experiment
+from experiments.common.run import Run
 from wavenet_jax import InputError
 from wavenet_jax.checkpoints import Checkpoints
 
-STEP = flags.DEFINE_integer(
-    "step", None, "Checkpoint to use; the newest by default.", lower_bound=0
-)
-
 
 class TrainedModel(NamedTuple):
-    """An experiment and what it has learned.
+    """A run and its parameters.
 
     Attributes:
-      experiment: read from the checkpoint, with the model's config.
+      run: read from the checkpoint, with the model's config.
       params: the EMA parameters.
       step: updates they have seen.
     """
 
-    experiment: Experiment
+    run: Run
     params: Any
     step: int
 
 
-def load(workdir: str | os.PathLike[str], step: int | None = None) -> TrainedModel:
-    """Reads a checkpoint of a work directory, the newest by default.
+def load(
+    workdir: str | os.PathLike[str], step: int | Literal["newest", "best"] = "newest"
+) -> TrainedModel:
+    """Reads a checkpoint of a work directory.
 
     Raises:
       InputError: there is none, or it cannot be read.
@@ -38,6 +34,8 @@ def load(workdir: str | os.PathLike[str], step: int | None = None) -> TrainedMod
     if not pathlib.Path(workdir).is_dir():
         raise InputError(f"There is no work directory {workdir}: train first, or name another.")
     with Checkpoints(workdir, read_only=True) as saved:
-        checkpoint = saved.restore(step)
+        if step == "best":
+            step = saved.best_step or "newest"
+        checkpoint = saved.restore(None if step == "newest" else step)
     state = checkpoint.state
-    return TrainedModel(Experiment.from_dict(checkpoint.config), state.ema_params, int(state.step))
+    return TrainedModel(Run.from_dict(checkpoint.config), state.ema_params, int(state.step))

@@ -1,25 +1,23 @@
-"""From a config file and a corpus to what the library takes, and back.
+"""A training run: the config, the model and the audio that a work directory is for.
 
-`Experiment` is what a checkpoint's config describes: the model, the training and
-the audio they are for. Training makes it from the config file and the corpus;
+`Run` is what a checkpoint's description holds. Training makes it from a config and a corpus;
 sampling and scoring read it from the checkpoint, and refuse data of another kind.
 """
 
 import dataclasses
-import functools
 import json
 import os
-import types
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 import ml_collections
 import numpy as np
 
 import data
 from experiments.common import phones
+from experiments.common.local_features import LOCAL_FEATURES, mel_config
+from experiments.common.model import labels_of, model_config
 from wavenet_jax import InputError
-from wavenet_jax.conditioning import ConditionConfig, LocalConditionConfig
 from wavenet_jax.recognition import decoding
 from wavenet_jax.recognition.decoding import BigramLM
 from wavenet_jax.training import TrainingConfig
@@ -28,122 +26,8 @@ from wavenet_jax.wavenet import WaveNetConfig, config_from_dict, receptive_field
 MAX_SHOWN = 20  # of the classes that differ from a corpus's
 
 
-class LocalFeatures(NamedTuple):
-    """What `config.local_condition.features` may name.
-
-    Attributes:
-      labels: names of the labels whose classes they need.
-      make: from `config.local_condition`, the classes of those labels and the sample
-        rate to (a function from recording to frames, their width).
-      contexts: where frames are made of what is known of each phone before anything is
-        said: from `config.local_condition` and those classes to (a function from an
-        example to contexts `[P, D]`, D).
-      has_pitch: whether such frames end with F0 and voicing (`data.pitch_features`).
-    """
-
-    labels: tuple[str, ...]
-    make: Callable[[Mapping[str, Any], Mapping[str, Any], int], tuple[Callable, int]]
-    contexts: Callable[[Mapping[str, Any], Mapping[str, Any]], tuple[Callable, int]] | None = None
-    has_pitch: bool = False
-
-
-def _phones(condition: Mapping[str, Any], classes: Mapping[str, Any], sample_rate_hz: int):
-    """Phone, neighbours, position, pitch (`data.phone_features`)."""
-    num_phones = len(classes["phones"])
-    compute = functools.partial(
-        data.phone_features,
-        hop_samples=condition["hop_samples"],
-        num_phones=num_phones,
-        sample_rate_hz=sample_rate_hz,
-    )
-    return compute, data.num_phone_features(num_phones)
-
-
-def _mel(condition: Mapping[str, Any], classes: Mapping[str, Any], sample_rate_hz: int):
-    """Mel spectrogram (`data.mel_spectrogram`)."""
-    config = _mel_config(condition, sample_rate_hz)
-    return functools.partial(data.mel_features, config=config), config.num_mels
-
-
-def _linguistic(
-    condition: Mapping[str, Any],
-    classes: Mapping[str, Any],
-    sample_rate_hz: int,
-    *,
-    with_pitch: bool,
-):
-    """Phone, syllable, word and phrase (`data.linguistic_features`)."""
-    names = tuple(map(str, classes["phones"]))
-    compute = functools.partial(
-        data.linguistic_features,
-        names=names,
-        hop_samples=condition["hop_samples"],
-        sample_rate_hz=sample_rate_hz,
-        with_pitch=with_pitch,
-    )
-    return compute, data.num_linguistic_features(len(names), with_pitch=with_pitch)
-
-
-def _linguistic_contexts(condition: Mapping[str, Any], classes: Mapping[str, Any]):
-    """What `_linguistic` makes frames of (`data.phone_contexts`)."""
-    del condition
-    names = tuple(map(str, classes["phones"]))
-    compute = functools.partial(data.phone_contexts, names=names)
-    return compute, data.num_context_features(len(names))
-
-
-def _hts(
-    condition: Mapping[str, Any],
-    classes: Mapping[str, Any],
-    sample_rate_hz: int,
-    *,
-    with_pitch: bool,
-):
-    """Answers to questions about labels of HTS (`data.hts.linguistic_features`)."""
-    questions = _questions(classes)
-    compute = functools.partial(
-        data.hts.linguistic_features,
-        questions=questions,
-        hop_samples=condition["hop_samples"],
-        sample_rate_hz=sample_rate_hz,
-        with_pitch=with_pitch,
-    )
-    return compute, data.num_context_frame_features(len(questions.names), with_pitch=with_pitch)
-
-
-def _hts_contexts(condition: Mapping[str, Any], classes: Mapping[str, Any]):
-    """What `_hts` makes frames of (`data.hts.phone_contexts`)."""
-    del condition
-    questions = _questions(classes)
-    return functools.partial(data.hts.phone_contexts, questions=questions), len(questions.names)
-
-
-def _questions(classes: Mapping[str, Any]) -> data.hts.Questions:
-    return data.hts.Questions.parse(classes["questions"], "the corpus's question file")
-
-
-LOCAL_FEATURES = types.MappingProxyType(
-    {
-        "phones": LocalFeatures(("phones",), _phones),
-        "linguistic": LocalFeatures(
-            ("phones",), functools.partial(_linguistic, with_pitch=False), _linguistic_contexts
-        ),
-        "linguistic_f0": LocalFeatures(
-            ("phones",), functools.partial(_linguistic, with_pitch=True), _linguistic_contexts, True
-        ),
-        "hts": LocalFeatures(
-            ("questions",), functools.partial(_hts, with_pitch=False), _hts_contexts
-        ),
-        "hts_f0": LocalFeatures(
-            ("questions",), functools.partial(_hts, with_pitch=True), _hts_contexts, True
-        ),
-        "mel": LocalFeatures((), _mel),
-    }
-)
-
-
 @dataclasses.dataclass(frozen=True)
-class Experiment:
+class Run:
     """Attributes:
     config: the config file's content, overrides included.
     model: of the network.
@@ -335,7 +219,7 @@ class Experiment:
         condition = self.config["local_condition"]
         if not condition or condition["features"] != "mel":
             return None
-        return _mel_config(condition, self.sample_rate_hz)
+        return mel_config(condition, self.sample_rate_hz)
 
     @property
     def generates(self) -> bool:
@@ -514,63 +398,6 @@ class Experiment:
                     )
 
 
-def labels_of(config: ml_collections.ConfigDict) -> list[str]:
-    """The labels of a corpus, whose classes the conditions of a config need.
-
-    Raises:
-      InputError: there are no local features of that name.
-    """
-    labels = list(config.global_condition.labels) if config.global_condition else []
-    if config.get("recognizer"):
-        labels.append("phones")
-    if condition := config.local_condition:
-        if condition.features not in LOCAL_FEATURES:
-            raise InputError(
-                f"There are no local features {condition.features!r}: "
-                f"use {', '.join(LOCAL_FEATURES)}."
-            )
-        labels += LOCAL_FEATURES[condition.features].labels
-    return labels
-
-
-def model_config(
-    config: ml_collections.ConfigDict, classes: Mapping[str, Sequence[Any]]
-) -> WaveNetConfig:
-    """The model of a config file, given the classes of each of `labels_of(config)`.
-
-    Raises:
-      InputError, data.DataError: it does not fit itself.
-    """
-    fields = config.model.to_dict()
-    if condition := config.global_condition:
-        is_one = len(condition.labels) == 1 and not condition.get("multi_label", False)
-        kind: Any = "labels" if is_one else "tags"
-        size = sum(len(classes[label]) for label in condition.labels)
-        fields["global_condition"] = dataclasses.asdict(
-            ConditionConfig(kind, size, condition.channels)
-        )
-    if condition := config.local_condition:
-        make = LOCAL_FEATURES[condition.features].make
-        _, width = make(condition, classes, config.sample_rate_hz)
-        fields["local_condition"] = dataclasses.asdict(
-            LocalConditionConfig(
-                "vectors",
-                width,
-                condition.channels,
-                hop_samples=condition.hop_samples,
-                upsampling=condition.get("upsampling", "repeat"),
-                factors=tuple(condition.get("factors", ())),
-            )
-        )
-    if recognizer := config.get("recognizer"):
-        network = recognizer.to_dict()
-        folded = phones.phones_of(network, classes["phones"])
-        for name in ("folding", "decoding"):
-            network.pop(name)
-        fields["recognizer"] = network | {"num_classes": len(folded.names)}
-    return config_from_dict(fields)
-
-
 def _require_rate(corpus: data.Corpus, sample_rate_hz: int) -> None:
     if corpus.sample_rate_hz != sample_rate_hz:
         raise InputError(
@@ -578,19 +405,6 @@ def _require_rate(corpus: data.Corpus, sample_rate_hz: int) -> None:
             f"for {sample_rate_hz} Hz: prepare the corpus at that rate, or train with "
             f"--config.sample_rate_hz={corpus.sample_rate_hz}."
         )
-
-
-def _mel_config(condition: Mapping[str, Any], sample_rate_hz: int) -> data.MelConfig:
-    fields = [field.name for field in dataclasses.fields(data.MelConfig)]
-    values = {name: condition[name] for name in fields if name in condition}
-    values["sample_rate_hz"] = sample_rate_hz
-    for name in fields:
-        if name not in values:
-            raise InputError(
-                f"The config's local_condition has no {name}: the features 'mel' need "
-                f"{', '.join(fields[1:])}."
-            )
-    return data.MelConfig(**values)
 
 
 def _require_several(corpus: data.Corpus, condition: ml_collections.ConfigDict) -> None:

@@ -15,7 +15,7 @@ from scipy import stats
 from tqdm import tqdm
 
 import data
-from experiments.common.run import Experiment
+from experiments.common.run import Run
 from wavenet_jax import InputError
 from wavenet_jax.recognition import posteriors
 
@@ -99,12 +99,12 @@ class PosteriorSet(NamedTuple):
 
 
 def collect_posteriors(
-    experiment: Experiment, params: Any, corpus: data.Corpus, number: int | None = None
+    run: Run, params: Any, corpus: data.Corpus, number: int | None = None
 ) -> PosteriorSet:
     """Computes the frame posteriors of a corpus's recordings.
 
     Args:
-      experiment: of a recognizer.
+      run: of a recognizer.
       params: its variables.
       corpus: the recordings.
       number: how many of them, from the first; all by default.
@@ -113,13 +113,13 @@ def collect_posteriors(
       InputError: the model is no recognizer.
     """
     places = {name: i for i, name in enumerate(corpus.names[:number])}
-    some = itertools.islice(experiment.recordings(corpus), len(places))
-    found = dict(posteriors.posteriors(experiment.model, params, some))
+    some = itertools.islice(run.recordings(corpus), len(places))
+    found = dict(posteriors.posteriors(run.model, params, some))
     return PosteriorSet(corpus, [found[name] for name in places])
 
 
 def errors(
-    experiment: Experiment,
+    run: Run,
     found: PosteriorSet,
     *,
     decoder: str | None = None,
@@ -128,53 +128,53 @@ def errors(
     """Counts the errors of each recording.
 
     Args:
-      experiment: of a recognizer.
+      run: of a recognizer.
       found: posteriors of recordings with phone labels.
-      decoder: as for `Experiment.decode`.
+      decoder: as for `Run.decode`.
       weights: of the decoder, instead of those of `config.recognizer.decoding`.
 
     Raises:
       InputError: a recording has no phones.
     """
-    phones = experiment.phones
+    phones = run.phones
     return [
         count(
             phones.said(found.corpus.recording(i)),
             phones.scored(
                 segment.label
-                for segment in experiment.decode(each, decoder=decoder, weights=weights)
+                for segment in run.decode(each, decoder=decoder, weights=weights)
             ),
         )
         for i, each in enumerate(found.log_probs)
     ]
 
 
-def best_weights(experiment: Experiment, found: PosteriorSet) -> dict[str, float]:
+def best_weights(run: Run, found: PosteriorSet) -> dict[str, float]:
     """The decoder weights of `GRID` with the fewest errors.
 
     Args:
-      experiment: as for `errors`.
+      run: as for `errors`.
       found: as for `errors`, of recordings other than those that are scored.
     """
     grid = [
         dict(zip(GRID, values, strict=True))
         for values in itertools.product(*GRID.values())
-        if not experiment.is_ctc or values[0] == GRID["prior_weight"][0]
+        if not run.is_ctc or values[0] == GRID["prior_weight"][0]
     ]
     bar = tqdm(grid, desc="choosing weights", unit=" sets", file=sys.stderr)
     return min(
         bar,
-        key=lambda weights: total(errors(experiment, found, weights=weights)).errors,
+        key=lambda weights: total(errors(run, found, weights=weights)).errors,
     )
 
 
 def figures(
-    experiment: Experiment, found: PosteriorSet, *, tuned_on: PosteriorSet | None = None
+    run: Run, found: PosteriorSet, *, tuned_on: PosteriorSet | None = None
 ) -> dict[str, Any]:
     """Phone error rates with the language model and without.
 
     Args:
-      experiment: of a recognizer.
+      run: of a recognizer.
       found: posteriors of the recordings that are scored.
       tuned_on: posteriors of other recordings, on which the decoder weights are chosen; by
         default they are those of the config.
@@ -184,12 +184,12 @@ def figures(
       "greedy" the `phone_error_rate`, its 95% `interval`, `said`, `substitutions`, `deletions`
       and `insertions`; and the `weights` of the former.
     """
-    weights = dict(experiment.config["recognizer"]["decoding"])
+    weights = dict(run.config["recognizer"]["decoding"])
     if tuned_on is not None:
-        weights = best_weights(experiment, tuned_on)
+        weights = best_weights(run, tuned_on)
     decoders = {}
-    for decoder in ("beam" if experiment.is_ctc else "viterbi", "greedy"):
-        counts = errors(experiment, found, decoder=decoder, weights=weights)
+    for decoder in ("beam" if run.is_ctc else "viterbi", "greedy"):
+        counts = errors(run, found, decoder=decoder, weights=weights)
         together = total(counts)
         decoders[decoder] = {
             "phone_error_rate": together.rate,
