@@ -141,8 +141,7 @@ def errors(
         count(
             phones.said(found.corpus.recording(i)),
             phones.scored(
-                segment.label
-                for segment in run.decode(each, decoder=decoder, weights=weights)
+                segment.label for segment in run.decode(each, decoder=decoder, weights=weights)
             ),
         )
         for i, each in enumerate(found.log_probs)

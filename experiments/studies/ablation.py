@@ -109,6 +109,14 @@ def ablation(
     ]
 
 
+def as_table(rows: Sequence[dict[str, Any]]) -> str:
+    """The figures of `ablation` as a Markdown table."""
+    lines = ["| variant | bits per sample |", "|---|---|"]
+    lines += [f"| {row['name']} | {row['bits_per_sample']:.3f} |" for row in rows]
+    unigram = f"{rows[0]['unigram_bits_per_sample']:.3f}"
+    return "\n".join([*lines, f"| (codes' frequencies alone) | {unigram} |"])
+
+
 def main(argv: Sequence[str]) -> None:
     del argv
     rows = ablation(
@@ -120,10 +128,7 @@ def main(argv: Sequence[str]) -> None:
     )
     if rows is None:
         sys.exit(variants.STOPPED)
-    print("| variant | bits per sample |\n|---|---|")
-    for row in rows:
-        print(f"| {row['name']} | {row['bits_per_sample']:.3f} |")
-    print(f"| (codes' frequencies alone) | {rows[0]['unigram_bits_per_sample']:.3f} |")
+    print(as_table(rows))
     cli.write_json(rows)
 
 

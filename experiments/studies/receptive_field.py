@@ -148,6 +148,21 @@ def _continue(
     return soundfile.read(path, dtype="int16")[0][len(beginning) :]
 
 
+def as_table(rows: Sequence[dict[str, Any]]) -> str:
+    """The figures of `compare` as a Markdown table."""
+    lines = [
+        "| | receptive field | parameters | training | bits per sample |",
+        "|---|---|---|---|---|",
+    ]
+    lines += [
+        f"| {row['name']} | {row['field_ms']:.0f} ms | {row['num_parameters']:,} | "
+        f"{row['train_s'] / 60:.1f} min | {row['bits_per_sample']:.3f} |"
+        for row in rows
+    ]
+    unigram = f"{rows[0]['unigram_bits_per_sample']:.3f}"
+    return "\n".join([*lines, f"| (codes' frequencies alone) | | | | {unigram} |"])
+
+
 def main(argv: Sequence[str]) -> None:
     del argv
     rows = compare(
@@ -162,13 +177,7 @@ def main(argv: Sequence[str]) -> None:
     )
     if rows is None:
         sys.exit(variants.STOPPED)
-    print("| | receptive field | parameters | training | bits per sample |\n|---|---|---|---|---|")
-    for row in rows:
-        print(
-            f"| {row['name']} | {row['field_ms']:.0f} ms | {row['num_parameters']:,} | "
-            f"{row['train_s'] / 60:.1f} min | {row['bits_per_sample']:.3f} |"
-        )
-    print(f"| (codes' frequencies alone) | | | | {rows[0]['unigram_bits_per_sample']:.3f} |")
+    print(as_table(rows))
     print(f"figures in {cli.WORKDIR.value}")
     cli.write_json(rows)
 

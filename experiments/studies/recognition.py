@@ -53,9 +53,7 @@ def _generator(config: ml_collections.ConfigDict) -> None:
     config.recognizer = None
 
 
-def variants_of(
-    workdir: str | os.PathLike[str], num_recordings: int
-) -> dict[str, variants.Change]:
+def variants_of(workdir: str | os.PathLike[str], num_recordings: int) -> dict[str, variants.Change]:
     """By name, how a variant changes the config.
 
     The first four combine losses and augmentation. The others have the frame loss and
@@ -124,14 +122,14 @@ def study(
     )
     if trained is None:
         return None
-    rows = []
+    rows: list[dict[str, Any]] = []
     for name, model in trained.items():
         if model.run.model.recognizer is None:
             continue
         test, validation = (model.run.load(data_dir, split) for split in ("test", "validation"))
         figures = evaluate_recognition(model, test, tuned_on=validation)
-        speech = {"name": name, "minutes": minutes(model.run.config["train_recordings"])}
-        rows.append(speech | figures)
+        number = model.run.config["train_recordings"]
+        rows.append({"name": name, "minutes": minutes(number)} | figures)
     baselines = [
         {"name": f"baseline {seed}", "minutes": minutes(None)} | baseline(config, data_dir, seed)
         for seed in range(NUM_BASELINES)
@@ -156,6 +154,20 @@ def _best(row: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
+def as_table(rows: Sequence[dict[str, Any]]) -> str:
+    """The figures of `study` as a Markdown table."""
+    lines = ["| | speech | phone errors | 95% | S, D, I | greedy |", "|---|---|---|---|---|---|"]
+    for row in rows:
+        best, greedy = _best(row), row["decoders"]["greedy"]
+        low, high = best["interval"]
+        lines.append(
+            f"| {row['name']} | {row['minutes']:.1f} min | {best['phone_error_rate']:.1%} | "
+            f"{low:.1%} to {high:.1%} | {best['substitutions']}, {best['deletions']}, "
+            f"{best['insertions']} | {greedy['phone_error_rate']:.1%} |"
+        )
+    return "\n".join(lines)
+
+
 def main(argv: Sequence[str]) -> None:
     del argv
     rows = study(
@@ -167,15 +179,7 @@ def main(argv: Sequence[str]) -> None:
     )
     if rows is None:
         sys.exit(variants.STOPPED)
-    print("| | speech | phone errors | 95% | S, D, I | greedy |\n|---|---|---|---|---|---|")
-    for row in rows:
-        best, greedy = _best(row), row["decoders"]["greedy"]
-        low, high = best["interval"]
-        print(
-            f"| {row['name']} | {row['minutes']:.1f} min | {best['phone_error_rate']:.1%} | "
-            f"{low:.1%} to {high:.1%} | {best['substitutions']}, {best['deletions']}, "
-            f"{best['insertions']} | {greedy['phone_error_rate']:.1%} |"
-        )
+    print(as_table(rows))
     cli.write_json(rows)
 
 

@@ -43,7 +43,9 @@ def baseline(
       The figures of `phone_errors.figures`, with weights chosen on the validation split.
     """
     run = Run.create(config, data.load(config.dataset, data_dir, "train"))
-    train, validation, test = (run.load(data_dir, split) for split in ("train", "validation", "test"))
+    train, validation, test = (
+        run.load(data_dir, split) for split in ("train", "validation", "test")
+    )
     compute = phones.targets(run.phones, run.config["recognizer"], 0).compute
     inputs = [features(run, train.recording(i)["audio"]) for i in range(len(train))]
     classes = np.concatenate([compute(train.recording(i)) for i in range(len(train))])
