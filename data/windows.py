@@ -16,7 +16,7 @@ import numpy as np
 from absl import flags
 
 from data.errors import DataError
-from data.registry import Corpus
+from data.corpus import Corpus
 
 Batch = dict[str, np.ndarray]
 LocalFeatures = Callable[[Mapping[str, Any]], np.ndarray]

@@ -138,7 +138,7 @@ def with_voice(features: np.ndarray, voice: np.ndarray) -> np.ndarray:
 
 def linguistic_frames(run: Run, recording: Mapping[str, Any], contexts: np.ndarray) -> np.ndarray:
     """The model's frames without pitch, `[F, D + 4]`."""
-    return data.context_frames(
+    return data.expand_contexts(
         recording,
         contexts,
         hop_samples=run.config.local_condition.hop_samples,

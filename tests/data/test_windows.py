@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from made import noise, write
+from synthetic import noise, write
 
 import data
 from data.windows import Shape, Windows

@@ -12,7 +12,7 @@ import scipy.signal
 import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from made import noise
+from synthetic import noise
 
 import data
 

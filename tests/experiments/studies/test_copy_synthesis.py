@@ -10,12 +10,11 @@ import soundfile
 import tiny
 
 import data
-from experiments import sample
-from experiments.common import restore
-from experiments.common.run import Experiment
+from experiments.common import generation, restore
+from experiments.common.run import Run
+from experiments.common.training import train
 from experiments.metrics import spectral
 from experiments.studies import copy_synthesis
-from experiments.train import train
 from wavenet_jax import InputError
 
 MEL = {"hop_samples": 20, "n_fft": 160, "num_mels": 10, "fmin_hz": 50.0, "fmax_hz": 3900.0}
@@ -51,12 +50,12 @@ def read(path: pathlib.Path) -> np.ndarray:
 
 
 def test_writes_each_recording_beside_its_copies(trained, fsdd_dir, tmp_path):
-    corpus = trained.experiment.load(fsdd_dir, "test")
+    corpus = trained.run.load(fsdd_dir, "test")
     figures = copy_synthesis.copy_synthesis(
         trained, corpus, out=tmp_path / "out", num_recordings=2, seconds=SECONDS, seed=7
     )
     mel = data.MelConfig(sample_rate_hz=8000, **MEL)
-    drawn = sample.sample(
+    drawn = generation.sample(
         trained, out=tmp_path / "drawn", num_samples=2, seconds=SECONDS, seed=7, corpus=corpus
     )
     assert list(figures["recordings"]) == list(corpus.names[:2])
@@ -89,47 +88,46 @@ def test_writes_each_recording_beside_its_copies(trained, fsdd_dir, tmp_path):
     assert (figures["num_recordings"], figures["seconds"], figures["step"]) == (2, 0.1, 3)
 
 
-def test_the_program(workdir, fsdd_dir, tmp_path, capsys):
-    flags = copy_synthesis.FLAGS
-    with pytest.MonkeyPatch.context() as patch:
-        if not flags.is_parsed():
-            flags.mark_as_parsed()
-        for name, value in {
-            "workdir": str(workdir),
-            "data_dir": str(fsdd_dir),
-            "split": "test",
-            "out": str(tmp_path / "out"),
-            "json": str(tmp_path / "figures.json"),
-            "num_recordings": 1,
-            "seconds": SECONDS,
-        }.items():
-            patch.setattr(flags[name], "value", value)
-        copy_synthesis.main([])
+def test_the_program(run, workdir, fsdd_dir, tmp_path):
+    completed = run(
+        "experiments.studies.copy_synthesis",
+        f"--workdir={workdir}",
+        f"--data_dir={fsdd_dir}",
+        "--split=test",
+        f"--out={tmp_path / 'out'}",
+        f"--json={tmp_path / 'figures.json'}",
+        "--num_recordings=1",
+        f"--seconds={SECONDS}",
+    )
+    assert completed.returncode == 0, completed.stderr
     figures = json.loads((tmp_path / "figures.json").read_text())
-    printed = capsys.readouterr().out
+    printed = completed.stdout
     assert f"distance {figures['wavenet']['log_spectral_distance_db']:.2f} dB" in printed
     assert f"distortion {figures['griffin_lim']['mel_cepstral_distortion_db']:.2f} dB" in printed
 
 
 def test_the_model_is_given_its_mel_spectrogram(trained, fsdd_dir):
     """Frames of the features reach the model, as many and as wide as it needs."""
-    experiment = trained.experiment
-    corpus = experiment.load(fsdd_dir, "test")
-    assert experiment.mel == data.MelConfig(sample_rate_hz=8000, **MEL)
-    assert experiment.classes == {}
-    recording = next(experiment.recordings(corpus))
-    expected = data.mel_spectrogram(recording["samples"], experiment.mel)
+    run = trained.run
+    corpus = run.load(fsdd_dir, "test")
+    assert run.mel == data.MelConfig(sample_rate_hz=8000, **MEL)
+    assert run.classes == {}
+    recording = next(run.recordings(corpus))
+    expected = data.mel_spectrogram(recording["samples"], run.mel)
     assert np.array_equal(recording["local"], expected)
-    batch = next(experiment.windows(corpus))
-    assert batch["local"].shape == (8, (60 + experiment.context_samples) // 20, 10)
-    assert (experiment.model.local_condition.size, experiment.model.hop_samples) == (10, 20)
+    batch = next(run.windows(corpus))
+    assert batch["local"].shape == (8, (60 + run.context_samples) // 20, 10)
+    assert (run.model.local_condition.size, run.model.hop_samples) == (10, 20)
 
 
 def test_refusals(trained, trained_dir, fsdd_dir, tmp_path):
-    corpus = trained.experiment.load(fsdd_dir, "test")
+    corpus = trained.run.load(fsdd_dir, "test")
     with pytest.raises(InputError, match="takes no mel spectrogram"):
         copy_synthesis.copy_synthesis(restore.load(trained_dir), corpus, out=tmp_path / "o")
-    for number, message in ((0, "is 0: give at least 1"), (5, "test of fsdd has 4: ask for no")):
+    for number, message in (
+        (0, "is 0, and the split test of fsdd"),
+        (5, "has 4: give at least 1, and no more"),
+    ):
         with pytest.raises(InputError, match=message):
             copy_synthesis.copy_synthesis(
                 trained, corpus, out=tmp_path / "o", num_recordings=number
@@ -144,18 +142,18 @@ def test_a_config_that_is_no_mel_spectrogram(fsdd_dir):
     config = mel_config()
     del config.local_condition["n_fft"]
     with pytest.raises(InputError, match="local_condition has no n_fft"):
-        Experiment.create(config, corpus)
+        Run.create(config, corpus)
     with pytest.raises(data.DataError, match="fmax_hz 4100.0"):
-        Experiment.create(mel_config(fmax_hz=4100.0), corpus)
+        Run.create(mel_config(fmax_hz=4100.0), corpus)
     with pytest.raises(InputError, match="no local features 'mfcc': use phones, linguistic, "):
-        Experiment.create(mel_config(features="mfcc"), corpus)
+        Run.create(mel_config(features="mfcc"), corpus)
     with pytest.raises(InputError, match="no label 'phones'"):
-        Experiment.create(mel_config(features="phones"), corpus)
+        Run.create(mel_config(features="phones"), corpus)
 
 
 def test_refuses_to_continue_with_another_mel_spectrogram(trained, fsdd_dir):
     corpus = data.load("fsdd", fsdd_dir, "train")
-    stored = json.loads(json.dumps(trained.experiment.to_dict()))
-    Experiment.create(mel_config(), corpus).check_continues(stored)
+    stored = json.loads(json.dumps(trained.run.to_dict()))
+    Run.create(mel_config(), corpus).check_continues(stored)
     with pytest.raises(InputError, match="audio local_condition=.*3900.* and the config says"):
-        Experiment.create(mel_config(fmax_hz=3800.0), corpus).check_continues(stored)
+        Run.create(mel_config(fmax_hz=3800.0), corpus).check_continues(stored)
