@@ -309,13 +309,12 @@ class Run:
         augmentation = build(data.Augmentation, self.config.augmentation, "augmentation")
         return None if augmentation == data.Augmentation() else augmentation
 
-    def check_continues(self, checkpoint: Checkpoint) -> None:
-        """Refuses to resume a run with another model, other audio or other data.
+    def check_continues(self, stored: Self) -> None:
+        """Refuses to resume a stored run with another model, other audio or other data.
 
         Raises:
           InputError: with the flag of the first field that differs, and both values.
         """
-        stored = Run.from_checkpoint(checkpoint)
         compatibility.check_same(stored.config, self.config)
         for label, names in stored.audio.classes.items():
             if self.audio.classes[label] != names:

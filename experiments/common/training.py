@@ -67,7 +67,7 @@ def train(
             state = training.init_state(run.model, run.training, pretrained=_pretrained(run))
         else:
             checkpoint = saved.restore()
-            run.check_continues(checkpoint)
+            run.check_continues(Run.from_checkpoint(checkpoint))
             state = checkpoint.state
             batches.set_state(checkpoint.data_position)
         first_step = int(state.step)
