@@ -1,11 +1,11 @@
-"""Shows what a prepared corpus holds, before hours are spent on it.
+"""Describes a prepared corpus.
 
     python -m experiments.describe_corpus --dataset=fsdd --data_dir=corpora \\
         [--config=experiments/configs/fsdd.py] [--picture=fsdd.png] [--json=fsdd.json]
 
 Of each split: recordings and their durations, level, clipping and silence; of each
-label how its classes are shared out; and how far back the receptive field of a config
-reaches at the corpus's rate.
+label the number of recordings of its classes; and the receptive field of a config at the
+corpus's rate.
 """
 
 from collections.abc import Sequence
@@ -14,6 +14,7 @@ from absl import flags
 
 from experiments.common import cli
 from experiments.common.corpora import describe_corpus, described
+from experiments.configs.schema import from_config_dict
 
 cli.takes(cli.DATASET, cli.DATA_DIR, cli.CONFIG, cli.JSON)
 _PICTURE = flags.DEFINE_string(
@@ -23,8 +24,9 @@ _PICTURE = flags.DEFINE_string(
 
 def main(argv: Sequence[str]) -> None:
     del argv
+    config = from_config_dict(cli.CONFIG.value) if cli.CONFIG.value is not None else None
     figures = describe_corpus(
-        cli.DATASET.value, cli.DATA_DIR.value, config=cli.CONFIG.value, picture=_PICTURE.value
+        cli.DATASET.value, cli.DATA_DIR.value, config=config, picture=_PICTURE.value
     )
     print(described(figures))
     cli.write_json(figures)

@@ -1,14 +1,14 @@
-"""Scores a checkpoint on whole recordings, in bits per sample.
+"""Scores a checkpoint on whole recordings.
 
     python -m experiments.evaluate --workdir=runs/fsdd --data_dir=corpora --split=validation
 
-History is carried across chunks and every sample is scored once. Beside the score
-stands the entropy of the same samples' code frequencies, the score of a model
-without memory.
+The score of a WaveNet is in bits per sample: history is carried across chunks and every sample
+is scored once. Beside it stands the entropy of the code frequencies of the same samples, which is
+the score of a model without memory.
 
-Of a recognizer the phone error rate comes first: substitutions, deletions and insertions over
-the phones said, with an interval by bootstrap over recordings; decoded with a model of
-sequences, and without (greedy).
+The score of a recognizer is the phone error rate: substitutions, deletions and insertions over
+the phones of the transcripts, with a bootstrap interval over recordings; decoded with a language
+model, and without one (greedy).
 """
 
 from collections.abc import Sequence
@@ -32,7 +32,7 @@ def main(argv: Sequence[str]) -> None:
     run = trained.run
     corpus = run.load(cli.DATA_DIR.value, cli.SPLIT.value)
     recognized: dict[str, Any] = {}
-    if run.model.recognizer is not None:
+    if run.recognizer is not None:
         tuned_on = run.load(cli.DATA_DIR.value, _TUNE_ON.value) if _TUNE_ON.value else None
         recognized = evaluate_recognition(trained, corpus, tuned_on=tuned_on)
         for decoder, found in recognized["decoders"].items():
@@ -45,7 +45,7 @@ def main(argv: Sequence[str]) -> None:
     elif _TUNE_ON.value:
         raise InputError(f"--tune_on is {_TUNE_ON.value}, but the model recognises no phones.")
     generated: dict[str, Any] = {}
-    if run.generates:
+    if run.config.generates:
         generated = evaluate(trained, corpus)
         print(
             f"{generated['bits_per_sample']:.4f} bits per sample over "

@@ -1,6 +1,6 @@
-"""Writes down the phones of recordings, with their times (section 3.4).
+"""Recognises the phones of recordings, with their times (section 3.4).
 
-    python -m experiments.recognize --workdir=runs/timit RECORDING... --out=runs/timit/heard
+    python -m experiments.recognize --workdir=runs/timit RECORDING... --out=runs/timit/phones
     python -m experiments.recognize --workdir=runs/timit RECORDING \\
         --phones="h# w eh l kcl k ax m h#"
 
@@ -8,7 +8,7 @@ For a run of a recognizer that `experiments.train` made. Without `--out` the pho
 screen, one line each: start and end in seconds, and the phone. With it there is a file for each
 recording, named after it: text, a TextGrid of Praat, or JSON.
 
-With `--phones` it is told what is said, and finds out when (forced alignment).
+With `--phones` the transcript is given, and its times are found (forced alignment).
 """
 
 import pathlib
@@ -27,10 +27,10 @@ _DECODER = flags.DEFINE_enum(
     "decoder",
     None,
     list(phones.DECODERS),
-    "How phones are found; by default viterbi, or beam for a recognizer trained with CTC.",
+    "From posteriors to phones; by default viterbi, or beam for a recognizer trained with CTC.",
 )
 _PHONES = flags.DEFINE_string(
-    "phones", None, "What is said in the one recording, in the model's phones, to be aligned."
+    "phones", None, "Transcript of the one recording, in the model's phones, to be aligned."
 )
 
 
@@ -39,7 +39,7 @@ def main(argv: Sequence[str]) -> None:
     if not paths:
         raise InputError("No recording is named: give one or more files.")
     if _PHONES.value is not None and len(paths) > 1:
-        raise InputError(f"--phones is what one recording says, and there are {len(paths)}.")
+        raise InputError(f"--phones is the transcript of one recording, and there are {len(paths)}.")
     if cli.OUT.value is None and _FORMAT.value != "text":
         raise InputError(f"--format is {_FORMAT.value}: give a folder with --out=DIR.")
     trained = restore.load(cli.WORKDIR.value, cli.STEP.value)

@@ -12,8 +12,9 @@ from collections.abc import Sequence
 import jax
 from absl import flags
 
-from experiments.common import cli
+from experiments.common import cli, huge_pages
 from experiments.common.training import train
+from experiments.configs.schema import from_config_dict
 
 cli.takes(cli.CONFIG, cli.WORKDIR, cli.DATA_DIR)
 _MULTIHOST = flags.DEFINE_bool(
@@ -23,9 +24,10 @@ _MULTIHOST = flags.DEFINE_bool(
 
 def main(argv: Sequence[str]) -> None:
     del argv
+    huge_pages.restart()
     if _MULTIHOST.value:
         jax.distributed.initialize()
-    train(cli.CONFIG.value, workdir=cli.WORKDIR.value, data_dir=cli.DATA_DIR.value)
+    train(from_config_dict(cli.CONFIG.value), workdir=cli.WORKDIR.value, data_dir=cli.DATA_DIR.value)
 
 
 if __name__ == "__main__":

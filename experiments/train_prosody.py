@@ -11,7 +11,7 @@ command goes on. At the end it says how far off they are on held-out recordings.
 from collections.abc import Sequence
 from typing import Any
 
-from experiments.common import cli, prosody, restore
+from experiments.common import cli, huge_pages, prosody, restore
 from experiments.common.prosody_training import train_prosody
 
 cli.takes(cli.WORKDIR, cli.DATA_DIR, cli.STEP, cli.JSON)
@@ -19,10 +19,11 @@ cli.takes(cli.WORKDIR, cli.DATA_DIR, cli.STEP, cli.JSON)
 
 def main(argv: Sequence[str]) -> None:
     del argv
+    huge_pages.restart()
     run = restore.load(cli.WORKDIR.value, cli.STEP.value).run
     if not train_prosody(run, workdir=cli.WORKDIR.value, data_dir=cli.DATA_DIR.value):
         return
-    split = run.config["held_out_split"]
+    split = run.config.held_out_split
     figures: dict[str, Any] = prosody.prosody_errors(
         prosody.load(cli.WORKDIR.value, run), run.load(cli.DATA_DIR.value, split)
     )

@@ -1,12 +1,13 @@
-"""What the programs share: flags of one meaning, and how each of them ends."""
+"""The flags that several programs share, and the frame in which each program runs."""
 
 import json
 import os
 import pathlib
 import sys
 import tempfile
+import traceback
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 from absl import app, flags, logging
 from ml_collections import config_flags
@@ -113,8 +114,7 @@ def run(
                     raise InputError(f"--{holder.name} is missing: give it, or see --help.")
             main(argv)
         except (InputError, data.DataError, NonFiniteLossError, OSError) as error:
-            print("error:", " ".join(str(error).split()), file=sys.stderr)
-            sys.exit(1)
+            _end(_place_in_config(error, sys.argv) or " ".join(str(error).split()))
         except KeyboardInterrupt:
             print("Stopped.", file=sys.stderr)
             sys.exit(130)
@@ -123,19 +123,48 @@ def run(
 
 
 def _parse_flags(argv: Sequence[str]) -> list[str]:
-    """Parses as absl does, and ends in one line where a flag or a config file is wrong."""
+    """Parses as absl does; a wrong flag or config file ends the program in one line."""
     try:
         rest = flags.FLAGS(argv)
         _refuse_unread(argv[0])
         return rest
-    except (flags.Error, OSError, AttributeError, KeyError, TypeError, ValueError) as error:
-        reason = " ".join(str(error).split())
-        print(
-            f"error: a flag cannot be used ({reason}): see --help, and experiments/configs "
-            "for the fields of --config.",
-            file=sys.stderr,
-        )
-        sys.exit(1)
+    except Exception as error:  # a config file may raise anything
+        if place := _place_in_config(error, argv):
+            _end(place)
+        if isinstance(error, KeyError | AttributeError):
+            _end(f"The config has no such field ({_one_line(error)}): see experiments/configs/schema.py.")
+        if isinstance(error, flags.Error | OSError):
+            _end(f"{_one_line(error)}: see --help.")
+        raise
+
+
+def _place_in_config(error: BaseException | None, argv: Sequence[str]) -> str | None:
+    """File, line and error, if a config file raised it."""
+    paths = {os.path.realpath(arg.partition("=")[2].partition(":")[0] or arg) for arg in argv[1:]}
+    found = None
+    while error is not None:  # absl and ml_collections raise others from it
+        if isinstance(error, SyntaxError) and error.filename:
+            if os.path.realpath(error.filename) in paths:
+                found = f"{error.filename}, line {error.lineno}: {type(error).__name__}: {error.msg}"
+        for frame, line in traceback.walk_tb(error.__traceback__):
+            if os.path.realpath(frame.f_code.co_filename) in paths:
+                place = f"{frame.f_code.co_filename}, line {line}"
+                found = f"{place}: {type(error).__name__}: {_one_line(error)}"
+        error = error.__cause__ or error.__context__
+    return found
+
+
+def _one_line(error: BaseException) -> str:
+    """The message, without the content of the config, which ml_collections adds."""
+    message: Any = error
+    while isinstance(message, KeyError | AttributeError) and message.args:
+        message = message.args[0]  # not its repr
+    return " ".join(str(message).partition("Other fields present")[0].split()).rstrip(".")
+
+
+def _end(message: str) -> NoReturn:
+    print("error:", message, file=sys.stderr)
+    sys.exit(1)
 
 
 def _refuse_unread(program: str) -> None:

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import librosa
-import ml_collections
 import numpy as np
 from tqdm import tqdm
 
@@ -14,7 +13,8 @@ import data
 from data.audio import reading
 from experiments.common import plots
 from experiments.common.model import labels_of, model_config
-from wavenet_jax.wavenet import receptive_field
+from experiments.configs.schema import ExperimentConfig
+from wavenet_jax.config import WaveNetConfig, receptive_field
 
 NUM_EXAMPLES = 6
 EXAMPLE_S = 4.0
@@ -55,7 +55,7 @@ def prepare(name: str, *, data_dir: os.PathLike[str] | str, **options: Any) -> s
 
 
 def split_figures(corpus: data.Corpus) -> dict[str, Any]:
-    """What a split holds.
+    """Figures of a split.
 
     Returns:
       `recordings`; `hours`; `seconds`, the shortest, the median and the longest recording;
@@ -92,7 +92,7 @@ def split_figures(corpus: data.Corpus) -> dict[str, Any]:
 def _balance(corpus: data.Corpus) -> dict[str, dict[str, int]]:
     """Recordings of each class, of the labels that are not labels in time."""
     balance = {}
-    # `phones` and `phone_stress` are at `phone_starts`. `questions` are the corpus's.
+    # `phones` and `phone_stress` are at `phone_starts`.
     recording = corpus.recording(0)
     timed = [key.removesuffix("_starts") for key in recording if key.endswith("_starts")]
     for label, classes in corpus.class_names.items():
@@ -104,7 +104,7 @@ def _balance(corpus: data.Corpus) -> dict[str, dict[str, int]]:
     return balance
 
 
-def field_figures(config: ml_collections.ConfigDict, corpus: data.Corpus) -> dict[str, float]:
+def field_figures(config: ExperimentConfig, corpus: data.Corpus) -> dict[str, float]:
     """The receptive field of a config's model on a corpus.
 
     Returns:
@@ -117,8 +117,9 @@ def field_figures(config: ml_collections.ConfigDict, corpus: data.Corpus) -> dic
     classes = {label: corpus.class_names.get(label, ()) for label in labels_of(config)}
     for label, names in classes.items():
         if not names:
-            corpus.label(0, label)  # which says that there is no such label
-    samples = receptive_field(model_config(config, classes))
+            corpus.label(0, label)  # which raises that there is no such label
+    model = model_config(config, classes, corpus.questions)
+    samples = receptive_field(model if isinstance(model, WaveNetConfig) else model.wavenet)
     return {
         "samples": samples,
         "milliseconds": 1000 * samples / corpus.sample_rate_hz,
@@ -157,19 +158,23 @@ def describe_corpus(
     name: str,
     data_dir: str | os.PathLike[str],
     *,
-    config: ml_collections.ConfigDict | None = None,
+    config: ExperimentConfig | None = None,
     picture: str | os.PathLike[str] | None = None,
 ) -> dict[str, Any]:
-    """All that `described` says, and a picture of a few recordings of the first split.
+    """Figures of a corpus, and a picture of a few recordings of the first split.
 
     Args:
       name: of the corpus.
       data_dir: folder of corpora.
-      config: whose receptive field is of interest.
+      config: of a model whose receptive field is computed.
       picture: file to draw to.
 
+    Returns:
+      `dataset`, `sample_rate_hz`, `licence`; with a config `receptive_field`, of
+      `field_figures`; and `splits`, by name those of `split_figures`.
+
     Raises:
-      InputError, data.DataError: bad input, of which the message tells.
+      InputError, data.DataError: bad input.
     """
     corpora = {split: data.load(name, data_dir, split) for split in data.splits(name, data_dir)}
     first = next(iter(corpora.values()))

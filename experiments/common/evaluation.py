@@ -25,7 +25,7 @@ def evaluate(trained: restore.TrainedModel, corpus: data.Corpus) -> dict[str, An
       InputError: a recording cannot be scored.
     """
     run, begun_s = trained.run, time.monotonic()
-    quantizer = run.model.quantizer
+    quantizer = run.wavenet.quantizer
     counts = np.zeros(quantizer.num_classes, np.int64)
 
     def counted(recordings: Iterable[Mapping]) -> Iterator[Mapping]:
@@ -38,7 +38,7 @@ def evaluate(trained: restore.TrainedModel, corpus: data.Corpus) -> dict[str, An
         total=int(corpus.lengths.sum()), unit="sample", unit_scale=True, file=sys.stderr
     ) as bar:
         recordings = counted(run.recordings(corpus))
-        for score in scoring.score(run.model, trained.params, recordings):
+        for score in scoring.score(run.wavenet, trained.params, recordings):
             scores.append(score)
             bar.update(score.num_samples)
     return {
@@ -55,11 +55,11 @@ def evaluate(trained: restore.TrainedModel, corpus: data.Corpus) -> dict[str, An
 def evaluate_recognition(
     trained: restore.TrainedModel, corpus: data.Corpus, *, tuned_on: data.Corpus | None = None
 ) -> dict[str, Any]:
-    """Counts the phones that a recognizer mistakes in a corpus's split.
+    """Phone errors of a recognizer on a corpus's split.
 
     Args:
-      trained: with a recognizer.
-      corpus: what is scored.
+      trained: a recognizer.
+      corpus: the recordings.
       tuned_on: recordings on which the weights of the decoder are chosen; by default they
         are those of the config.
 
@@ -67,9 +67,9 @@ def evaluate_recognition(
       As `phone_errors.figures`.
 
     Raises:
-      InputError: the model does not recognise, or a recording has no phones.
+      InputError: the model is no recognizer, or a recording has no phones.
     """
     run, params = trained.run, trained.params
     tuned = phone_errors.collect_posteriors(run, params, tuned_on) if tuned_on is not None else None
-    heard = phone_errors.collect_posteriors(run, params, corpus)
-    return phone_errors.figures(run, heard, tuned_on=tuned)
+    found = phone_errors.collect_posteriors(run, params, corpus)
+    return phone_errors.figures(run, found, tuned_on=tuned)

@@ -5,7 +5,7 @@ import itertools
 import os
 import pathlib
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,9 +16,7 @@ import data
 from data.audio import reading
 from experiments.common import cli, restore
 from experiments.common.run import Run
-from wavenet_jax import InputError, sampling
-
-NOTHING = np.zeros(0, np.int16)
+from wavenet_jax import InputError
 
 
 def sample(
@@ -33,33 +31,33 @@ def sample(
     labels: Sequence[str] | None = None,
     corpus: data.Corpus | None = None,
     mel_from: str | None = None,
-    backend: sampling.Backend = "auto",
-    precision: sampling.Precision = "float32",
+    backend: str = "auto",
+    precision: str = "float32",
 ) -> list[pathlib.Path]:
-    """Writes recordings, each file appearing once it is complete.
+    """Generates recordings into files, each of which appears once it is complete.
 
     Args:
       trained: of `restore.load`.
       out: folder for `sample_000.wav`, ...
-      num_samples: how many.
+      num_samples: number of recordings.
       seconds: length of what is generated; 1.0 by default, or with `corpus` that
         of the recordings.
-      seed: with the number of a sample, all that its waveform depends on.
+      seed: of the random numbers; the waveform of a file depends on it and the file's number.
       temperature: of the distribution.
-      prime: a recording to continue.
-      labels: names of classes, in turn.
+      prime: file of a recording to continue, which each file begins with.
+      labels: names of classes, used in turn.
       corpus: whose recordings give the conditions instead.
-      mel_from: a recording that gives the mel spectrogram, and the length.
-      backend, precision: as for `sampling.generate`.
+      mel_from: file of a recording that gives the mel spectrogram, and the length.
+      backend, precision: as for `wavenet_jax.generate`.
 
     Returns:
       The files.
 
     Raises:
-      InputError, data.DataError: bad input, of which the message tells.
+      InputError, data.DataError: bad input.
     """
     run = trained.run
-    rate = run.sample_rate_hz
+    rate = run.audio.sample_rate_hz
     if num_samples < 1:
         raise InputError(f"--num_samples is {num_samples}: give at least 1.")
     if seconds is not None and not seconds * rate >= 1:
@@ -76,10 +74,9 @@ def sample(
         lengths = wanted if lengths is None else np.minimum(lengths, wanted)
     elif lengths is None:
         lengths = np.full(num_samples, rate)
-    spoken, codes = NOTHING, None
+    beginning = None
     if prime:
-        spoken, _ = reading.read(pathlib.Path(prime), sample_rate_hz=rate, mono=True)
-        codes = np.repeat(run.encode(spoken)[None], num_samples, axis=0)
+        beginning, _ = reading.read(pathlib.Path(prime), sample_rate_hz=rate, mono=True)
     folder = cli.require_writable(out)
     paths = [folder / f"sample_{i:03}.wav" for i in range(num_samples)]
     write_generated(
@@ -89,8 +86,7 @@ def sample(
         conditions,
         seed=seed,
         temperature=temperature,
-        spoken=spoken,
-        prime=codes,
+        prime=beginning,
         backend=backend,
         precision=precision,
     )
@@ -105,56 +101,48 @@ def write_generated(
     *,
     seed: int,
     temperature: float,
-    spoken: np.ndarray = NOTHING,
     prime: np.ndarray | None = None,
-    backend: sampling.Backend = "auto",
-    precision: sampling.Precision = "float32",
+    backend: str = "auto",
+    precision: str = "float32",
 ) -> None:
     """Generates a batch into wav files, each of which appears once it is complete.
 
     Args:
       trained: of `restore.load`.
-      paths: of the B files; file i is the seed's utterance i.
+      paths: of the B files; file i is utterance i of the seed.
       lengths: samples to generate for each, `[B]`.
-      conditions: as `sampling.generate` takes them.
+      conditions: `global_condition` and `local_condition`, as `wavenet_jax.generate` takes them.
       seed, temperature: as in `sample`.
-      spoken: int16 samples that each file begins with.
-      prime: the same as codes `[B, N]`, which is continued.
-      backend, precision: as for `sampling.generate`.
+      prime: int16 samples `[P]` that each file begins with and continues.
+      backend, precision: as for `wavenet_jax.generate`.
     """
-    rate = trained.run.sample_rate_hz
-    chunks = sampling.generate(
-        trained.run.model,
-        trained.params,
-        keys=sampling.utterance_keys(seed, range(len(paths))),
-        num_samples=int(lengths.max()),
+    # Bad arguments are refused here, before any file is opened.
+    chunks = trained.generator.generate_batch(
+        lengths,
+        seed=seed,
         prime=prime,
         temperature=temperature,
         backend=backend,
         precision=precision,
         **conditions,
     )
-    last = int(spoken[-1]) if len(spoken) else 0
-    decoders = [trained.run.decoder(last) for _ in paths]
+    rate = trained.run.audio.sample_rate_hz
     with contextlib.ExitStack() as stack:
         bar = stack.enter_context(
             tqdm(total=int(lengths.sum()), unit="sample", unit_scale=True, file=sys.stderr)
         )
-        files = [stack.enter_context(_whole_or_nothing(path, rate)) for path in paths]
+        files = [stack.enter_context(_wav_file(path, rate)) for path in paths]
         for file in files:
-            file.write(spoken)
-        done = 0
-        for chunk in chunks:
-            for file, decode, row, length in zip(files, decoders, chunk, lengths, strict=True):
-                part = row[: max(0, length - done)]
-                file.write(decode(part))
-                bar.update(len(part))
-            done += chunk.shape[1]
+            file.write(np.zeros(0, np.int16) if prime is None else prime)
+        for parts in chunks:
+            for file, pcm in zip(files, parts, strict=True):
+                file.write(pcm)
+                bar.update(len(pcm))
 
 
 @contextlib.contextmanager
-def _whole_or_nothing(path: pathlib.Path, sample_rate_hz: int):
-    """A wav file to write to, which gets its name when all went well."""
+def _wav_file(path: pathlib.Path, sample_rate_hz: int) -> Iterator[soundfile.SoundFile]:
+    """A wav file to write to, which gets its name when it is complete."""
     part = path.with_name(path.name + ".part")
     try:
         with soundfile.SoundFile(
@@ -173,8 +161,8 @@ def _conditions(
     corpus: data.Corpus | None,
     mel_from: str | None,
 ) -> tuple[dict[str, Any], np.ndarray | None]:
-    """What `generate` takes, and the recordings' lengths where they come from a corpus."""
-    given = run.global_labels
+    """The conditions of a batch, and its lengths if a corpus or a recording gives them."""
+    given = run.audio.global_labels
     conditions: dict[str, Any] = {}
     lengths: np.ndarray | None = None
     if corpus is None:
@@ -184,15 +172,15 @@ def _conditions(
                     f"--mel_from is {mel_from}, but the model takes no mel spectrogram: "
                     "leave it out."
                 )
-            rate = run.sample_rate_hz
+            rate = run.audio.sample_rate_hz
             sound, _ = reading.read(pathlib.Path(mel_from), sample_rate_hz=rate, mono=True)
             frames = data.mel_spectrogram(sound, run.mel)
             conditions["local_condition"] = np.repeat(frames[None], number, axis=0)
             lengths = np.full(number, len(sound))
-        elif run.model.local_condition is not None:
+        elif run.wavenet.local_condition is not None:
             give = "a recording with --mel_from=FILE, or" if run.mel else "some that have them,"
             raise InputError(
-                f"The model speaks {run.config['local_condition']['features']} of "
+                f"The model is conditioned on {run.config.local_condition.features} of "
                 f"recordings: give {give} a corpus with --data_dir=DIR --split=SPLIT."
             )
         if labels and not given:
@@ -200,10 +188,10 @@ def _conditions(
         if not given:
             return conditions, lengths
         if labels:
-            chosen = [run.named_condition(name) for name in labels]
+            chosen = [run.audio.named_condition(name) for name in labels]
         else:
-            combinations = itertools.product(*(run.classes[label] for label in given))
-            chosen = [run.global_condition(names) for names in combinations]
+            combinations = itertools.product(*(run.audio.classes[label] for label in given))
+            chosen = [run.audio.global_condition(names) for names in combinations]
         in_turn = [chosen[i % len(chosen)] for i in range(number)]
         conditions["global_condition"] = np.stack(in_turn)
         return conditions, lengths
@@ -215,7 +203,7 @@ def _conditions(
     recordings = [r for _, r in zip(range(number), run.recordings(corpus), strict=False)]
     if given:
         conditions["global_condition"] = np.stack([r["global"] for r in recordings])
-    if run.model.local_condition is not None:
+    if run.wavenet.local_condition is not None:
         longest = max(len(r["local"]) for r in recordings)
         conditions["local_condition"] = np.stack(
             [np.pad(r["local"], ((0, longest - len(r["local"])), (0, 0))) for r in recordings]

@@ -1,70 +1,94 @@
-"""From a config to the model that it describes, given the classes of a corpus's labels."""
+"""From a config to the model that it describes, given the corpus's classes."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import Any
-
-import ml_collections
 
 from experiments.common import phones
-from experiments.common.local_features import LOCAL_FEATURES
-from wavenet_jax import InputError
-from wavenet_jax.conditioning import ConditionConfig, LocalConditionConfig
-from wavenet_jax.wavenet import WaveNetConfig, config_from_dict
+from experiments.common.local_features import Symbols, local_features_of
+from experiments.configs import schema
+from experiments.configs.schema import ExperimentConfig
+from wavenet_jax.config import ConditionConfig, LocalConditionConfig, WaveNetConfig
+from wavenet_jax.recognition.recognizer import RecognizerConfig
 
 
-def labels_of(config: ml_collections.ConfigDict) -> list[str]:
-    """The labels of a corpus, whose classes the conditions of a config need.
+def labels_of(config: ExperimentConfig) -> list[str]:
+    """The labels whose classes the model of a config depends on.
 
     Raises:
-      InputError: there are no local features of that name.
+      InputError: there are no local features of the name in the config.
     """
-    labels = list(config.global_condition.labels) if config.global_condition else []
-    if config.get("recognizer"):
-        labels.append("phones")
-    if condition := config.local_condition:
-        if condition.features not in LOCAL_FEATURES:
-            raise InputError(
-                f"There are no local features {condition.features!r}: "
-                f"use {', '.join(LOCAL_FEATURES)}."
-            )
-        labels += LOCAL_FEATURES[condition.features].labels
-    return labels
+    features = local_features_of(config.local_condition)
+    needs_phones = config.task == "recognize" or (features and features.needs == "phones")
+    return [*config.global_condition.labels, *["phones"] * bool(needs_phones)]
+
+
+def needs_questions(config: ExperimentConfig) -> bool:
+    """Whether the model of a config depends on the corpus's HTS questions."""
+    features = local_features_of(config.local_condition)
+    return features is not None and features.needs == "questions"
 
 
 def model_config(
-    config: ml_collections.ConfigDict, classes: Mapping[str, Sequence[Any]]
-) -> WaveNetConfig:
-    """The model of a config file, given the classes of each of `labels_of(config)`.
+    config: ExperimentConfig,
+    classes: Mapping[str, Sequence[str]],
+    questions: Sequence[str] = (),
+) -> WaveNetConfig | RecognizerConfig:
+    """The model of a config.
+
+    Args:
+      config: the experiment's.
+      classes: of each of `labels_of(config)`.
+      questions: of HTS, where `needs_questions(config)`.
 
     Raises:
-      InputError, data.DataError: it does not fit itself.
+      InputError, data.DataError: a field is invalid, or does not fit another.
     """
-    fields = config.model.to_dict()
-    if condition := config.global_condition:
-        is_one = len(condition.labels) == 1 and not condition.get("multi_label", False)
-        kind: Any = "labels" if is_one else "tags"
-        size = sum(len(classes[label]) for label in condition.labels)
-        fields["global_condition"] = dataclasses.asdict(
-            ConditionConfig(kind, size, condition.channels)
+    with schema.flags_in_errors("model"):
+        wavenet = dataclasses.replace(
+            config.model,
+            global_condition=_global_condition(config, classes),
+            local_condition=_local_condition(config, symbols_of(classes, questions)),
         )
-    if condition := config.local_condition:
-        make = LOCAL_FEATURES[condition.features].make
-        _, width = make(condition, classes, config.sample_rate_hz)
-        fields["local_condition"] = dataclasses.asdict(
-            LocalConditionConfig(
-                "vectors",
-                width,
-                condition.channels,
-                hop_samples=condition.hop_samples,
-                upsampling=condition.get("upsampling", "repeat"),
-                factors=tuple(condition.get("factors", ())),
-            )
-        )
-    if recognizer := config.get("recognizer"):
-        network = recognizer.to_dict()
-        folded = phones.phones_of(network, classes["phones"])
-        for name in ("folding", "decoding"):
-            network.pop(name)
-        fields["recognizer"] = network | {"num_classes": len(folded.names)}
-    return config_from_dict(fields)
+    if config.task == "generate":
+        return wavenet
+    folded = phones.phones_of(config.recognizer, classes["phones"])
+    return schema.build(
+        RecognizerConfig,
+        config.recognizer,
+        "recognizer",
+        wavenet=wavenet,
+        num_classes=len(folded.names),
+    )
+
+
+def symbols_of(classes: Mapping[str, Sequence[str]], questions: Sequence[str]) -> Symbols:
+    """What the local features of a corpus with these classes and questions are made of."""
+    names = classes["phones"] if "phones" in classes else ()
+    return Symbols(tuple(map(str, names)), tuple(questions))
+
+
+def _global_condition(
+    config: ExperimentConfig, classes: Mapping[str, Sequence[str]]
+) -> ConditionConfig | None:
+    condition = config.global_condition
+    if not condition.labels:
+        return None
+    is_one_class = len(condition.labels) == 1 and not condition.multi_label
+    return schema.build(
+        ConditionConfig,
+        condition,
+        "global_condition",
+        kind="labels" if is_one_class else "tags",
+        size=sum(len(classes[label]) for label in condition.labels),
+    )
+
+
+def _local_condition(config: ExperimentConfig, symbols: Symbols) -> LocalConditionConfig | None:
+    condition = config.local_condition
+    features = local_features_of(condition)
+    if features is None:
+        return None
+    _, width = features.make(condition, symbols, config.sample_rate_hz)
+    return schema.build(
+        LocalConditionConfig, condition, "local_condition", kind="vectors", size=width
+    )

@@ -12,7 +12,8 @@ import numpy as np
 
 import data
 from experiments.common.run import Run
-from wavenet_jax import InputError, checkpoints
+from wavenet_jax import InputError
+from wavenet_jax.prosody import checkpoints
 from wavenet_jax.prosody.networks import DURATION_UNIT_S, OUTPUTS, ProsodyConfig, predict
 
 SHORTEST_S = 0.005
@@ -41,7 +42,7 @@ class Prosody(NamedTuple):
         outputs = predict(*self.duration, with_voice(contexts, voice))
         seconds = np.maximum(DURATION_UNIT_S * np.exp(outputs[:, 0]), SHORTEST_S)
         # Rounding the ends, not the durations, leaves the whole as long as it should be.
-        ends = np.rint(np.cumsum(seconds) * self.run.sample_rate_hz).astype(np.int64)
+        ends = np.rint(np.cumsum(seconds) * self.run.audio.sample_rate_hz).astype(np.int64)
         return np.diff(ends, prepend=0)
 
     def log_f0(self, frames: np.ndarray, voice: np.ndarray) -> np.ndarray:
@@ -75,14 +76,14 @@ class Prosody(NamedTuple):
 
 
 def load(workdir: str | os.PathLike[str], run: Run) -> Prosody:
-    """Reads what `experiments.train_prosody` trained for an run.
+    """Reads what `experiments.train_prosody` trained for a run.
 
     Raises:
       InputError: there is none, or it is for other contexts.
     """
     networks = {}
     for kind in OUTPUTS:
-        saved = checkpoints.restore_prosody(workdir, kind)
+        saved = checkpoints.restore(workdir, kind)
         if saved is None or int(saved.state.step) < saved.config.num_steps:
             raise InputError(
                 f"{workdir} has no trained {kind} model: run python -m experiments.train_prosody "
@@ -101,21 +102,22 @@ def check_fits(
     Raises:
       InputError: it was.
     """
-    if saved.described != description(run):
+    if saved.description != description(run):
         raise InputError(
             f"The {saved.config.kind} model in {workdir} was trained for other phones, voices or "
-            f"frames than the WaveNet there: delete {workdir}/prosody and train it again."
+            f"frames than the WaveNet there: move {workdir}/prosody away and train it again."
         )
 
 
 def description(run: Run) -> dict[str, Any]:
-    """What networks of an run are for, fit for JSON."""
-    audio = run.to_dict()["audio"]
-    hop_samples = audio["local_condition"]["hop_samples"]
+    """The labels and frames that a run's networks are for, fit for JSON."""
+    classes = {label: list(names) for label, names in run.audio.classes.items()}
+    if run.questions:
+        classes["questions"] = list(run.questions)
     return {
-        "classes": {label: list(map(str, names)) for label, names in audio["classes"].items()},
-        "sample_rate_hz": audio["sample_rate_hz"],
-        "hop_samples": hop_samples,
+        "classes": classes,
+        "sample_rate_hz": run.audio.sample_rate_hz,
+        "hop_samples": run.config.local_condition.hop_samples,
     }
 
 
@@ -124,8 +126,8 @@ def voice_of(run: Run, condition: np.ndarray | None) -> np.ndarray:
     if condition is None:
         return np.zeros(0, np.float32)
     if np.ndim(condition) == 0:
-        assert run.model.global_condition is not None
-        return np.eye(run.model.global_condition.size, dtype=np.float32)[condition]
+        assert run.wavenet.global_condition is not None
+        return np.eye(run.wavenet.global_condition.size, dtype=np.float32)[condition]
     return np.asarray(condition, np.float32)
 
 
@@ -139,8 +141,8 @@ def linguistic_frames(run: Run, recording: Mapping[str, Any], contexts: np.ndarr
     return data.expand_contexts(
         recording,
         contexts,
-        hop_samples=run.config["local_condition"]["hop_samples"],
-        sample_rate_hz=run.sample_rate_hz,
+        hop_samples=run.config.local_condition.hop_samples,
+        sample_rate_hz=run.audio.sample_rate_hz,
         with_pitch=False,
     )
 
@@ -149,15 +151,15 @@ def duration_example(run: Run, recording: Mapping[str, Any]) -> tuple[np.ndarray
     """Contexts `[P, D]` and ln(duration / 0.1 s) `[P, 1]` of a recording."""
     contexts = contexts_of(run, recording)
     samples = np.asarray(recording["phone_ends"]) - np.asarray(recording["phone_starts"])
-    seconds = np.maximum(samples / run.sample_rate_hz, SHORTEST_S)
+    seconds = np.maximum(samples / run.audio.sample_rate_hz, SHORTEST_S)
     return contexts, np.log(seconds / DURATION_UNIT_S).astype(np.float32)[:, None]
 
 
 def pitch_example(run: Run, recording: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray]:
     """Linguistic frames `[F, D + 4]`, and ln F0 and voicing `[F, 2]`, of a recording."""
     frames = linguistic_frames(run, recording, contexts_of(run, recording))
-    hop_samples = run.config["local_condition"]["hop_samples"]
-    return frames, data.log_f0(recording, hop_samples, run.sample_rate_hz)
+    hop_samples = run.config.local_condition.hop_samples
+    return frames, data.log_f0(recording, hop_samples, run.audio.sample_rate_hz)
 
 
 EXAMPLES = {"duration": duration_example, "pitch": pitch_example}
@@ -170,10 +172,9 @@ def require_contexts(run: Run) -> None:
       InputError: its local condition, if it has one, is not made of contexts of phones.
     """
     if run.phone_contexts is None:
-        condition = run.config["local_condition"]
-        taken = condition["features"] if condition else "none"
+        taken = run.config.local_condition.features or "none"
         raise InputError(
-            f"The model's local features are {taken}, which no text gives: train one that takes "
+            f"The model's local features are {taken}, which no text gives: train a model of "
             "linguistic features, such as --config=experiments/configs/tts.py."
         )
 
@@ -211,7 +212,7 @@ def prosody_errors(
         contexts, _ = duration_example(run, recording)
         true = np.asarray(recording["phone_ends"]) - np.asarray(recording["phone_starts"])
         said = trained.durations(contexts, voice)
-        durations.append(np.stack([true, said])[:, 1:-1] / run.sample_rate_hz * 1000)
+        durations.append(np.stack([true, said])[:, 1:-1] / run.audio.sample_rate_hz * 1000)
         frames, heard = pitch_example(run, recording)
         pitches.append(np.stack([heard, trained.log_f0(frames, voice)]))
     true_ms, said_ms = np.concatenate(durations, axis=1)

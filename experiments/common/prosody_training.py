@@ -9,7 +9,9 @@ from tqdm import tqdm
 import data
 from experiments.common import prosody, signals
 from experiments.common.run import Run
-from wavenet_jax import InputError, checkpoints
+from experiments.configs.schema import build
+from wavenet_jax import InputError
+from wavenet_jax.prosody import checkpoints
 from wavenet_jax.prosody.networks import OUTPUTS, ProsodyConfig, batch_of, init_state, make_step
 from wavenet_jax.training import NonFiniteLossError
 
@@ -22,7 +24,7 @@ def train_prosody(
     workdir: str | os.PathLike[str],
     data_dir: str | os.PathLike[str],
 ) -> bool:
-    """Trains both networks to their ends, from where they were stopped.
+    """Trains the networks of durations and pitch, from their newest checkpoints if there are any.
 
     Args:
       run: of the WaveNet in `workdir`.
@@ -30,11 +32,11 @@ def train_prosody(
       data_dir: folder of corpora.
 
     Returns:
-      Whether both are trained; False if asked to stop before.
+      Whether both are trained; False if a signal ended it before.
 
     Raises:
-      InputError, data.DataError: bad input, of which the message tells.
-      NonFiniteLossError: a loss is no number; nothing is saved.
+      InputError, data.DataError: bad input.
+      NonFiniteLossError: a loss is not finite; nothing is saved.
     """
     if "prosody" not in run.config:
         raise InputError(
@@ -45,21 +47,27 @@ def train_prosody(
     needed = ("phone_starts", "phone_ends", "f0_hz")
     if missing := [name for name in needed if name not in corpus.recording(0)]:
         raise InputError(
-            f"The {corpus.name} corpus has no {missing[0]}, which prosody is learnt from: prepare "
+            f"The {corpus.name} corpus has no {missing[0]}, which prosody is trained on: prepare "
             "it with --f0, and with --align=VOICE where it has text alone."
         )
     return all(_train(run, corpus, kind, workdir) for kind in OUTPUTS)
 
 
 def _train(run: Run, corpus: data.Corpus, kind: str, workdir: str | os.PathLike[str]) -> bool:
-    config = ProsodyConfig(kind, _width(run, corpus, kind), **run.config["prosody"])
-    saved = checkpoints.restore_prosody(workdir, kind)
+    config = build(
+        ProsodyConfig,
+        run.config.prosody,
+        "prosody",
+        kind=kind,
+        features=_width(run, corpus, kind),
+    )
+    saved = checkpoints.restore(workdir, kind)
     if saved is not None:
         prosody.check_fits(run, saved, workdir)
         if saved.config != config:
             raise InputError(
                 f"{workdir} holds a {kind} model trained with {saved.config}, and the config says "
-                f"{config}: delete {workdir}/prosody to train it again."
+                f"{config}: move {workdir}/prosody away to train it again."
             )
     state = init_state(config) if saved is None else saved.state
     step, first = make_step(config), int(state.step)
@@ -77,13 +85,13 @@ def _train(run: Run, corpus: data.Corpus, kind: str, workdir: str | os.PathLike[
                 if not np.isfinite(loss):
                     raise NonFiniteLossError(
                         f"At step {i + 1} the loss of the {kind} model is {loss}: lower "
-                        "config.prosody.learning_rate, or look for damaged recordings."
+                        "--config.prosody.learning_rate, or look for damaged recordings."
                     )
                 progress.set_postfix(loss=f"{float(loss):.3f}")
             if stopping:
                 break
     if int(state.step) > first:
-        checkpoints.save_prosody(workdir, config, state, prosody.description(run))
+        checkpoints.save(workdir, config, state, prosody.description(run))
     is_trained = int(state.step) == config.num_steps
     if not is_trained:
         print(

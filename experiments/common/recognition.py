@@ -32,73 +32,60 @@ def recognize(
     decoder: str | None = None,
     phones: Sequence[str] | None = None,
 ) -> Iterator[tuple[pathlib.Path, float, list[Interval]]]:
-    """Hears recordings, one after the other.
+    """Recognises the phones of recordings, or aligns them, one recording after the other.
 
     Args:
-      trained: of `restore.load`, with a recognizer.
-      paths: recordings of any rate and number of channels, brought to the model's.
+      trained: of `restore.load`, a recognizer.
+      paths: recordings of any rate and number of channels, converted to the model's.
       decoder: as for `phones.decode`.
-      phones: what is said in each, to be aligned instead of recognised.
+      phones: the transcript of each, to be aligned.
 
     Yields:
-      A recording, how many seconds it lasts, and its phones.
+      A recording, its length in seconds, and its phones.
 
     Raises:
-      InputError, data.DataError: bad input, of which the message tells.
+      InputError, data.DataError: bad input.
     """
     run = trained.run
-    names = run.phones.names
+    names = run.phones.names  # which refuses a model that is no recognizer
+    assert run.recognizer is not None
+    hop_samples = run.recognizer.hop_samples
     labels = None if phones is None else _labels(run, phones)
     for path in map(pathlib.Path, paths):
-        rate = run.sample_rate_hz
+        rate = run.audio.sample_rate_hz
         samples, _ = reading.read(path, sample_rate_hz=rate, mono=True)
-        heard = {"recording": str(path), "samples": run.apply_pre_emphasis(samples)}
-        ((_, log_probs),) = posteriors.posteriors(run.model, trained.params, [heard])
+        recording = {"recording": str(path), "samples": run.audio.apply_pre_emphasis(samples)}
+        ((_, log_probs),) = posteriors.posteriors(run.model, trained.params, [recording])
         if labels is None:
             segments = run.decode(log_probs, decoder=decoder)
         else:
             align = decoding.ctc_align if run.is_ctc else decoding.align
             segments = align(log_probs, labels)
-        yield path, len(samples) / rate, _intervals(run, names, segments, len(samples))
+        ends = [min(segment.end * hop_samples, len(samples)) / rate for segment in segments]
+        starts = [segment.start * hop_samples / rate for segment in segments]
+        phones_of_segments = [names[segment.label] for segment in segments]
+        intervals = list(map(Interval, starts, ends, phones_of_segments))
+        yield path, len(samples) / rate, intervals
 
 
 def _labels(run: Run, phones: Sequence[str]) -> list[int]:
     if not phones:
-        raise InputError("--phones is empty: name what is said, phones with spaces between.")
+        raise InputError("--phones is empty: give the phones of the recording, with spaces between.")
     found = []
     for phone in phones:
         folded = run.phones.folding.trained_name(phone)
         name = phone if phone in run.phones.names else folded
         if name not in run.phones.names:
             raise InputError(
-                f"--phones has {phone!r}, which the recognizer does not know: it knows "
+                f"--phones has {phone!r}: use the recognizer's phones "
                 f"{', '.join(run.phones.names)}."
             )
         found.append(run.phones.names.index(name))
     return found
 
 
-def _intervals(
-    run: Run,
-    names: Sequence[str],
-    segments: Sequence[decoding.Segment],
-    num_samples: int,
-) -> list[Interval]:
-    """In seconds, the last frame cut where the recording ends."""
-    assert run.model.recognizer is not None
-    rate, hop = run.sample_rate_hz, run.model.recognizer.hop_samples
-
-    def seconds(frame: int) -> float:
-        return min(frame * hop, num_samples) / rate
-
-    return [
-        Interval(seconds(segment.start), seconds(segment.end), names[segment.label])
-        for segment in segments
-    ]
-
-
 def write(path: pathlib.Path, length_s: float, intervals: Sequence[Interval]) -> None:
-    """Writes a file, whole or not at all, in the format that its suffix says."""
+    """Writes a file in the format of its suffix, whole or not at all."""
     part = path.with_name(path.name + ".part")
     try:
         if path.suffix == ".TextGrid":
@@ -115,4 +102,5 @@ def write(path: pathlib.Path, length_s: float, intervals: Sequence[Interval]) ->
 
 
 def line(interval: Interval) -> str:
+    """An interval as a line of text."""
     return f"{interval.start:.3f} {interval.end:.3f} {interval.phone}\n"

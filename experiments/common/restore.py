@@ -1,32 +1,46 @@
-"""Opening a training run to use it: the model of its checkpoint."""
+"""Restoring a trained model from the checkpoints of a work directory."""
 
 import os
 import pathlib
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 from experiments.common.run import Run
 from wavenet_jax import InputError
 from wavenet_jax.checkpoints import Checkpoints
+from wavenet_jax.loading import Model
 
 
 class TrainedModel(NamedTuple):
     """A run and its parameters.
 
     Attributes:
-      run: read from the checkpoint, with the model's config.
+      run: read from the checkpoint.
       params: the EMA parameters.
-      step: updates they have seen.
+      step: number of updates.
     """
 
     run: Run
     params: Any
     step: int
 
+    @property
+    def generator(self) -> Model:
+        """The WaveNet, also that of a recognizer, as `wavenet_jax.load` gives it."""
+        return Model(
+            config=self.run.wavenet,
+            params=self.params,
+            audio=self.run.audio,
+            step=self.step,
+            description=self.run.to_dict(),
+        )
 
-def load(
-    workdir: str | os.PathLike[str], step: int | Literal["newest", "best"] = "newest"
-) -> TrainedModel:
+
+def load(workdir: str | os.PathLike[str], step: int | str = "newest") -> TrainedModel:
     """Reads a checkpoint of a work directory.
+
+    Args:
+      workdir: of a training run.
+      step: "newest", "best" (by `config.best_score`), or a number.
 
     Raises:
       InputError: there is none, or it cannot be read.
@@ -34,8 +48,6 @@ def load(
     if not pathlib.Path(workdir).is_dir():
         raise InputError(f"There is no work directory {workdir}: train first, or name another.")
     with Checkpoints(workdir, read_only=True) as saved:
-        if step == "best":
-            step = saved.best_step or "newest"
-        checkpoint = saved.restore(None if step == "newest" else step)
+        checkpoint = saved.restore(step)
     state = checkpoint.state
-    return TrainedModel(Run.from_dict(checkpoint.config), state.ema_params, int(state.step))
+    return TrainedModel(Run.from_checkpoint(checkpoint), state.ema_params, int(state.step))

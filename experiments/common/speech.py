@@ -10,7 +10,7 @@ import numpy as np
 import data
 from experiments.common import cli, generation, prosody, restore
 from experiments.common.run import Run
-from wavenet_jax import InputError, sampling
+from wavenet_jax import InputError
 
 
 def speak(
@@ -22,26 +22,26 @@ def speak(
     speaker: str | None = None,
     seed: int = 0,
     temperature: float = 1.0,
-    backend: sampling.Backend = "auto",
-    precision: sampling.Precision = "float32",
+    backend: str = "auto",
+    precision: str = "float32",
 ) -> float:
-    """Says what `utterance` makes of a text.
+    """Synthesises an utterance into a wav file.
 
     Args:
       trained: of `restore.load`.
-      spoken: durations and pitch, of `prosody.load`.
-      example: what is said.
+      spoken: the networks of durations and pitch, of `prosody.load`.
+      example: of `utterance`.
       out: the wav file, which appears once it is complete.
-      speaker: by name; needed where the model has several.
-      seed: all that the waveform depends on beside.
+      speaker: by name; needed if the model has several.
+      seed: of the random numbers.
       temperature: of the distribution.
-      backend, precision: as for `sampling.generate`.
+      backend, precision: as for `wavenet_jax.generate`.
 
     Returns:
-      How many seconds it lasts.
+      Its length in seconds.
 
     Raises:
-      InputError, data.DataError: bad input, of which the message tells.
+      InputError, data.DataError: bad input.
     """
     run = trained.run
     condition = _global_condition(run, speaker)
@@ -62,41 +62,40 @@ def speak(
         backend=backend,
         precision=precision,
     )
-    return length / run.sample_rate_hz
+    return length / run.audio.sample_rate_hz
 
 
 def utterance(run: Run, *, text: str | None = None, labels: str | None = None) -> dict[str, Any]:
-    """What is to be said, of a text or a file of labels.
+    """The phones or labels of a text or of a file of HTS labels, without times.
 
     Raises:
-      InputError: both or none are given, or the model was made for the other.
+      InputError: both or none are given, or the model takes the other.
       data.DataError: the text or the file cannot be used.
     """
     if (text is None) == (labels is None):
         raise InputError("Give either --text or --hts_labels.")
     prosody.require_contexts(run)
     if labels is not None:
-        if "questions" not in run.classes:
+        if not run.questions:
             raise InputError(
                 f"--hts_labels is {labels}, but the model takes no labels of HTS: give --text."
             )
         return data.hts.utterance(labels)
     assert text is not None
-    voice = run.config.get("voice")
-    if "phones" not in run.classes or not voice:
+    if "phones" not in run.audio.classes or run.config.voice is None:
         raise InputError(
             "The model's phones are not eSpeak's, so that no text can be said: give "
-            "--hts_labels=FILE, or train with config.voice on eSpeak's phones."
+            "--hts_labels=FILE, or train with --config.voice on eSpeak's phones."
         )
-    return data.espeak.utterance(text, voice=voice, phones=run.classes["phones"])
+    return data.espeak.utterance(text, voice=run.config.voice, phones=run.audio.classes["phones"])
 
 
 def _global_condition(run: Run, speaker: str | None) -> np.ndarray | None:
-    if not run.global_labels:
+    if not run.audio.global_labels:
         if speaker is not None:
             raise InputError(f"--speaker is {speaker}, but the model has one voice: leave it out.")
         return None
     if speaker is None:
-        names = ", ".join(run.classes[run.global_labels[0]])
+        names = ", ".join(run.audio.classes[run.audio.global_labels[0]])
         raise InputError(f"--speaker is missing: name one of {names}.")
-    return run.named_condition(speaker)
+    return run.audio.named_condition(speaker)

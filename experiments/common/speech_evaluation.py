@@ -91,16 +91,16 @@ def evaluate_speech(
         for i in range(min(PICTURED, number))
         for kind in KINDS
     ]
-    figure = plots.spectrograms(pairs, run.sample_rate_hz, columns=len(KINDS))
+    figure = plots.spectrograms(pairs, run.audio.sample_rate_hz, columns=len(KINDS))
     plots.save(figure, folder / "spectrograms.png")
     lengths = {kind: sum(map(len, sounds[kind])) for kind in KINDS}
-    return _error_rates(said, sounds, run.sample_rate_hz) | {
+    return _error_rates(said, sounds, run.audio.sample_rate_hz) | {
         "copied_pitch": _copied_pitch(run, recordings, sounds["copied"]),
         "prosody": prosody.prosody_errors(spoken, corpus, number),
         "seconds_ratio": lengths["spoken"] / lengths["recorded"],
         "num_recordings": number,
-        "seconds": round(lengths["recorded"] / run.sample_rate_hz, 3),
-        "features": run.config["local_condition"]["features"],
+        "seconds": round(lengths["recorded"] / run.audio.sample_rate_hz, 3),
+        "features": run.config.local_condition.features,
         "temperature": temperature,
         "seed": seed,
         "step": trained.step,
@@ -178,10 +178,10 @@ def _error_rates(
 def _copied_pitch(
     run: Any, recordings: Sequence[dict[str, Any]], copies: Sequence[np.ndarray]
 ) -> dict[str, float]:
-    hop_samples = run.config["local_condition"]["hop_samples"]
+    hop_samples = run.config.local_condition.hop_samples
     tracked = []
     for each, copy in zip(recordings, copies, strict=True):
-        rate = run.sample_rate_hz
+        rate = run.audio.sample_rate_hz
         tracked.append(
             [
                 data.log_f0(

@@ -33,13 +33,8 @@ def test_the_ends_are_exact(num_classes: int) -> None:
 @pytest.mark.parametrize("num_classes", CLASSES)
 def test_silence(num_classes: int) -> None:
     code = num_classes // 2
-    assert mulaw.silence_code(num_classes) == code
     assert mulaw.encode(np.int16([0]), num_classes).tolist() == [code]
     assert mulaw.encode(np.float32([0.0, -0.0]), num_classes).tolist() == [code, code]
-
-
-def test_silence_is_128() -> None:
-    assert mulaw.silence_code() == 128
 
 
 def test_beyond_the_range_is_the_nearer_end() -> None:

@@ -1,8 +1,7 @@
-"""The model: what it sees, that its three ways to run agree, and what it refuses."""
+"""The model: its receptive field, the equality of its three ways to run, conditions refused."""
 
 import dataclasses
 import functools
-import json
 from typing import Any
 
 import grid
@@ -13,16 +12,11 @@ import pytest
 from grid import CONFIGS
 
 from wavenet_jax import (
-    ConditionConfig,
-    ContextStackConfig,
     InputError,
-    LocalConditionConfig,
     WaveNet,
     WaveNetConfig,
     receptive_field,
-    receptive_field_ms,
 )
-from wavenet_jax.wavenet import config_from_dict
 
 BATCH, LENGTH = 3, 60
 every_config = pytest.mark.parametrize("name", CONFIGS)
@@ -310,24 +304,6 @@ def test_before_the_beginning_there_was_silence(name: str) -> None:
         np.testing.assert_allclose(logits[:, frames * hop :], logits_of(name), atol=1e-5)
 
 
-@pytest.mark.parametrize(
-    ("fields", "samples"),
-    [
-        ({"dilations": tuple(2**i for i in range(10)) * 3}, 3070),
-        ({"dilations": tuple(2**i for i in range(10))}, 1024),
-        ({"dilations": (1, 2, 4), "kernel_size": 3, "input_kernel_size": 2}, 16),
-        ({"dilations": (1, 2, 4), "context_stacks": (ContextStackConfig(10, (1, 2)),)}, 6 + 49),
-    ],
-)
-def test_known_receptive_fields(fields: dict, samples: int) -> None:
-    assert receptive_field(WaveNetConfig(**fields)) == samples
-
-
-def test_the_receptive_field_in_milliseconds() -> None:
-    config = WaveNetConfig(dilations=tuple(2**i for i in range(10)) * 3)
-    assert receptive_field_ms(config, 16000) == 191.875
-
-
 # -- three ways to run ------------------------------------------------------------
 
 
@@ -421,130 +397,7 @@ def test_bfloat16_is_near(name: str) -> None:
     np.testing.assert_allclose(stepped, logits, atol=0.1)
 
 
-# -- what is refused --------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("fields", "message"),
-    [
-        ({"dilations": ()}, "The model has no layers: give at least one dilation."),
-        ({"dilations": (1, 0)}, r"The model's dilations\[1\] is 0: give at least 1."),
-        ({"kernel_size": 1}, "The model's kernel_size is 1: give at least 2."),
-        ({"input_kernel_size": 0}, "The model's input_kernel_size is 0: give at least 1."),
-        ({"residual_channels": 0}, "The model's residual_channels is 0: give at least 1."),
-        ({"gate_channels": -1}, "The model's gate_channels is -1: give at least 1."),
-        ({"skip_channels": 0}, "The model's skip_channels is 0: give at least 1."),
-        ({"head_channels": 0}, "The model's head_channels is 0: give at least 1."),
-        ({"num_classes": 1}, "The model's num_classes is 1: give an even number from 2 to 65536."),
-        ({"input": "raw"}, "The model's input is 'raw': use one of one_hot, scalar."),
-        (
-            {"output": "student"},
-            "The model's output is 'student': use one of categorical, "
-            "logistic_mixture, gaussian_mixture, gaussian.",
-        ),
-        ({"companding": "a_law"}, "The model's companding is 'a_law': use one of mu_law, linear."),
-        (
-            {"num_classes": 255},
-            "The model's num_classes is 255: give an even number from 2 to 65536.",
-        ),
-        (
-            {"num_classes": 65536},
-            "The model's input is 'one_hot' over 65536 classes: "
-            "use 'scalar', or at most 4096 classes.",
-        ),
-        (
-            {"num_classes": 65536, "input": "scalar"},
-            "The model's output is 'categorical' over "
-            "65536 classes: use 'logistic_mixture', or at most 4096 classes.",
-        ),
-        ({"num_components": 0}, "The model's num_components is 0: give at least 1."),
-        (
-            {"dropout": 1.0},
-            "The model's dropout is 1.0: give a number from 0 up to, not including, 1.",
-        ),
-        (
-            {"context_stacks": (ContextStackConfig(4, (1,)), ContextStackConfig(6, (1,)))},
-            "The context stacks' hops are 6 and 4 samples: make each a multiple of the shortest.",
-        ),
-        ({"dtype": "float16"}, "The model's dtype is 'float16': use one of float32, bfloat16."),
-    ],
-    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
-)
-def test_bad_model_configs(fields: dict, message: str) -> None:
-    with pytest.raises(InputError, match=f"^{message}$"):
-        WaveNetConfig(**({"dilations": (1,)} | fields))
-
-
-@pytest.mark.parametrize(
-    ("fields", "message"),
-    [
-        ({"kind": "words"}, "A condition's kind is 'words': use one of labels, tags, vectors."),
-        ({"size": 0}, "A condition's size is 0: give a whole number of at least 1."),
-        ({"channels": 0}, "A condition's channels is 0: give a whole number of at least 1."),
-    ],
-)
-def test_bad_condition_configs(fields: dict, message: str) -> None:
-    with pytest.raises(InputError, match=f"^{message}$"):
-        ConditionConfig(**({"kind": "labels", "size": 3} | fields))
-
-
-@pytest.mark.parametrize(
-    ("fields", "message"),
-    [
-        ({"hop_samples": 0}, "A condition's hop_samples is 0: give a whole number of at least 1."),
-        (
-            {"upsampling": "cubic"},
-            "The local condition's upsampling is 'cubic': use one of repeat, linear, transposed.",
-        ),
-        (
-            {"hop_samples": 12, "upsampling": "transposed", "factors": (3, 3)},
-            r"The local condition's factors are \(3, 3\) and its hop is 12 samples: "
-            "give factors whose product is the hop.",
-        ),
-        (
-            {"hop_samples": 12, "upsampling": "transposed"},
-            r"The local condition's factors are \(\) and its hop is 12 samples: "
-            "give factors whose product is the hop.",
-        ),
-        (
-            {"hop_samples": 12, "factors": (3, 4)},
-            r"The local condition's factors are \(3, 4\), but its upsampling is 'repeat': "
-            "leave them out, or use 'transposed'.",
-        ),
-    ],
-)
-def test_bad_local_condition_configs(fields: dict, message: str) -> None:
-    with pytest.raises(InputError, match=f"^{message}$"):
-        LocalConditionConfig(**({"kind": "labels", "size": 3} | fields))
-
-
-@pytest.mark.parametrize(
-    ("fields", "message"),
-    [
-        ({"hop_samples": 1}, "A context stack's hop_samples is 1: give at least 2."),
-        ({"kernel_size": 1}, "A context stack's kernel_size is 1: give at least 2."),
-        ({"channels": 0}, "A context stack's channels is 0: give at least 1."),
-        (
-            {"dilations": ()},
-            r"A context stack's dilations are \(\): give at least one, each at least 1.",
-        ),
-        ({"input": "mean"}, "A context stack's input is 'mean': use one of strided, pooled."),
-    ],
-)
-def test_bad_context_stacks(fields: dict, message: str) -> None:
-    with pytest.raises(InputError, match=f"^{message}$"):
-        ContextStackConfig(**({"hop_samples": 8, "dilations": (1, 2)} | fields))
-
-
-@every_config
-def test_a_config_survives_json(name: str) -> None:
-    stored = json.loads(json.dumps(dataclasses.asdict(CONFIGS[name])))
-    assert config_from_dict(stored) == CONFIGS[name]
-
-
-def test_an_unknown_field_is_named() -> None:
-    with pytest.raises(InputError, match="The model has no field 'layers': use companding, "):
-        config_from_dict({"dilations": (1,), "layers": 3})
+# -- conditions that are refused --------------------------------------------------------------
 
 
 def refused(name: str, conditions: dict) -> str:
