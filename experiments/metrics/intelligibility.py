@@ -150,7 +150,7 @@ def _digit_decoder(count: int | None) -> pocketsphinx.Decoder:
     sequence = "<digit>+" if count is None else " ".join(["<digit>"] * count)
     decoder.add_jsgf_string(
         "digits",
-        f"#JSGF V1.0; grammar digits; <digit> = {' | '.join(LEXICON)}; public <digits> = {sequence};",
+        f"#JSGF V1.0; grammar digits; <digit> = {' | '.join(LEXICON)}; public <all> = {sequence};",
     )
     decoder.activate_search("digits")
     return decoder

@@ -17,6 +17,7 @@ from tqdm import tqdm
 import data
 from experiments.common.run import Run
 from wavenet_jax import InputError
+from wavenet_jax.config import to_dict
 from wavenet_jax.recognition import posteriors
 
 NUM_RESAMPLES = 1000
@@ -112,9 +113,13 @@ def collect_posteriors(
     Raises:
       InputError: the model is no recognizer.
     """
+    if run.recognizer is None:
+        raise InputError(
+            "The model is no recognizer: train one, such as --config=experiments/configs/timit.py."
+        )
     places = {name: i for i, name in enumerate(corpus.names[:number])}
     some = itertools.islice(run.recordings(corpus), len(places))
-    found = dict(posteriors.posteriors(run.model, params, some))
+    found = dict(posteriors.posteriors(run.recognizer, params, some))
     return PosteriorSet(corpus, [found[name] for name in places])
 
 
@@ -139,7 +144,7 @@ def errors(
     phones = run.phones
     return [
         count(
-            phones.said(found.corpus.recording(i)),
+            phones.transcript(found.corpus.recording(i)),
             phones.scored(
                 segment.label for segment in run.decode(each, decoder=decoder, weights=weights)
             ),
@@ -183,7 +188,7 @@ def figures(
       "greedy" the `phone_error_rate`, its 95% `interval`, `said`, `substitutions`, `deletions`
       and `insertions`; and the `weights` of the former.
     """
-    weights = dict(run.config["recognizer"]["decoding"])
+    weights = to_dict(run.config.recognizer.decoding)
     if tuned_on is not None:
         weights = best_weights(run, tuned_on)
     decoders = {}
