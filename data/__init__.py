@@ -5,7 +5,7 @@ Letters in shapes: `B` windows a batch, `C` context samples, `S` scored samples,
 """
 
 from data.audio.emphasis import DeEmphasis, pre_emphasize
-from data.audio.mel import MelConfig, griffin_lim, mel_features, mel_spectrogram, mel_to_magnitudes
+from data.audio.mel import MelConfig, MelFeatures, griffin_lim, mel_spectrogram, mel_to_magnitudes
 from data.audio.pitch import f0
 from data.augmentation import Augmentation
 from data.corpus import Corpus
@@ -36,6 +36,7 @@ __all__ = [
     "DataError",
     "DeEmphasis",
     "MelConfig",
+    "MelFeatures",
     "Targets",
     "WindowIterator",
     "build",
@@ -49,7 +50,6 @@ __all__ = [
     "linguistic_features",
     "load",
     "log_f0",
-    "mel_features",
     "mel_spectrogram",
     "mel_to_magnitudes",
     "num_context_features",

@@ -39,7 +39,9 @@ def main(argv: Sequence[str]) -> None:
     if not paths:
         raise InputError("No recording is named: give one or more files.")
     if _PHONES.value is not None and len(paths) > 1:
-        raise InputError(f"--phones is the transcript of one recording, and there are {len(paths)}.")
+        raise InputError(
+            f"--phones is the transcript of one recording, and there are {len(paths)}."
+        )
     if cli.OUT.value is None and _FORMAT.value != "text":
         raise InputError(f"--format is {_FORMAT.value}: give a folder with --out=DIR.")
     trained = restore.load(cli.WORKDIR.value, cli.STEP.value)

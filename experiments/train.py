@@ -27,7 +27,9 @@ def main(argv: Sequence[str]) -> None:
     huge_pages.restart()
     if _MULTIHOST.value:
         jax.distributed.initialize()
-    train(from_config_dict(cli.CONFIG.value), workdir=cli.WORKDIR.value, data_dir=cli.DATA_DIR.value)
+    train(
+        from_config_dict(cli.CONFIG.value), workdir=cli.WORKDIR.value, data_dir=cli.DATA_DIR.value
+    )
 
 
 if __name__ == "__main__":

@@ -132,7 +132,8 @@ def _parse_flags(argv: Sequence[str]) -> list[str]:
         if place := _place_in_config(error, argv):
             _end(place)
         if isinstance(error, KeyError | AttributeError):
-            _end(f"The config has no such field ({_one_line(error)}): see experiments/configs/schema.py.")
+            reason = _one_line(error)
+            _end(f"The config has no such field ({reason}): see experiments/configs/schema.py.")
         if isinstance(error, flags.Error | OSError):
             _end(f"{_one_line(error)}: see --help.")
         raise
@@ -143,9 +144,8 @@ def _place_in_config(error: BaseException | None, argv: Sequence[str]) -> str | 
     paths = {os.path.realpath(arg.partition("=")[2].partition(":")[0] or arg) for arg in argv[1:]}
     found = None
     while error is not None:  # absl and ml_collections raise others from it
-        if isinstance(error, SyntaxError) and error.filename:
-            if os.path.realpath(error.filename) in paths:
-                found = f"{error.filename}, line {error.lineno}: {type(error).__name__}: {error.msg}"
+        if isinstance(error, SyntaxError) and os.path.realpath(error.filename or "") in paths:
+            found = f"{error.filename}, line {error.lineno}: SyntaxError: {error.msg}"
         for frame, line in traceback.walk_tb(error.__traceback__):
             if os.path.realpath(frame.f_code.co_filename) in paths:
                 place = f"{frame.f_code.co_filename}, line {line}"

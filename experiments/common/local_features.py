@@ -158,6 +158,4 @@ def mel_config(condition: LocalCondition, sample_rate_hz: int) -> data.MelConfig
             raise InputError(
                 f"--config.local_condition.{name} is None: give a number, for the features 'mel'."
             )
-    return schema.build(
-        data.MelConfig, condition, "local_condition", sample_rate_hz=sample_rate_hz
-    )
+    return schema.build(data.MelConfig, condition, "local_condition", sample_rate_hz=sample_rate_hz)

@@ -63,8 +63,7 @@ def model_config(
 
 def symbols_of(classes: Mapping[str, Sequence[str]], questions: Sequence[str]) -> Symbols:
     """What the local features of a corpus with these classes and questions are made of."""
-    names = classes["phones"] if "phones" in classes else ()
-    return Symbols(tuple(map(str, names)), tuple(questions))
+    return Symbols(tuple(classes.get("phones", ())), tuple(questions))
 
 
 def _global_condition(

@@ -38,11 +38,7 @@ def train_prosody(
       InputError, data.DataError: bad input.
       NonFiniteLossError: a loss is not finite; nothing is saved.
     """
-    if "prosody" not in run.config:
-        raise InputError(
-            "The run's config has no prosody: train with one that has, such as "
-            "--config=experiments/configs/tts.py."
-        )
+    prosody.require_contexts(run)
     corpus = run.load(data_dir, "train")
     needed = ("phone_starts", "phone_ends", "f0_hz")
     if missing := [name for name in needed if name not in corpus.recording(0)]:

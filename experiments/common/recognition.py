@@ -48,21 +48,21 @@ def recognize(
     """
     run = trained.run
     names = run.phones.names  # which refuses a model that is no recognizer
-    assert run.recognizer is not None
-    hop_samples = run.recognizer.hop_samples
+    config = run.recognizer
+    assert config is not None
     labels = None if phones is None else _labels(run, phones)
     for path in map(pathlib.Path, paths):
         rate = run.audio.sample_rate_hz
         samples, _ = reading.read(path, sample_rate_hz=rate, mono=True)
         recording = {"recording": str(path), "samples": run.audio.apply_pre_emphasis(samples)}
-        ((_, log_probs),) = posteriors.posteriors(run.model, trained.params, [recording])
+        ((_, log_probs),) = posteriors.posteriors(config, trained.params, [recording])
         if labels is None:
             segments = run.decode(log_probs, decoder=decoder)
         else:
             align = decoding.ctc_align if run.is_ctc else decoding.align
             segments = align(log_probs, labels)
-        ends = [min(segment.end * hop_samples, len(samples)) / rate for segment in segments]
-        starts = [segment.start * hop_samples / rate for segment in segments]
+        ends = [min(segment.end * config.hop_samples, len(samples)) / rate for segment in segments]
+        starts = [segment.start * config.hop_samples / rate for segment in segments]
         phones_of_segments = [names[segment.label] for segment in segments]
         intervals = list(map(Interval, starts, ends, phones_of_segments))
         yield path, len(samples) / rate, intervals
@@ -70,7 +70,9 @@ def recognize(
 
 def _labels(run: Run, phones: Sequence[str]) -> list[int]:
     if not phones:
-        raise InputError("--phones is empty: give the phones of the recording, with spaces between.")
+        raise InputError(
+            "--phones is empty: give the phones of the recording, with spaces between."
+        )
     found = []
     for phone in phones:
         folded = run.phones.folding.trained_name(phone)

@@ -167,9 +167,7 @@ class Run:
         if features is None:
             return None
         symbols = symbols_of(self.audio.classes, self.questions)
-        compute, _ = features.make(
-            self.config.local_condition, symbols, self.audio.sample_rate_hz
-        )
+        compute, _ = features.make(self.config.local_condition, symbols, self.audio.sample_rate_hz)
         return compute
 
     @property

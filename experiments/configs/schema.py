@@ -54,12 +54,12 @@ def _section(cls: type, *decided: str) -> Any:
     return dataclasses.make_dataclass(f"{cls.__name__}Section", fields, frozen=True)
 
 
-_GlobalCondition = _section(ConditionConfig, "kind", "size")
-_LocalCondition = _section(LocalConditionConfig, "kind", "size")
-_Mel = _section(data.MelConfig, "sample_rate_hz", "hop_samples")
-_Recognizer = _section(RecognizerConfig, "wavenet", "num_classes")
-_Augmentation = _section(data.Augmentation)
-_Prosody = _section(ProsodyConfig, "kind", "features")
+_GlobalCondition: Any = _section(ConditionConfig, "kind", "size")
+_LocalCondition: Any = _section(LocalConditionConfig, "kind", "size")
+_Mel: Any = _section(data.MelConfig, "sample_rate_hz", "hop_samples")
+_Recognizer: Any = _section(RecognizerConfig, "wavenet", "num_classes")
+_Augmentation: Any = _section(data.Augmentation)
+_Prosody: Any = _section(ProsodyConfig, "kind", "features")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -240,7 +240,8 @@ def from_config_dict(config: ml_collections.ConfigDict) -> ExperimentConfig:
         fields["training"] |= {name: fields[name] for name in BESIDE_THE_TRAINING}
         for name in BESIDE_THE_TRAINING:
             del fields[name]
-    return _parse(ExperimentConfig, fields, "")
+    parsed: ExperimentConfig = _parse(ExperimentConfig, fields, "")
+    return parsed
 
 
 def build(cls: type[T], section: Any, path: str, **decided: Any) -> T:
@@ -278,7 +279,7 @@ def flag_of(path: str) -> str:
     return f"--config.{name if is_beside else path}"
 
 
-def _config_dict(cls: type, path: str) -> ml_collections.ConfigDict:
+def _config_dict(cls: Any, path: str) -> ml_collections.ConfigDict:
     hints = typing.get_type_hints(cls)
     config = ml_collections.ConfigDict()
     for field in dataclasses.fields(cls):
@@ -304,14 +305,15 @@ def _python_type(annotation: Any) -> type:
     return typing.get_origin(annotation) or annotation
 
 
-def _parse(cls: type[T], fields: Any, path: str) -> T:
+def _parse(cls: Any, fields: Any, path: str) -> Any:
     """A dataclass of a section, innermost first, so that errors name the flag."""
     if not isinstance(fields, Mapping):
         raise InputError(
-            f"{flag_of(path)} is {fields!r}: leave it as schema.default() has it, and set its fields."
+            f"{flag_of(path)} is {fields!r}: keep the section of schema.default() and set its "
+            "fields."
         )
     hints, values = typing.get_type_hints(cls), dict(fields)
-    for field in dataclasses.fields(cls):  # type: ignore[arg-type]
+    for field in dataclasses.fields(cls):
         if field.name not in values:
             continue
         value, kind = values[field.name], hints[field.name]

@@ -46,9 +46,7 @@ def get_config() -> ConfigDict:
     )
     config.recognizer.update(folding="timit", hop_samples=160, channels=256, dropout=0.5)
     config.recognizer.decoding.update(prior_weight=0.3, lm_weight=3.0, insertion_penalty=4.0)
-    config.augmentation.update(
-        speeds=(0.85, 0.92, 1.0, 1.08, 1.15), gain_db=6.0, noise_snr_db=45.0
-    )
+    config.augmentation.update(speeds=(0.85, 0.92, 1.0, 1.08, 1.15), gain_db=6.0, noise_snr_db=45.0)
 
     config.batch_size = 4
     config.segment_samples = 160 * 200
