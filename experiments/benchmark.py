@@ -19,7 +19,7 @@ from absl import flags
 
 from experiments.benchmarks import machine, options, report, sweep, synthetic
 from experiments.common import cli, plots
-from experiments.configs import reference
+from experiments.configs import reference, schema
 from wavenet_jax import InputError
 
 cli.takes(cli.CONFIG, cli.JSON, cli.OUT)
@@ -36,7 +36,7 @@ _SWEEP = flags.DEFINE_bool(
 def main(argv: Sequence[str]) -> None:
     del argv
     batches, repeats = cli.positive_integers("batches", _BATCHES.value), _REPEATS.value
-    config = cli.CONFIG.value or reference.get_config()
+    config = schema.from_config_dict(cli.CONFIG.value or reference.get_config())
     if _OPTIONS.value:
         figures = options.options(config, batch=batches[0], repeats=repeats)
         print(options.as_table(figures))
@@ -44,7 +44,8 @@ def main(argv: Sequence[str]) -> None:
         if cli.OUT.value is None:
             raise InputError("--out is missing: give a folder for the figure of --sweep.")
         folder = cli.require_writable(cli.OUT.value)
-        found = sweep.sweep(synthetic.model_of(config), repeats)
+        model = synthetic.wavenet_of(synthetic.model_of(config))
+        found = sweep.sweep(model, repeats)
         figures = {"machine": machine.description(), "sweep": found}
         plots.save(sweep.figure(found), folder / "sweep.png", dpi=100)
         print(sweep.as_table(found))

@@ -38,7 +38,7 @@ def main(argv: Sequence[str]) -> None:
         for decoder, found in recognized["decoders"].items():
             low, high = found["interval"]
             print(
-                f"{found['phone_error_rate']:.1%} of {found['said']} phones mistaken "
+                f"{found['phone_error_rate']:.1%} of {found['num_labels']} phones mistaken "
                 f"({low:.1%} to {high:.1%}; {found['substitutions']} substituted, "
                 f"{found['deletions']} deleted, {found['insertions']} inserted), {decoder}"
             )

@@ -17,6 +17,7 @@ from collections.abc import Sequence
 
 from experiments.common import cli, prosody, restore
 from experiments.common.speech_evaluation import KINDS, evaluate_speech
+from experiments.metrics import f0, prosody_errors
 
 cli.takes(cli.WORKDIR, cli.DATA_DIR, cli.SPLIT, cli.OUT, cli.STEP, cli.NUM_RECORDINGS)
 cli.takes(cli.SEED, cli.TEMPERATURE, cli.JSON)
@@ -40,8 +41,8 @@ def main(argv: Sequence[str]) -> None:
         if name in figures:
             cells = " | ".join(f"{figures[name][kind]:.1%}" for kind in KINDS)
             print(f"| {name.replace('_', ' ')} | {cells} |")
-    print(f"the copies' pitch: {prosody.f0_sentence(figures['copied_pitch'])}")
-    print(f"predicted: {prosody.sentence(figures['prosody'])}")
+    print(f"the copies' pitch: {f0.sentence(figures['copied_pitch'])}")
+    print(f"predicted: {prosody_errors.sentence(figures['prosody'])}")
     print(
         f"{figures['num_recordings']} recordings, {figures['seconds']:.1f} s, of step "
         f"{trained.step} in {pathlib.Path(cli.OUT.value)}"

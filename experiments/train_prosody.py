@@ -13,6 +13,7 @@ from typing import Any
 
 from experiments.common import cli, huge_pages, prosody, restore
 from experiments.common.prosody_training import train_prosody
+from experiments.metrics import prosody_errors
 
 cli.takes(cli.WORKDIR, cli.DATA_DIR, cli.STEP, cli.JSON)
 
@@ -24,10 +25,10 @@ def main(argv: Sequence[str]) -> None:
     if not train_prosody(run, workdir=cli.WORKDIR.value, data_dir=cli.DATA_DIR.value):
         return
     split = run.config.held_out_split
-    figures: dict[str, Any] = prosody.prosody_errors(
+    figures: dict[str, Any] = prosody_errors.prosody_errors(
         prosody.load(cli.WORKDIR.value, run), run.load(cli.DATA_DIR.value, split)
     )
-    print(f"{split}: {prosody.sentence(figures)}")
+    print(f"{split}: {prosody_errors.sentence(figures)}")
     cli.write_json(figures)
 
 

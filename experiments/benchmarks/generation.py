@@ -4,47 +4,58 @@ Backends are measured in turn, one round after the other, so that a machine that
 all of them.
 """
 
-import functools
 import statistics
 import time
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
-import numpy as np
 
 from experiments.benchmarks import roofline, synthetic
-from wavenet_jax import WaveNet, WaveNetConfig, sampling, training
-from wavenet_jax.sampling import cpu, pallas, scan
-from wavenet_jax.sampling.precision import quantize_weights
-from wavenet_jax.training import TrainingConfig
+from wavenet_jax import WaveNetConfig, sampling
+from wavenet_jax.sampling import BACKENDS, ChunkConditions, Precision
 
 CHUNK_SAMPLES = 256
 """Of the chunks whose latency is measured."""
 
-DTYPES = {"float32": np.float32, "bfloat16": np.uint16, "int8": np.int8}
-"""By precision, a type of numpy with as many bits."""
-
 
 class BackendConfig(NamedTuple):
-    """A backend and the precision of its weights."""
+    """A backend, by its name, and the precision of its weights."""
 
-    backend: sampling.Backend
-    precision: sampling.Precision
+    backend: str
+    precision: Precision
 
     @property
     def name(self) -> str:
-        return f"{self.backend}, {self.precision}" if self.backend == "cpu" else self.backend
+        """The backend, and the precision if that changes how the backend keeps weights."""
+        keeps_one = len(set(BACKENDS[self.backend].weight_dtypes.values())) == 1
+        return self.backend if keeps_one else f"{self.backend}, {self.precision}"
+
+    @property
+    def weight_dtype(self) -> Any:
+        """The type, or one of as many bits, as which the backend keeps a weight."""
+        return BACKENDS[self.backend].weight_dtypes[self.precision]
+
+
+def oracle() -> BackendConfig:
+    """The plain backend, which the others must agree with, in float32."""
+    return BackendConfig(next(n for n, each in BACKENDS.items() if not each.is_fused), "float32")
 
 
 def backend_configs(model: WaveNetConfig) -> list[BackendConfig]:
-    found = [BackendConfig("scan", "float32")]
-    if sampling.supports(model, "cpu", None) and not model.context_stacks:
-        found += [BackendConfig("cpu", precision) for precision in sampling.PRECISIONS]
-    if sampling.supports(model, "pallas", None):
-        found.append(BackendConfig("pallas", "float32"))
-    return found
+    """The backends that support a model on one of these devices, the plain one first, each at the
+    precisions that it keeps weights of different types for."""
+    by_dtype: dict[Any, BackendConfig] = {}
+    for name, backend in sorted(BACKENDS.items(), key=lambda item: item[1].is_fused):
+        if not backend.unsupported_reason(model, _devices()):
+            for precision, dtype in backend.weight_dtypes.items():
+                by_dtype.setdefault((name, dtype), BackendConfig(name, precision))
+    return list(by_dtype.values())
+
+
+def _devices() -> list[jax.Device]:
+    """The one device that generates, as the rooflines are those of one."""
+    return jax.local_devices()[:1]
 
 
 def speeds(
@@ -68,53 +79,28 @@ def _prepared(
     model: WaveNetConfig, params: Any, batch: int, steps: int, config: BackendConfig
 ) -> Callable[[], Any]:
     """A function that generates `steps` samples more."""
-    net, conditions = WaveNet(model), synthetic.conditions(model, batch, steps)
-    keys = sampling.utterance_keys(0, range(batch))
-    uniforms = sampling.uniforms(keys, jnp.int32(0), steps)
-    given = {f"{name}_condition": value for name, value in conditions.items()}
-    begin = functools.partial(
-        net.apply, method="initial_state", global_condition=given["global_condition"]
-    )
-    held: list[Any] = [jax.jit(begin, static_argnums=1)(params, batch)]
-    if config.backend != "cpu":
-        make = {"scan": scan, "pallas": pallas}[config.backend].generate_chunk
-        chunk = jax.jit(
-            lambda params, state: make(net, params, state, uniforms, jnp.float32(1), **given),
-            donate_argnums=1,
-        )
+    conditions = _conditions(model, batch, steps)
+    uniforms = sampling.uniforms(sampling.utterance_keys(0, range(batch)), 0, steps)
+    prepared = BACKENDS[config.backend].prepare(model, params, config.precision, _devices())
+    states = [prepared.initial_state(batch, conditions.global_condition)]
 
-        def run_on_device() -> None:
-            samples, held[0] = chunk(params, held[0])
-            jax.block_until_ready(samples)
+    def run() -> None:
+        _, states[0] = prepared.generate_chunk(states[0], uniforms, 1.0, conditions)
 
-        return run_on_device
-    weights = cpu.pack(model, quantize_weights(params, config.precision), config.precision)
-    projected: Any = net.apply(params, *conditions.values(), 0, method="project_conditions")
-    numbers, rows = np.asarray(uniforms), np.asarray(projected[0])
-    held[0] = cpu.pack_state(held[0], config.precision)
-
-    def run_cpu() -> None:
-        _, held[0] = cpu.generate_chunk(
-            model, weights, held[0], numbers, 1.0, rows, projected[1], 0
-        )
-
-    return run_cpu
+    return run
 
 
-def state_bytes(model: WaveNetConfig, batch: int) -> int:
-    """The bytes of the state of a batch."""
-    net = WaveNet(model)
-    conditions = synthetic.conditions(model, batch, 1)
+def _conditions(model: WaveNetConfig, batch: int, length: int) -> ChunkConditions:
+    given = synthetic.conditions(model, batch, length)
+    return ChunkConditions(given["global"], given["local"])
 
-    def begin(params: Any) -> Any:
-        return net.apply(
-            params, batch, global_condition=conditions["global"], method="initial_state"
-        )
 
-    params = training.init_state(model, TrainingConfig(num_steps=1)).params
-    return sum(
-        leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(jax.eval_shape(begin, params))
-    )
+def state_bytes(model: WaveNetConfig, params: Any, batch: int) -> int:
+    """The bytes of the state of a batch in the plain backend."""
+    plain = oracle()
+    prepared = BACKENDS[plain.backend].prepare(model, params, plain.precision, _devices())
+    state = prepared.initial_state(batch, _conditions(model, batch, 1).global_condition)
+    return sum(leaf.nbytes for leaf in jax.tree.leaves(state))
 
 
 def generation_figures(
@@ -135,7 +121,7 @@ def generation_figures(
     measured = speeds(model, params, batch, backend_configs(model), repeats)
     model_gemm = batch / roofline.step_gemms_s(shapes, repeats)
     for config, speed in measured.items():
-        read_s = roofline.weights_read_s(num_weights, repeats, DTYPES[config.precision])
+        read_s = roofline.weights_read_s(num_weights, repeats, config.weight_dtype)
         limits = {
             "weights read": batch / read_s,
             "model GEMM": model_gemm,

@@ -4,10 +4,10 @@ import dataclasses
 import sys
 from typing import Any
 
-import ml_collections
 from tqdm import tqdm
 
 from experiments.benchmarks import generation, machine, throughput
+from experiments.configs.schema import ExperimentConfig
 from wavenet_jax import (
     ConditionConfig,
     ContextStackConfig,
@@ -15,7 +15,6 @@ from wavenet_jax import (
     training,
 )
 from wavenet_jax.training import TrainingConfig
-from wavenet_jax.wavenet import config_from_dict
 
 
 def _local_condition(**fields: Any) -> dict[str, Any]:
@@ -51,7 +50,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
 """By name, the fields of the model or of the training that differ from the plain ones."""
 
 
-def options(config: ml_collections.ConfigDict, *, batch: int, repeats: int) -> dict[str, Any]:
+def options(config: ExperimentConfig, *, batch: int, repeats: int) -> dict[str, Any]:
     """Measures each option, and the plain model before and after them.
 
     Args:
@@ -64,24 +63,24 @@ def options(config: ml_collections.ConfigDict, *, batch: int, repeats: int) -> d
       samples a second and `training_share` and `generation_share` of the plain model's mean,
       `training_bytes` of temporary memory a step, and `state_bytes` of generation.
     """
-    plain = config_from_dict(config.model.to_dict())
+    oracle = generation.oracle()
     training_fields = {field.name for field in dataclasses.fields(TrainingConfig)}
 
     def measure(name: str, fields: dict[str, Any]) -> dict[str, Any]:
         of_training = {k: v for k, v in fields.items() if k in training_fields}
         of_model = {k: v for k, v in fields.items() if k not in training_fields}
-        model = dataclasses.replace(plain, **of_model)
-        settings = TrainingConfig(num_steps=1000, **config.training.to_dict() | of_training)
+        model = dataclasses.replace(config.model, **of_model)
+        settings = dataclasses.replace(config.training, **of_training)
         state = training.init_state(model, settings)
-        oracle = generation.BackendConfig("scan", "float32")
         found = generation.speeds(model, state.ema_params, batch, [oracle], repeats)
+        state_bytes = generation.state_bytes(model, state.ema_params, batch)
         speed, training_bytes = throughput.training_speed(config, model, settings, state, repeats)
         return {
             "name": name,
             "training": speed,
             "training_bytes": training_bytes,
             "generation": found[oracle],
-            "state_bytes": generation.state_bytes(model, batch),
+            "state_bytes": state_bytes,
         }
 
     jobs = [("plain", {}), *OPTIONS.items(), ("plain, again", {})]

@@ -1,38 +1,47 @@
 """Models and random inputs in place of a corpus's."""
 
-import copy
+import dataclasses
 from typing import Any
 
-import ml_collections
 import numpy as np
 
-from experiments.common.model import labels_of, model_config
-from wavenet_jax import ConditionConfig, WaveNetConfig
+from experiments.common.model import labels_of, model_config, needs_questions
+from experiments.configs.schema import ExperimentConfig
+from wavenet_jax import ConditionConfig, RecognizerConfig, WaveNetConfig
+from wavenet_jax.training import ModelConfig
 
 NUM_CLASSES = 50
-"""Classes of each label; speed hardly depends on how many there are."""
+"""Classes of each label, and HTS questions; speed hardly depends on how many there are."""
 
 
-def model_of(config: ml_collections.ConfigDict) -> WaveNetConfig:
+def model_of(config: ExperimentConfig) -> ModelConfig:
     """The model of a config, with its conditions, for labels of `NUM_CLASSES` classes each."""
-    classes = [str(i) for i in range(NUM_CLASSES)]
-    if config.get("recognizer"):
-        config = copy.deepcopy(config)
-        config.recognizer.folding = "none"
-    return model_config(config, dict.fromkeys(labels_of(config), classes))
+    unfolded = dataclasses.replace(config.recognizer, folding="none")
+    classes = tuple(map(str, range(NUM_CLASSES)))
+    questions = tuple(f'QS "C-{name}" {{*-{name}+*}}' for name in classes)
+    return model_config(
+        dataclasses.replace(config, recognizer=unfolded),
+        dict.fromkeys(labels_of(config), classes),
+        questions if needs_questions(config) else (),
+    )
+
+
+def wavenet_of(model: ModelConfig) -> WaveNetConfig:
+    """The model, or the WaveNet in a recognizer."""
+    return model.wavenet if isinstance(model, RecognizerConfig) else model
 
 
 def conditions(model: WaveNetConfig, batch: int, length: int) -> dict[str, Any]:
     """Random conditions of recordings of `length` samples: `global` and `local`, None where the
     model takes none."""
-    rng = np.random.default_rng(0)
+    random = np.random.default_rng(0)
 
     def make(condition: ConditionConfig | None, leading: tuple[int, ...]) -> Any:
         if condition is None:
             return None
         if condition.kind == "labels":
-            return rng.integers(0, condition.size, leading).astype(np.int32)
-        values = rng.normal(0, 1, (*leading, condition.size))
+            return random.integers(0, condition.size, leading).astype(np.int32)
+        values = random.normal(0, 1, (*leading, condition.size))
         if condition.kind == "tags":
             return (values > 1).astype(np.int32)
         return values.astype(np.float32)

@@ -3,20 +3,20 @@
 from typing import Any
 
 import jax
-import ml_collections
 import numpy as np
 
 from experiments.benchmarks import roofline, synthetic
-from wavenet_jax import WaveNetConfig, receptive_field, training
+from experiments.configs.schema import ExperimentConfig
+from wavenet_jax import RecognizerConfig, receptive_field, training
 from wavenet_jax.recognition import posteriors
-from wavenet_jax.training import TrainingConfig
+from wavenet_jax.training import ModelConfig, TrainingConfig
 
 RECOGNIZED_S = 10
 
 
 def training_speed(
-    config: ml_collections.ConfigDict,
-    model: WaveNetConfig,
+    config: ExperimentConfig,
+    model: ModelConfig,
     settings: TrainingConfig,
     state: training.TrainState,
     repeats: int,
@@ -35,20 +35,20 @@ def training_speed(
     """
     state = training.replicate(state)
     batch, segment = config.batch_size, config.segment_samples
-    right = right_context_samples(model)
-    unit = model.recognizer.hop_samples if model.recognizer else 1
-    length = -(-(receptive_field(model) + right) // unit) * unit + segment + right
-    rng = np.random.default_rng(0)
+    wavenet, recognizer = synthetic.wavenet_of(model), _recognizer_of(model)
+    right, unit = right_context_samples(model), recognizer.hop_samples if recognizer else 1
+    length = -(-(receptive_field(wavenet) + right) // unit) * unit + segment + right
+    random = np.random.default_rng(0)
     windows = {
-        "samples": rng.normal(0, 3000, (batch, length)).astype(np.int16),
+        "samples": random.normal(0, 3000, (batch, length)).astype(np.int16),
         "mask": np.ones((batch, segment), bool),
     }
-    if model.recognizer is not None:
-        frames = segment // model.recognizer.hop_samples
-        windows["frames"] = np.ones((batch, frames + 2 * model.recognizer.context_frames), bool)
-        classes = rng.integers(0, model.recognizer.num_classes, (batch, frames))
+    if recognizer is not None:
+        frames = segment // recognizer.hop_samples
+        windows["frames"] = np.ones((batch, frames + 2 * recognizer.context_frames), bool)
+        classes = random.integers(0, recognizer.num_classes, (batch, frames))
         windows["classes"] = classes.astype(np.int32)
-    conditions = synthetic.conditions(model, batch, length)
+    conditions = synthetic.conditions(wavenet, batch, length)
     windows |= {name: value for name, value in conditions.items() if value is not None}
     batches = training.split_over_devices(windows, jax.local_device_count())
     step = training.make_parallel_step(model, settings).lower(state, batches).compile()
@@ -63,7 +63,7 @@ def training_speed(
 
 
 def training_figures(
-    config: ml_collections.ConfigDict, model: WaveNetConfig, peak_rate: float, repeats: int
+    config: ExperimentConfig, model: ModelConfig, peak_rate: float, repeats: int
 ) -> list[dict[str, Any]]:
     """Training and its rooflines; the products of conditions and context stacks are not counted.
 
@@ -73,14 +73,13 @@ def training_figures(
       peak_rate: of `roofline.peak_gemm_rate`.
       repeats: timed runs of each.
     """
-    settings = TrainingConfig(num_steps=1000, **config.training.to_dict())
-    state = training.init_state(model, settings)
-    speed, _ = training_speed(config, model, settings, state, repeats)
-    batch, segment = config.batch_size, config.segment_samples
-    left = np.cumsum([(model.kernel_size - 1) * d for d in model.dilations])
+    state = training.init_state(model, config.training)
+    speed, _ = training_speed(config, model, config.training, state, repeats)
+    batch, segment, wavenet = config.batch_size, config.segment_samples, synthetic.wavenet_of(model)
+    left = np.cumsum([(wavenet.kernel_size - 1) * d for d in wavenet.dilations])
     outputs = segment + 2 * right_context_samples(model)
     lengths = outputs + left[-1] - left
-    shapes = roofline.gemm_shapes(model, lambda i: batch * int(lengths[i]), batch * outputs)
+    shapes = roofline.gemm_shapes(wavenet, lambda i: batch * int(lengths[i]), batch * outputs)
     limits = {
         "model GEMM": batch * segment / roofline.gemms_s(shapes, repeats, backward=True),
         "peak GEMM": batch * segment * peak_rate / (3 * roofline.multiply_adds(shapes)),
@@ -88,14 +87,18 @@ def training_figures(
     return [roofline.compared(f"training, {batch} x {segment}", speed, limits)]
 
 
-def right_context_samples(model: WaveNetConfig) -> int:
+def right_context_samples(model: ModelConfig) -> int:
     """The samples after a segment that a recognizer's outputs depend on; 0 of other models."""
-    return model.recognizer.context_frames * model.recognizer.hop_samples if model.recognizer else 0
+    return model.context_samples if isinstance(model, RecognizerConfig) else 0
+
+
+def _recognizer_of(model: ModelConfig) -> RecognizerConfig | None:
+    return model if isinstance(model, RecognizerConfig) else None
 
 
 def recognition_figures(
-    config: ml_collections.ConfigDict,
-    model: WaveNetConfig,
+    config: ExperimentConfig,
+    model: RecognizerConfig,
     params: Any,
     batch: int,
     peak_rate: float,
@@ -108,9 +111,9 @@ def recognition_figures(
     Returns:
       As `roofline.compared`, and `times_real_time`.
     """
-    rng, length = np.random.default_rng(0), RECOGNIZED_S * config.sample_rate_hz
+    random, length = np.random.default_rng(0), RECOGNIZED_S * config.sample_rate_hz
     recordings = [
-        {"recording": i, "samples": rng.normal(0, 3000, length).astype(np.int16)}
+        {"recording": i, "samples": random.normal(0, 3000, length).astype(np.int16)}
         for i in range(batch)
     ]
     seconds = roofline.median_s(
@@ -121,7 +124,7 @@ def recognition_figures(
         repeats,
     )
     chunk = batch * posteriors.CHUNK_SAMPLES
-    *shapes, _, _ = roofline.gemm_shapes(model, lambda _: chunk, chunk)
+    *shapes, _, _ = roofline.gemm_shapes(model.wavenet, lambda _: chunk, chunk)
     limits = {
         "model GEMM": chunk / roofline.gemms_s(shapes, repeats, backward=False),
         "peak GEMM": chunk * peak_rate / roofline.multiply_adds(shapes),

@@ -17,7 +17,6 @@ from wavenet_jax.prosody import checkpoints
 from wavenet_jax.prosody.networks import DURATION_UNIT_S, OUTPUTS, ProsodyConfig, predict
 
 SHORTEST_S = 0.005
-GROSS_ERROR = 0.2  # of F0
 
 
 class Prosody(NamedTuple):
@@ -188,83 +187,3 @@ def contexts_of(run: Run, example: Mapping[str, Any]) -> np.ndarray:
     require_contexts(run)
     assert run.phone_contexts is not None
     return run.phone_contexts(example)
-
-
-def prosody_errors(
-    trained: Prosody, corpus: data.Corpus, number: int | None = None
-) -> dict[str, float]:
-    """How far predictions are from recordings, each frame or phone once.
-
-    Args:
-      trained: of `prosody.load`.
-      corpus: recordings with phones in time and pitch.
-      number: how many of its first; all by default.
-
-    Returns:
-      `duration_rmse_ms` and `duration_correlation` of phones that are no pauses at an end; and
-      `f0_errors` of the frames, given the true durations.
-    """
-    run = trained.run
-    durations, pitches = [], []
-    for i in range(len(corpus) if number is None else number):
-        recording = corpus.recording(i)
-        voice = voice_of(run, run.global_condition_of(corpus, i))
-        contexts, _ = duration_example(run, recording)
-        true = np.asarray(recording["phone_ends"]) - np.asarray(recording["phone_starts"])
-        said = trained.durations(contexts, voice)
-        durations.append(np.stack([true, said])[:, 1:-1] / run.audio.sample_rate_hz * 1000)
-        frames, heard = pitch_example(run, recording)
-        pitches.append(np.stack([heard, trained.log_f0(frames, voice)]))
-    true_ms, said_ms = np.concatenate(durations, axis=1)
-    heard, predicted = np.concatenate(pitches, axis=1)
-    return {
-        "duration_rmse_ms": float(np.sqrt(np.mean((true_ms - said_ms) ** 2))),
-        "duration_correlation": float(np.corrcoef(true_ms, said_ms)[0, 1]),
-        **f0_errors(heard, predicted),
-    }
-
-
-def f0_errors(true: np.ndarray, other: np.ndarray) -> dict[str, float]:
-    """How far one pitch is from another.
-
-    Args:
-      true, other: ln F0 and voicing, `[F, 2]`.
-
-    Returns:
-      `voicing_error`, the share of frames whose voicing is wrong; `f0_gross_error`, the share
-      of those voiced in both whose F0 is more than 20% off, which are mostly octaves that a
-      tracker mistook (Rabiner et al., 1976); and over the rest of these `f0_rmse_cents`,
-      `f0_median_cents` (of the absolute error) and `f0_correlation` (of ln F0). nan where too
-      few frames are voiced in both.
-    """
-    voiced, also = true[:, 1] > 0.5, other[:, 1] > 0.5
-    both = voiced & also
-    near = np.abs(np.expm1(other[both, 0] - true[both, 0])) <= GROSS_ERROR
-    a, b = true[both, 0][near], other[both, 0][near]
-    correlation = np.corrcoef(a, b)[0, 1] if len(a) > 1 and a.std() and b.std() else np.nan
-    cents = 1200 / np.log(2) * np.abs(a - b) if len(a) else np.full(1, np.nan)
-    return {
-        "f0_gross_error": float(np.mean(~near)) if len(near) else np.nan,
-        "f0_rmse_cents": float(np.sqrt(np.mean(cents**2))),
-        "f0_median_cents": float(np.median(cents)),
-        "f0_correlation": float(correlation),
-        "voicing_error": float(np.mean(voiced != also)),
-    }
-
-
-def sentence(errors: dict[str, float]) -> str:
-    """What `prosody_errors` found, in words."""
-    return (
-        f"durations {errors['duration_rmse_ms']:.1f} ms off (correlation "
-        f"{errors['duration_correlation']:.2f}), {f0_sentence(errors)}"
-    )
-
-
-def f0_sentence(errors: dict[str, float]) -> str:
-    """What `f0_errors` found, in words."""
-    return (
-        f"F0 {errors['f0_median_cents']:.0f} cents off in the median, "
-        f"{errors['f0_rmse_cents']:.0f} rms (correlation {errors['f0_correlation']:.2f}), but for "
-        f"{errors['f0_gross_error']:.1%} of the frames, where it is another note; voicing wrong in "
-        f"{errors['voicing_error']:.1%}"
-    )

@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 import data
 from experiments.common import cli, generation, plots, prosody, restore
-from experiments.metrics import intelligibility
+from experiments.metrics import f0, intelligibility, prosody_errors
 from wavenet_jax import InputError
 
 KINDS = ("recorded", "copied", "spoken")
@@ -96,7 +96,7 @@ def evaluate_speech(
     lengths = {kind: sum(map(len, sounds[kind])) for kind in KINDS}
     return _error_rates(said, sounds, run.audio.sample_rate_hz) | {
         "copied_pitch": _copied_pitch(run, recordings, sounds["copied"]),
-        "prosody": prosody.prosody_errors(spoken, corpus, number),
+        "prosody": prosody_errors.prosody_errors(spoken, corpus, number),
         "seconds_ratio": lengths["spoken"] / lengths["recorded"],
         "num_recordings": number,
         "seconds": round(lengths["recorded"] / run.audio.sample_rate_hz, 3),
@@ -193,4 +193,4 @@ def _copied_pitch(
             ]
         )
     true, other = (np.concatenate(parts) for parts in zip(*tracked, strict=True))
-    return prosody.f0_errors(true, other)
+    return f0.f0_errors(true, other)

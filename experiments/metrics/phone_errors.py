@@ -31,7 +31,7 @@ GRID = {
 class Counts(NamedTuple):
     """Phones and errors of one recording, or of several together."""
 
-    said: int
+    num_labels: int
     substitutions: int
     deletions: int
     insertions: int
@@ -43,7 +43,7 @@ class Counts(NamedTuple):
     @property
     def rate(self) -> float:
         """Errors over labels; it may exceed 1."""
-        return self.errors / self.said
+        return self.errors / self.num_labels
 
 
 def count(labels: Sequence[str], recognized: Sequence[str]) -> Counts:
@@ -74,7 +74,7 @@ def interval(
     """
     if len(counts) == 1:
         return counts[0].rate, counts[0].rate
-    errors, labels = np.array([(each.errors, each.said) for each in counts]).T
+    errors, labels = np.array([(each.errors, each.num_labels) for each in counts]).T
 
     def rate(errors: np.ndarray, labels: np.ndarray, axis: int) -> np.ndarray:
         return errors.sum(axis=axis) / labels.sum(axis=axis)
@@ -114,7 +114,9 @@ def collect_posteriors(
       InputError: the model is no recognizer.
     """
     if run.recognizer is None:
-        raise InputError("The model is no recognizer: train one, with --config.task=recognize.")
+        raise InputError(
+            "The model is no recognizer: train one, such as --config=experiments/configs/timit.py."
+        )
     places = {name: i for i, name in enumerate(corpus.names[:number])}
     some = itertools.islice(run.recordings(corpus), len(places))
     found = dict(posteriors.posteriors(run.recognizer, params, some))
@@ -183,8 +185,8 @@ def figures(
 
     Returns:
       `decoders`: for the decoder with the language model ("viterbi", or "beam" for CTC) and for
-      "greedy" the `phone_error_rate`, its 95% `interval`, `said`, `substitutions`, `deletions`
-      and `insertions`; and the `weights` of the former.
+      "greedy" the `phone_error_rate`, its 95% `interval`, `num_labels`, `substitutions`,
+      `deletions` and `insertions`; and the `weights` of the former.
     """
     weights = to_dict(run.config.recognizer.decoding)
     if tuned_on is not None:

@@ -34,7 +34,7 @@ CONTEXT_STACK = {"hop_samples": 100, "dilations": (1, 2, 4), "channels": 32}
 
 
 def _no_labels(config: ml_collections.ConfigDict) -> None:
-    config.global_condition = None
+    config.global_condition.labels = ()
 
 
 def _speaker_and_digit(config: ml_collections.ConfigDict) -> None:
@@ -50,10 +50,7 @@ def _training(**fields: Any) -> variants.Change:
 
 
 def _mel(**fields: Any) -> variants.Change:
-    def change(config: ml_collections.ConfigDict) -> None:
-        config.local_condition = ml_collections.ConfigDict(MEL | fields)
-
-    return change
+    return lambda config: config.local_condition.update(MEL | fields)
 
 
 VARIANTS: dict[str, variants.Change] = {

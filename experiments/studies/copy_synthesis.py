@@ -80,7 +80,7 @@ def copy_synthesis(
             f"--num_recordings is {number}, and the split {corpus.split} of {corpus.name} has "
             f"{len(corpus)}: give at least 1, and no more."
         )
-    rate, folder = run.sample_rate_hz, cli.require_writable(out)
+    rate, folder = run.audio.sample_rate_hz, cli.require_writable(out)
     distances: dict[str, dict[str, dict[str, float]]] = {}
     num_samples = 0
     with tempfile.TemporaryDirectory(dir=folder) as unfinished:

@@ -65,8 +65,8 @@ def precision_cost(
     """
     if num_samples < 2:
         raise InputError(f"--num_samples is {num_samples}: give at least 2, to compare sets.")
-    conditions = corpus if trained.run.model.local_condition is not None else None
-    kinds: list[sampling.Precision] = [*sampling.PRECISIONS, "float32"]
+    conditions = corpus if trained.run.wavenet.local_condition is not None else None
+    kinds = [*sampling.PRECISIONS, "float32"]
     rows: list[dict[str, Any]] = []
     first = np.zeros(0)
     for i, precision in enumerate(tqdm(kinds, unit="precision", file=sys.stderr)):
@@ -105,7 +105,7 @@ def precision_cost(
 
 def _levels_db(trained: restore.TrainedModel, path: pathlib.Path) -> np.ndarray:
     """The mean level in each band of the mel scale, `[NUM_MELS]`."""
-    rate = trained.run.sample_rate_hz
+    rate = trained.run.audio.sample_rate_hz
     samples, _ = reading.read(path, sample_rate_hz=rate, mono=True)
     powers = librosa.feature.melspectrogram(
         y=samples / np.float32(32768), sr=rate, n_fft=512, hop_length=128, n_mels=NUM_MELS

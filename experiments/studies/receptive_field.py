@@ -118,7 +118,7 @@ def compare(
         rows.append(
             {
                 "name": name,
-                "field_ms": 1000 * receptive_field(model.run.model) / rate,
+                "field_ms": 1000 * receptive_field(model.run.wavenet) / rate,
                 "num_parameters": sum(x.size for x in jax.tree.leaves(model.params)),
                 "train_s": max(row["time_s"] for row in history),
             }
@@ -142,7 +142,7 @@ def _continue(
 ) -> np.ndarray:
     """Writes a continuation of the beginning to the folder; returns it without the beginning."""
     prime = folder / "begun.wav"
-    soundfile.write(prime, beginning, trained.run.sample_rate_hz, subtype="PCM_16")
+    soundfile.write(prime, beginning, trained.run.audio.sample_rate_hz, subtype="PCM_16")
     (path,) = generation.sample(trained, out=folder, seconds=seconds, seed=seed, prime=str(prime))
     prime.unlink()
     return soundfile.read(path, dtype="int16")[0][len(beginning) :]

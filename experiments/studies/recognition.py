@@ -22,7 +22,7 @@ import ml_collections
 import data
 from experiments.common import cli, plots
 from experiments.common.evaluation import evaluate_recognition
-from experiments.configs import timit
+from experiments.configs import schema, timit
 from experiments.studies import variants
 from experiments.studies.recognition_baseline import baseline
 
@@ -42,7 +42,7 @@ def _both_losses(config: ml_collections.ConfigDict) -> None:
 
 
 def _not_augmented(config: ml_collections.ConfigDict) -> None:
-    config.augmentation = None
+    config.augmentation.update(schema.default().augmentation)
 
 
 def _from_nothing(config: ml_collections.ConfigDict) -> None:
@@ -50,7 +50,7 @@ def _from_nothing(config: ml_collections.ConfigDict) -> None:
 
 
 def _generator(config: ml_collections.ConfigDict) -> None:
-    config.recognizer = None
+    config.task = "generate"
 
 
 def variants_of(workdir: str | os.PathLike[str], num_recordings: int) -> dict[str, variants.Change]:
@@ -124,14 +124,16 @@ def study(
         return None
     rows: list[dict[str, Any]] = []
     for name, model in trained.items():
-        if model.run.model.recognizer is None:
+        if model.run.recognizer is None:
             continue
         test, validation = (model.run.load(data_dir, split) for split in ("test", "validation"))
         figures = evaluate_recognition(model, test, tuned_on=validation)
-        number = model.run.config["train_recordings"]
+        number = model.run.config.train_recordings
         rows.append({"name": name, "minutes": minutes(number)} | figures)
+    experiment = schema.from_config_dict(config)
     baselines = [
-        {"name": f"baseline {seed}", "minutes": minutes(None)} | baseline(config, data_dir, seed)
+        {"name": f"baseline {seed}", "minutes": minutes(None)}
+        | baseline(experiment, data_dir, seed)
         for seed in range(NUM_BASELINES)
     ]
     points = [

@@ -8,7 +8,6 @@ import os
 from typing import Any
 
 import librosa
-import ml_collections
 import numpy as np
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
@@ -18,6 +17,7 @@ import data
 from data.audio.cepstra import mel_cepstra
 from experiments.common import phones
 from experiments.common.run import Run
+from experiments.configs.schema import ExperimentConfig
 from experiments.metrics import phone_errors
 
 MIN_LOG = -20.0
@@ -30,7 +30,7 @@ HIDDEN = (256, 256)
 
 
 def baseline(
-    config: ml_collections.ConfigDict, data_dir: str | os.PathLike[str], seed: int
+    config: ExperimentConfig, data_dir: str | os.PathLike[str], seed: int
 ) -> dict[str, Any]:
     """Trains a network on the train split and scores it on the test split.
 
@@ -46,7 +46,8 @@ def baseline(
     train, validation, test = (
         run.load(data_dir, split) for split in ("train", "validation", "test")
     )
-    compute = phones.targets(run.phones, run.config["recognizer"], 0).compute
+    assert run.recognizer is not None
+    compute = phones.targets(run.phones, run.recognizer).compute
     inputs = [features(run, train.recording(i)["audio"]) for i in range(len(train))]
     classes = np.concatenate([compute(train.recording(i)) for i in range(len(train))])
     is_trained = classes >= 0
@@ -71,16 +72,16 @@ def baseline(
 def features(run: Run, samples: np.ndarray) -> np.ndarray:
     """Mel cepstra and their first and second differences, of each frame and `NEIGHBOURS` on either
     side: float32 `[F, 39 (2 NEIGHBOURS + 1)]`. Their means over the recording are subtracted."""
-    assert run.model.recognizer is not None
-    window_samples = round(WINDOW_S * run.sample_rate_hz)
+    assert run.recognizer is not None
+    window_samples = round(WINDOW_S * run.audio.sample_rate_hz)
     cepstra = mel_cepstra(
         samples / np.float32(32768),
-        run.sample_rate_hz,
+        run.audio.sample_rate_hz,
         num_cepstra=NUM_CEPSTRA,
         num_mels=2 * NUM_CEPSTRA,
         n_fft=2 ** int(np.ceil(np.log2(2 * window_samples))),
         window_samples=window_samples,
-        hop_samples=run.model.recognizer.hop_samples,
+        hop_samples=run.recognizer.hop_samples,
         centred_on_middles=True,
     )
     changes = [

@@ -76,17 +76,17 @@ def speaker_control(
       InputError, data.DataError: invalid input.
     """
     run = trained.run
-    if len(run.global_labels) != 1:
+    if len(run.audio.global_labels) != 1:
         raise InputError(
-            f"The model has {len(run.global_labels)} labels of a recording: train one with "
+            f"The model has {len(run.audio.global_labels)} labels of a recording: train one with "
             "a single one, such as --config=experiments/configs/fsdd.py."
         )
     if split == "train":
         raise InputError("--split is train, which the classifier learns from: name another.")
     if samples_per_class < 1:
         raise InputError(f"--samples_per_class is {samples_per_class}: give at least 1.")
-    (label,) = run.global_labels
-    classes = run.classes[label]
+    (label,) = run.audio.global_labels
+    classes = run.audio.classes[label]
     if len(classes) < 2:
         raise InputError(
             f"The label {label} has the single class {classes[0]}: use a corpus with several."
@@ -105,7 +105,7 @@ def speaker_control(
         labels=classes,
     )
     sounds = (soundfile.read(path, dtype="int16")[0] for path in paths)
-    of_samples = statistics(sounds, run.sample_rate_hz)
+    of_samples = statistics(sounds, run.audio.sample_rate_hz)
     figures: dict[str, Any] = {"label": label, "classes": classes, "chance": 1 / len(classes)}
     for name, features, truth in (
         ("recordings", _statistics_of(test), _classes_of(test, label)),

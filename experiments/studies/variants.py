@@ -10,6 +10,7 @@ import ml_collections
 
 from experiments.common import restore
 from experiments.common.training import train
+from experiments.configs import schema
 from wavenet_jax import InputError
 
 Change = Callable[[ml_collections.ConfigDict], None]
@@ -46,7 +47,7 @@ def train_variants(
     A variant that is trained already is only loaded.
 
     Args:
-      config: that the variants change.
+      config: the recipe that the variants change.
       variants: by name, how a variant changes the config.
       names: of the variants to train, in this order; of all if it is empty.
       num_steps: of each.
@@ -70,11 +71,11 @@ def train_variants(
         variant.num_steps = variant.checkpoint_every = num_steps
         variant.preview_s = 0.0
         variant.held_out_recordings = min(MAX_HELD_OUT_RECORDINGS, config.held_out_recordings)
-        with variant.unlocked():  # a config of the command line is locked
-            variants[name](variant)
+        variants[name](variant)
         print(f"{name}:", file=sys.stderr)
         folder = folder_of(workdir, name)
-        if train(variant, workdir=folder, data_dir=data_dir).stopped:
+        experiment = schema.from_config_dict(variant)
+        if train(experiment, workdir=folder, data_dir=data_dir).stopped:
             return None
         trained[name] = restore.load(folder)
     return trained

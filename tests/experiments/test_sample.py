@@ -28,9 +28,7 @@ def read(path: pathlib.Path) -> np.ndarray:
 
 
 def test_writes_what_generate_draws_from_the_ema_parameters(trained, trained_dir, tmp_path):
-    paths = sample(
-        trained, out=tmp_path, num_samples=3, seconds=SECONDS, seed=5, labels=["low"]
-    )
+    paths = sample(trained, out=tmp_path, num_samples=3, seconds=SECONDS, seed=5, labels=["low"])
     with Checkpoints(trained_dir, read_only=True) as saved:
         state = saved.restore().state
     names = trained.run.audio.classes["speaker"]

@@ -77,9 +77,7 @@ def parsed(config: ConfigDict, *arguments: str) -> ConfigDict:
     """A config after flags `--config.KEY=VALUE`."""
     values = flags.FlagValues()
     command = ["program", *arguments]
-    holder = config_flags.DEFINE_config_dict(
-        "config", config, flag_values=values, sys_argv=command
-    )
+    holder = config_flags.DEFINE_config_dict("config", config, flag_values=values, sys_argv=command)
     values(command)
     return holder.value
 

@@ -5,6 +5,7 @@ import pytest
 
 from experiments.metrics import phone_errors
 from experiments.metrics.phone_errors import Counts
+from wavenet_jax import InputError
 
 
 def plain_interval(counts: list[Counts], num_resamples: int, seed: int) -> np.ndarray:
@@ -12,8 +13,21 @@ def plain_interval(counts: list[Counts], num_resamples: int, seed: int) -> np.nd
     random, rates = np.random.default_rng(seed), []
     for _ in range(num_resamples):
         drawn = [counts[i] for i in random.integers(len(counts), size=len(counts))]
-        rates.append(sum(each.errors for each in drawn) / sum(each.said for each in drawn))
+        rates.append(sum(each.errors for each in drawn) / sum(each.num_labels for each in drawn))
     return np.quantile(rates, [0.025, 0.975])
+
+
+def test_errors_by_hand() -> None:
+    """sil sh iy sil against sil s iy iy: one substituted, one for another at the end."""
+    counts = phone_errors.count(["sil", "sh", "iy", "sil"], ["sil", "s", "iy"])
+    assert counts == (4, 1, 1, 0) and counts.rate == 0.5
+    more = phone_errors.count(["a"], ["a", "b", "c"])
+    assert more == (1, 0, 0, 2) and more.rate == 2
+    assert phone_errors.count(["a", "b"], []) == (2, 0, 2, 0)
+    together = phone_errors.total([counts, more])
+    assert together == (5, 1, 1, 2) and together.rate == 0.8
+    with pytest.raises(InputError, match="no phones to score"):
+        phone_errors.count([], ["a"])
 
 
 def test_the_interval_is_the_spread_over_recordings() -> None:

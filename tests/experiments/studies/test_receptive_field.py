@@ -23,7 +23,7 @@ STACK = {"hop_samples": 10, "dilations": (1, 2), "channels": 4}
 def music_config():
     config = tiny.get_config()
     config.segment_samples = 100
-    config.global_condition = None
+    config.global_condition.labels = ()
     config.model.context_stacks = (STACK,)
     return config
 
@@ -41,13 +41,13 @@ def test_fields_run_from_a_tenth_of_a_second_to_seconds() -> None:
     for name, change in receptive_field.VARIANTS.items():
         config = violin.get_config()
         change(config)
-        run = Run.create(config, Corpus("folder", 8000, {}))
-        found[name] = 1000 * field_of(run.model) / 8000
+        run = Run.create(tiny.experiment(config), Corpus("folder", 8000, {}))
+        found[name] = 1000 * field_of(run.wavenet) / 8000
         state = jax.eval_shape(
             lambda model=run.model: training.init_state(model, training.TrainingConfig(num_steps=1))
         )
         sizes[name] = sum(x.size for x in jax.tree.leaves(state.params))
-        assert len(run.model.dilations) == 18
+        assert len(run.wavenet.dilations) == 18
         said, unit, *_ = name.split()
         assert found[name] == pytest.approx(float(said) * (1000 if unit == "s" else 1), rel=0.2)
     assert sorted(found.values()) == list(found.values())

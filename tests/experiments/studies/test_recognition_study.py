@@ -18,8 +18,7 @@ def test_variants_are_what_they_are_called(spoken_dir, tmp_path, monkeypatch) ->
     monkeypatch.setattr(recognition, "NUM_BASELINES", 2)
     monkeypatch.setattr(phone_errors, "GRID", dict.fromkeys(phone_errors.GRID, (1.0,)))
     config = tiny.recognizer_config()
-    config.augmentation = {"gain_db": 3.0}
-    config.lock()  # as the flag --config does
+    config.augmentation.gain_db = 3.0
     names = ["generator", "from a generator", "a quarter of the speech"]
     options = {"num_steps": 1, "workdir": str(tmp_path), "data_dir": str(spoken_dir)}
     rows = recognition.study(config, names, **options)
@@ -42,15 +41,15 @@ def test_changes() -> None:
     found = {}
     for name, change in changes.items():
         config = tiny.recognizer_config()
-        config.augmentation = {"gain_db": 3.0}
+        config.augmentation.gain_db = 3.0
         config.pretrained = "another"
         change(config)
         found[name] = (
-            bool(config.recognizer),
-            bool(config.augmentation),
-            config.training.get("generation_weight", 1.0),
-            config.get("train_recordings"),
-            config.get("pretrained"),
+            config.task == "recognize",
+            config.augmentation.gain_db > 0,
+            config.training.generation_weight,
+            config.train_recordings,
+            config.pretrained,
         )
     assert found == {
         "frame loss": (True, False, 0.0, None, "another"),
@@ -67,7 +66,8 @@ def test_changes() -> None:
 
 def test_cepstra_of_a_frame_are_of_its_own_sound(spoken_dir) -> None:
     """A click changes the frames around it, and no others."""
-    run = Run.create(tiny.recognizer_config(), data.load("espeak", spoken_dir, "train"))
+    config = tiny.experiment(tiny.recognizer_config())
+    run = Run.create(config, data.load("espeak", spoken_dir, "train"))
     quiet = np.random.default_rng(0).normal(0, 10, 4010).astype(np.int16)
     loud = quiet.copy()
     loud[2020] = 30000  # in frame 50, of 40 samples

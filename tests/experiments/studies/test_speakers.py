@@ -93,8 +93,8 @@ def test_refusals(
         ask(split="train")
     with pytest.raises(InputError, match="--samples_per_class is 0"):
         ask(number=0)
-    config = trained.run.config | {"global_condition": None}
-    without = dataclasses.replace(trained.run, config=config)
+    audio = dataclasses.replace(trained.run.audio, global_labels=())
+    without = dataclasses.replace(trained.run, audio=audio)
     with pytest.raises(InputError, match="The model has 0 labels"):
         ask(trained=trained._replace(run=without))
     assert not (tmp_path / "out").exists()

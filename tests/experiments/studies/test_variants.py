@@ -26,7 +26,6 @@ CHANGES = {
 
 def test_each_variant_is_changed_and_trained_in_its_folder(fsdd_dir, tmp_path, capsys) -> None:
     config = tiny.get_config()
-    config.lock()  # as the flag --config does
     options = {"num_steps": 2, "workdir": tmp_path, "data_dir": fsdd_dir}
     trained = variants.train_variants(config, CHANGES, [], **options)
     assert list(trained) == list(CHANGES)
@@ -82,7 +81,7 @@ def test_every_variant_of_the_ablation_is_a_model_of_its_own() -> None:
         config = fsdd.get_config()
         change(config)
         corpus = Corpus("fsdd", 8000, {"speaker": 6, "digit": 10})
-        run = Run.create(config, corpus)
+        run = Run.create(tiny.experiment(config), corpus)
         assert run.model not in [model for model, training in models if training == run.training]
         models.append((run.model, run.training))
     assert len(models) == 13
