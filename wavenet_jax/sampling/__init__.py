@@ -19,13 +19,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from wavenet_jax import conditioning, parallel
-from wavenet_jax.conditioning import ConditionConfig, LocalConditionConfig
+from wavenet_jax.config import ConditionConfig, LocalConditionConfig, WaveNetConfig
 from wavenet_jax.errors import InputError
 from wavenet_jax.parallel import BATCH, REPLICATED
 from wavenet_jax.sampling import cpu, pallas, scan
 from wavenet_jax.sampling.precision import PRECISIONS as PRECISIONS
 from wavenet_jax.sampling.precision import Precision, quantize_weights
-from wavenet_jax.wavenet import WaveNet, WaveNetConfig
+from wavenet_jax.wavenet import WaveNet
 
 Backend = Literal["auto", "scan", "cpu", "pallas"]
 BACKENDS: tuple[Backend, ...] = ("auto", "scan", "cpu", "pallas")
@@ -116,7 +116,7 @@ def generate(
     params = quantize_weights(params, precision)
     run = _programs(config, tuple(devices), backend)
 
-    rows = parallel.padded_rows(batch, len(devices))
+    rows = parallel.padded_indices(batch, len(devices))
     keys = keys[rows]
     if global_condition is not None:
         global_condition = global_condition[rows]

@@ -26,9 +26,10 @@ from llvmlite import ir
 from numba.core import cgutils
 from numba.extending import intrinsic, overload
 
+from wavenet_jax.config import WaveNetConfig
 from wavenet_jax.distributions import MAX_LOG_SCALE, MAX_MEAN, MIN_WITHIN, Mixture
 from wavenet_jax.sampling.precision import Precision, matrix
-from wavenet_jax.wavenet import State, WaveNetConfig
+from wavenet_jax.state import State
 
 _WIDTH = 32
 """Outputs whose sums are kept in registers: a kernel has a multiple of it, zeros at the end."""

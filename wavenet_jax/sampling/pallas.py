@@ -26,9 +26,11 @@ from jax.experimental import pallas as pl
 from jax.experimental.pallas import tpu as pltpu
 from jax.experimental.pallas import triton
 
+from wavenet_jax.config import WaveNetConfig
 from wavenet_jax.distributions import MAX_LOG_SCALE, MAX_MEAN, MIN_WITHIN, Mixture
 from wavenet_jax.sampling.scan import over_frames
-from wavenet_jax.wavenet import State, WaveNet, WaveNetConfig
+from wavenet_jax.state import State
+from wavenet_jax.wavenet import WaveNet
 
 Form = Literal["tpu", "gpu"]
 

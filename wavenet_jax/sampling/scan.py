@@ -9,7 +9,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from wavenet_jax.wavenet import State, WaveNet
+from wavenet_jax.state import State
+from wavenet_jax.wavenet import WaveNet
 
 
 def generate_chunk(
