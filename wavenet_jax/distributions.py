@@ -116,6 +116,10 @@ class Categorical(Distribution):
 MAX_MEAN, MAX_LOG_SCALE = 1e3, 7.0
 """Of a component, and -MAX_MEAN the least."""
 
+MIN_WEIGHT = 2.0**-40
+"""Of a class or component relative to the likeliest: below it none is drawn, though rounding of the
+cumulative distribution may lead there."""
+
 MIN_WITHIN = 2.0**-24
 """Of a component's cumulative distribution, where a sample is drawn from it."""
 
@@ -234,9 +238,12 @@ def _inverse_cumulative(
     cumulative = jnp.cumsum(weights, axis=-1)
     # The total is that of the same sum, so that rounding cannot leave a gap.
     place = uniforms * cumulative[..., -1]
-    # A uniform next to 1 may round up to the total: the last class is still one.
-    passed = jnp.sum(cumulative <= place[..., None], axis=-1)
-    index = jnp.minimum(passed, logits.shape[-1] - 1).astype(jnp.int32)
+    # Rounding of the sums may lead to an impossible class: the next possible one, or the last.
+    possible = weights > MIN_WEIGHT
+    classes = jax.lax.broadcasted_iota(jnp.int32, weights.shape, weights.ndim - 1)
+    passes = possible & (cumulative > place[..., None])
+    first = jnp.min(jnp.where(passes, classes, weights.shape[-1]), axis=-1)
+    index = jnp.minimum(first, jnp.max(jnp.where(possible, classes, 0), axis=-1))
     weight = jnp.take_along_axis(weights, index[..., None], axis=-1)[..., 0]
     end = jnp.take_along_axis(cumulative, index[..., None], axis=-1)[..., 0]
     return index, 1 - (end - place) / jnp.maximum(weight, 1e-30)
