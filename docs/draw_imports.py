@@ -2,8 +2,9 @@
 
     python docs/draw_imports.py
 
-A box is a room: a package, or a module at the top of `wavenet_jax` or `data`; the programs are one. An arrow
-leads from a room to one that it imports, unless another way leads there already. Errors are left out.
+A box is a room: a package, or a module at the top of `wavenet_jax` or `data`; the programs are one.
+An arrow leads from a room to one that it imports, unless another way leads there already. Errors
+are left out.
 """
 
 import ast
@@ -47,7 +48,9 @@ def rooms() -> Edges:
     edges: Edges = {}
     for lane in LANES:
         for path in sorted((ROOT / lane).rglob("*.py")):
-            module = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+            module = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(
+                ".__init__"
+            )
             if (room := room_of(module)) in LEFT_OUT:
                 continue
             found = {room_of(name) for name in imports(path) if name.split(".")[0] in LANES}

@@ -100,6 +100,10 @@ class Categorical(Distribution):
 MAX_MEAN, MAX_LOG_SCALE = 1e3, 7.0
 """The largest mean, -MAX_MEAN being the least, and the largest log scale of a component."""
 
+MIN_WEIGHT = 2.0**-40
+"""Of a class or component relative to the likeliest: below it none is drawn, though rounding of the
+cumulative distribution may lead there."""
+
 MIN_WITHIN = 2.0**-24
 """The least uniform number, and 1 - MIN_WITHIN the largest: an exact 0 would draw the first
 code, and a number that rounds to 1 the last, however improbable they are."""
@@ -207,7 +211,12 @@ def _inverse_cumulative(
     cumulative = jnp.cumsum(weights, axis=-1)
     # Below the total, since 1 - MIN_WITHIN is: the class passed has a share of the sum.
     place = uniforms * cumulative[..., -1]
-    index = jnp.sum(cumulative <= place[..., None], axis=-1, dtype=jnp.int32)
+    # Rounding of the sums may lead to an impossible class: the next possible one, or the last.
+    possible = weights > MIN_WEIGHT
+    classes = jax.lax.broadcasted_iota(jnp.int32, weights.shape, weights.ndim - 1)
+    passes = possible & (cumulative > place[..., None])
+    first = jnp.min(jnp.where(passes, classes, weights.shape[-1]), axis=-1)
+    index = jnp.minimum(first, jnp.max(jnp.where(possible, classes, 0), axis=-1))
     weight = jnp.take_along_axis(weights, index[..., None], axis=-1)[..., 0]
     end = jnp.take_along_axis(cumulative, index[..., None], axis=-1)[..., 0]
     return index, 1 - (end - place) / jnp.maximum(weight, 1e-30)

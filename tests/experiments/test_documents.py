@@ -77,7 +77,9 @@ def test_commands_name_programs_flags_and_fields_that_exist(where: str, command:
             continue
         if flag == "config":
             assert (ROOT / value).is_file(), f"{where}: no file {value}"
-            config = importlib.import_module(value.removesuffix(".py").replace("/", ".")).get_config()
+            config = importlib.import_module(
+                value.removesuffix(".py").replace("/", ".")
+            ).get_config()
         elif field and field != "KEY":
             assert config is not None, f"{where}: --{flag} comes before --config"
             holder = config
@@ -98,12 +100,16 @@ def test_links_lead_somewhere() -> None:
                 assert anchor in anchors, f"{path.name}: {target}#{anchor}"
 
 
-@pytest.mark.parametrize("path", [path for path in PAGES if "```python" in path.read_text()], ids=str)
+@pytest.mark.parametrize(
+    "path", [path for path in PAGES if "```python" in path.read_text()], ids=str
+)
 def test_the_python_runs(path: pathlib.Path, trained_dir: pathlib.Path) -> None:
     for language, block in blocks(path):
         if language != "python":
             continue
-        code = block.replace('"runs/mine"', repr(str(trained_dir))).replace("seconds=3", "seconds=0.1")
+        code = block.replace('"runs/mine"', repr(str(trained_dir))).replace(
+            "seconds=3", "seconds=0.1"
+        )
         ended = subprocess.run(
             [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
         )
