@@ -1,7 +1,6 @@
 """Mel spectrograms: librosa's definition, each frame over its own samples, and the way back."""
 
 import dataclasses
-import functools
 import pathlib
 import pickle
 
@@ -12,7 +11,7 @@ import scipy.signal
 import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from made import noise
+from synthetic import noise
 
 import data
 
@@ -113,7 +112,7 @@ def test_only_a_row_of_int16(samples: np.ndarray) -> None:
 
 
 def test_features_of_a_recording_travel_to_workers() -> None:
-    compute = functools.partial(data.mel_features, config=CONFIG)
+    compute = data.MelFeatures(CONFIG)
     there = pickle.loads(pickle.dumps(compute))
     frames = there({"audio": noise(1234), "recording": "a"})
     np.testing.assert_array_equal(frames, data.mel_spectrogram(noise(1234), CONFIG))
