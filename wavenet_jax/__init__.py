@@ -21,6 +21,8 @@ from wavenet_jax.wavenet import (
     receptive_field_ms,
 )
 
+__version__ = "0.2.0"
+
 __all__ = [
     "ConditionConfig",
     "ContextStackConfig",
