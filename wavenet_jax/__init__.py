@@ -27,6 +27,8 @@ from wavenet_jax.recognition.recognizer import Recognizer, RecognizerConfig
 from wavenet_jax.sampling import generate, utterance_keys
 from wavenet_jax.wavenet import WaveNet
 
+__version__ = "0.2.0"
+
 __all__ = [
     "ConditionConfig",
     "ConfigError",
