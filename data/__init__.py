@@ -5,11 +5,12 @@ Letters in shapes: `B` windows a batch, `C` context samples, `S` scored samples,
 """
 
 from data.audio.emphasis import DeEmphasis, pre_emphasize
-from data.audio.mel import MelConfig, griffin_lim, mel_features, mel_spectrogram, mel_to_magnitudes
+from data.audio.mel import MelConfig, MelFeatures, griffin_lim, mel_spectrogram, mel_to_magnitudes
 from data.audio.pitch import f0
 from data.augmentation import Augmentation
+from data.corpus import Corpus
 from data.errors import DataError
-from data.registry import OPTIONS, Corpus, build, load, splits
+from data.registry import OPTIONS, build, load, splits
 from data.text import espeak, hts
 from data.text.frames import (
     frame_labels,
@@ -19,7 +20,7 @@ from data.text.frames import (
     pitch_features,
 )
 from data.text.linguistics import (
-    context_frames,
+    expand_contexts,
     linguistic_features,
     num_context_features,
     num_context_frame_features,
@@ -35,11 +36,12 @@ __all__ = [
     "DataError",
     "DeEmphasis",
     "MelConfig",
+    "MelFeatures",
     "Targets",
     "WindowIterator",
     "build",
-    "context_frames",
     "espeak",
+    "expand_contexts",
     "f0",
     "frame_labels",
     "global_condition",
@@ -48,7 +50,6 @@ __all__ = [
     "linguistic_features",
     "load",
     "log_f0",
-    "mel_features",
     "mel_spectrogram",
     "mel_to_magnitudes",
     "num_context_features",

@@ -1,10 +1,11 @@
-"""Windows as they might have been recorded: louder or softer, and in more noise.
+"""Random changes of recordings for training: gain and noise.
 
-Ko et al. (2015), "Audio augmentation for speech recognition", for the speeds that
-`training_windows` takes beside it.
+With the speeds of `training_windows` those of Ko et al. (2015), "Audio augmentation for speech
+recognition".
 """
 
 import dataclasses
+import math
 
 import numpy as np
 
@@ -13,32 +14,31 @@ from data.errors import DataError
 
 @dataclasses.dataclass(frozen=True)
 class Augmentation:
-    """What is done to a window, all of it anew each time that it is read.
+    """Gain and noise, drawn anew for each stretch of sound.
 
     Attributes:
-      gain_db: G; the level changes by as much as G dB, up or down, and by less where the
-        window would pass full scale.
-      noise_snr_db: From which signal-to-noise ratio noise is added, up to 30 dB more, of a
-        spectrum between white and pink; None adds none.
+      gain_db: G; the level changes by up to G dB, up or down, and by less where the sound
+        would pass full scale.
+      noise_snr_db: The lowest signal-to-noise ratio of added noise; the highest is 30 dB more.
+        Its spectrum is between white and pink. None adds none.
     """
 
     gain_db: float = 0.0
     noise_snr_db: float | None = None
 
     def __post_init__(self) -> None:
-        if self.gain_db < 0:
-            raise DataError(f"gain_db is {self.gain_db}: give 0 for none, or more")
+        if not 0 <= self.gain_db < math.inf:
+            raise DataError(f"gain_db is {self.gain_db}: give 0 for none, or a positive number")
+        if self.noise_snr_db is not None and not math.isfinite(self.noise_snr_db):
+            raise DataError(f"noise_snr_db is {self.noise_snr_db}: give a number, or None for none")
 
-    def __call__(
-        self, window: dict[str, np.ndarray], random: np.random.Generator
-    ) -> dict[str, np.ndarray]:
-        """The window with other `samples`, int16. What is silent at its ends, as where the
-        recording begins, stays silent."""
-        sounding = np.flatnonzero(window["samples"])
+    def __call__(self, samples: np.ndarray, random: np.random.Generator) -> np.ndarray:
+        """Augmented samples, int16 `[N]` like `samples`. Zeros at both ends stay zeros."""
+        sounding = np.flatnonzero(samples)
         if not len(sounding):
-            return window
+            return samples
         inside = slice(sounding[0], sounding[-1] + 1)
-        sound = window["samples"][inside].astype(np.float32)
+        sound = samples[inside].astype(np.float32)
         if self.noise_snr_db is not None:
             snr_db = self.noise_snr_db + random.uniform(0, 30)
             noise = _noise(len(sound), random.uniform(0, 1), random)
@@ -46,13 +46,13 @@ class Augmentation:
             sound += noise * (level * 10 ** (-snr_db / 20))
         gain = 10 ** (random.uniform(-self.gain_db, self.gain_db) / 20)
         gain = min(gain, max(1.0, 32767 / np.abs(sound).max()))
-        samples = window["samples"].copy()
-        samples[inside] = np.rint((sound * gain).clip(-32768, 32767))
-        return window | {"samples": samples}
+        augmented = samples.copy()
+        augmented[inside] = np.rint((sound * gain).clip(-32768, 32767))
+        return augmented
 
 
 def _noise(length: int, tilt: float, random: np.random.Generator) -> np.ndarray:
-    """Of mean square 1, its power falling as frequency to the `-tilt`: `[length]`."""
+    """Noise `[length]` of mean square 1, its power falling as frequency to the `-tilt`."""
     spectrum = np.fft.rfft(random.normal(size=length))
     spectrum *= np.maximum(np.arange(len(spectrum)), 1) ** (-tilt / 2)
     noise = np.fft.irfft(spectrum, length)

@@ -3,8 +3,8 @@
 A window is a *segment* of `segment_samples`, scored, after a *context* of
 `context_samples`, not scored. Segments tile each recording from its first sample,
 so that an epoch scores every sample once. The context is the sound before the
-segment in the same recording, and silence where the recording begins. What recognises
-phones is also given a *lookahead* after the segment, likewise not scored.
+segment in the same recording, and silence where the recording begins. Windows for a
+recognizer end with a *lookahead* after the segment, likewise not scored.
 """
 
 import weakref
@@ -15,16 +15,18 @@ import grain
 import numpy as np
 from absl import flags
 
+from data.audio.emphasis import pre_emphasize
+from data.corpus import Corpus
 from data.errors import DataError
-from data.registry import Corpus
 
 Batch = dict[str, np.ndarray]
 LocalFeatures = Callable[[Mapping[str, Any]], np.ndarray]
+Augment = Callable[[np.ndarray, np.random.Generator], np.ndarray]
 
 
 class Shape(NamedTuple):
-    """What a window is made of, in samples; `context_frames` are the frames on either side
-    of those that cover it, and with a `lookahead` frames are told of."""
+    """The parts of a window, in samples but for `context_frames`, the number of frames of local
+    features on either side of those that cover context and segment."""
 
     segment_samples: int
     context_samples: int
@@ -34,15 +36,15 @@ class Shape(NamedTuple):
 
 
 class Targets(NamedTuple):
-    """What is to be recognised in windows.
+    """What a recognizer learns from windows.
 
     Attributes:
-      compute: From a recording (`Corpus.recording`) to classes, int32, -1 for none: of its
-        frames of `hop_samples`, `[ceil(N / hop_samples)]`, or of all that is said in it in
-        that order, `[U]`.
-      whole: Whether they are the latter, so that windows must hold whole recordings.
-      context_frames: Frames on either side of the segment's that a window tells whether the
-        recording has them; their samples are its lookahead, and part of its context.
+      compute: From a recording (`Corpus.recording`) to classes, int32, -1 for none: one a frame
+        of `hop_samples`, `[ceil(N / hop_samples)]`, or with `whole` those of the utterance in
+        order, `[U]`.
+      whole: Whether classes have no times, so that windows must hold whole recordings.
+      context_frames: Frames on either side of the segment's that the recognizer sees; their
+        samples are the window's lookahead and the end of its context.
     """
 
     compute: LocalFeatures
@@ -50,7 +52,17 @@ class Targets(NamedTuple):
     context_frames: int
 
 
-class Windows(grain.MapDataset[Batch]):
+class _FrameRange(NamedTuple):
+    """`number` frames of a window from `first` on, of which the recording has those from `begin`
+    to `end`."""
+
+    first: int
+    number: int
+    begin: int
+    end: int
+
+
+class Windows(Sequence[Batch]):
     """All windows of a corpus in the order of its recordings: one epoch, unshuffled.
 
     Element i is a dict of arrays as in `training_windows`, without the batch axis.
@@ -65,7 +77,6 @@ class Windows(grain.MapDataset[Batch]):
         local_features: LocalFeatures | None = None,
         targets: Targets | None = None,
     ) -> None:
-        super().__init__()
         self._corpus, self._shape = corpus, shape
         self._global_labels, self._local_features = tuple(global_labels), local_features
         self._targets, self._max_targets = targets, 0
@@ -83,41 +94,98 @@ class Windows(grain.MapDataset[Batch]):
         return int(self._ends[-1])
 
     def __getitem__(self, index: Any) -> Any:
-        if isinstance(index, slice):
-            return self.slice(index)
-        index %= len(self)
+        return self.read(index)
+
+    def read(
+        self, index: int, augment: Augment | None = None, random: np.random.Generator | None = None
+    ) -> Batch:
+        """Window `index`, whose sound `augment` changes with the generator `random`.
+
+        Local features with an attribute `audio_margin_samples` are computed from the changed
+        sound of the window and of so many samples around it.
+        """
         recording = int(np.searchsorted(self._ends, index, side="right"))
         nth = index - (int(self._ends[recording - 1]) if recording else 0)
-        segment, context, hop, margin, lookahead = self._shape
+        segment, context, hop, _, lookahead = self._shape
         start, length = nth * segment, int(self._corpus.lengths[recording])
         stop = min(start + segment, length)
-        samples = np.zeros(context + segment + lookahead, np.int16)
         begin, end = max(0, start - context), min(stop + lookahead, length)
+        local = self._frame_range(start, length)
+        if augment is None:
+            sound = self._corpus.samples(recording, begin, end)
+            frames = self._whole_local(recording, local)
+        else:
+            assert random is not None
+            sound, frames = self._augmented(recording, begin, end, local, augment, random)
+        samples = np.zeros(context + segment + lookahead, np.int16)
         offset = context - start
-        samples[begin + offset : end + offset] = self._corpus.samples(recording, begin, end)
+        samples[begin + offset : end + offset] = sound
         window: Batch = {"samples": samples, "mask": np.arange(segment) < stop - start}
         if self._global_labels:
             window["global"] = global_condition(self._corpus, recording, self._global_labels)
-        if self._local_features:
-            whole = _local(self._corpus, recording, self._local_features, hop)
-            # In frames, of which the recording may lack some at either end.
-            first = (start - context) // hop - margin
-            number = (context + segment) // hop + 2 * margin
-            rows = whole[max(first, 0) : max(first + number, 0)]
-            filler = -1 if whole.ndim == 1 else 0
-            local = np.full((number, *whole.shape[1:]), filler, whole.dtype)
-            local[max(-first, 0) :][: len(rows)] = rows
-            window["local"] = local
+        if frames is not None:
+            filler = -1 if frames.ndim == 1 else 0
+            window["local"] = np.full((local.number, *frames.shape[1:]), filler, frames.dtype)
+            window["local"][local.begin - local.first :][: len(frames)] = frames
         if self._targets:
-            window |= self._recognised(self._targets, recording, start // hop)
+            window |= self._recognition(self._targets, recording, start // hop)
         return window
 
-    def _recognised(self, targets: Targets, recording: int, first: int) -> Batch:
-        """Which frames there are from `first` on, and what is to be recognised."""
-        hop, reach = self._shape.hop_samples, targets.context_frames
+    def _frame_range(self, start: int, length: int) -> _FrameRange:
+        """The frames of local features of the window whose segment begins at `start`."""
+        segment, context, hop, context_frames, _ = self._shape
+        first = (start - context) // hop - context_frames
+        number = (context + segment) // hop + 2 * context_frames
+        begin = max(first, 0)
+        return _FrameRange(first, number, begin, max(begin, min(first + number, -(-length // hop))))
+
+    def _whole_local(self, recording: int, local: _FrameRange) -> np.ndarray | None:
+        """The window's frames among those of the whole recording."""
+        if not self._local_features:
+            return None
+        hop = self._shape.hop_samples
+        whole = _local(self._corpus, recording, self._local_features, hop)
+        return whole[local.begin : local.end]
+
+    def _augmented(
+        self,
+        recording: int,
+        begin: int,
+        end: int,
+        local: _FrameRange,
+        augment: Augment,
+        random: np.random.Generator,
+    ) -> tuple[np.ndarray, np.ndarray | None]:
+        """Samples `begin` to `end` with pre-emphasis, and the window's frames, of one stretch of
+        the recording that is augmented before either is computed."""
+        corpus, hop = self._corpus, self._shape.hop_samples
+        length = int(corpus.lengths[recording])
+        margin = getattr(self._local_features, "audio_margin_samples", None)
+        # Pre-emphasis needs the sample before the first; frames begin at multiples of the hop.
+        first, last = max(begin - 1, 0), end
+        if margin is not None:
+            first = max(0, min(first, local.begin * hop - margin))
+            last = min(length, max(last, local.end * hop + margin))
+        first = first // hop * hop
+        stretch = augment(corpus.recorded(recording, first, last), random)
+        sound = stretch[begin - first : end - first]
+        if corpus.pre_emphasis:
+            before = stretch[begin - 1 - first] if begin else 0
+            sound = pre_emphasize(np.concatenate([[before], sound]), corpus.pre_emphasis)
+        if margin is None:
+            return sound, self._whole_local(recording, local)
+        assert self._local_features is not None
+        frames = self._local_features({"audio": stretch})
+        _check_num_frames(corpus.names[recording], len(frames), len(stretch), hop)
+        return sound, frames[local.begin - first // hop : local.end - first // hop]
+
+    def _recognition(self, targets: Targets, recording: int, first: int) -> Batch:
+        """Which frames exist from `first - context_frames` on, and their classes from `first` on
+        (or the classes of the whole recording)."""
+        hop, context = self._shape.hop_samples, targets.context_frames
         number = self._shape.segment_samples // hop
         existing = -(-int(self._corpus.lengths[recording]) // hop)
-        frames = np.arange(first - reach, first + number + reach)
+        frames = np.arange(first - context, first + number + context)
         if targets.whole:
             found = self._corpus.computed(recording, targets.compute)
             number = self._max_targets
@@ -128,31 +196,44 @@ class Windows(grain.MapDataset[Batch]):
         return {"frames": (frames >= 0) & (frames < existing), "classes": classes}
 
     def _check_whole(self, targets: Targets) -> int:
-        """The most that is said in a recording, all of which fit a window."""
-        most = 0
+        """The maximum number of classes of a recording, once all recordings fit a window."""
+        maximum = 0
         for i, name in enumerate(self._corpus.names):
             length = int(self._corpus.lengths[i])
             if length > self._shape.segment_samples:
                 raise DataError(
                     f"{name} of {self._corpus.name} has {length} samples, and a window "
-                    f"{self._shape.segment_samples}: where it is not known when each phone sounds "
-                    f"windows hold whole recordings, so make segment_samples at least {length}"
+                    f"{self._shape.segment_samples}: without times of phones windows hold whole "
+                    f"recordings, so make segment_samples at least {length}"
                 )
-            said = self._corpus.computed(i, targets.compute)
-            # Between two of a kind there must be a frame of neither.
-            needed = len(said) + int(np.sum(said[1:] == said[:-1]))
+            classes = self._corpus.computed(i, targets.compute)
+            # CTC needs a blank frame between two equal classes.
+            needed = len(classes) + int(np.sum(classes[1:] == classes[:-1]))
             frames = -(-length // self._shape.hop_samples)
-            if not len(said) or needed > frames:
+            if not len(classes) or needed > frames:
                 raise DataError(
-                    f"{name} of {self._corpus.name} has {len(said)} phones, which need {needed} "
+                    f"{name} of {self._corpus.name} has {len(classes)} phones, which need {needed} "
                     f"frames, and {frames} frames: correct its transcript, or leave it out"
                 )
-            most = max(most, len(said))
-        return most
+            maximum = max(maximum, len(classes))
+        return maximum
+
+
+class _Reader:
+    """Windows of several corpora by one running index, with or without augmentation."""
+
+    def __init__(self, parts: Sequence[Windows], augment: Augment | None) -> None:
+        self._parts, self._augment = parts, augment
+        self._ends = np.cumsum([len(part) for part in parts])
+
+    def __call__(self, index: int, random: np.random.Generator | None = None) -> Batch:
+        part = int(np.searchsorted(self._ends, index, side="right"))
+        within = int(index) - (int(self._ends[part - 1]) if part else 0)
+        return self._parts[part].read(within, self._augment, random)
 
 
 class WindowIterator:
-    """Endless batches whose position is one number, whoever computes them.
+    """Endless batches whose position is one number.
 
     The state is independent of the number of workers: batch n is the same batch
     with none and with four.
@@ -164,7 +245,7 @@ class WindowIterator:
         self._batches, self._identity, self._num_workers = batches, identity, num_workers
         self._next_batch = 0
         self._running: list[grain.DatasetIterator[Batch]] = []
-        # Stops at exit too, while the modules that grain needs for it still stand.
+        # Stops at exit too, before the modules that grain needs for it are unloaded.
         weakref.finalize(self, _stop, self._running)
 
     def __iter__(self) -> "WindowIterator":
@@ -173,30 +254,28 @@ class WindowIterator:
     def __next__(self) -> Batch:
         if not self._running:
             read = grain.ReadOptions(num_threads=1, prefetch_buffer_size=4)
-            ahead = self._batches[self._next_batch :].to_iter_dataset(read)
+            upcoming = self._batches[self._next_batch :].to_iter_dataset(read)
             if self._num_workers:
-                if not flags.FLAGS.is_parsed():
-                    flags.FLAGS.mark_as_parsed()  # grain reads flags of its own to start workers
-                ahead = ahead.mp_prefetch(
+                upcoming = upcoming.mp_prefetch(
                     grain.MultiprocessingOptions(
                         num_workers=self._num_workers, per_worker_buffer_size=4
                     )
                 )
-            self._running.append(iter(ahead))
-        # Copied, because workers hand over shared memory that outlives its owner badly.
+            self._running.append(iter(upcoming))
+        # Copied, because the workers' shared memory ends with them.
         batch = {key: np.array(value) for key, value in next(self._running[0]).items()}
         self._next_batch += 1
         return batch
 
     def get_state(self) -> dict[str, Any]:
-        """Where the iterator stands, fit for JSON."""
+        """The position, fit for JSON."""
         return {"next_batch": self._next_batch, "stream": self._identity}
 
     def set_state(self, state: Mapping[str, Any]) -> None:
-        """Continues exactly where the iterator stood that gave this state.
+        """Continues from a position that `get_state` gave.
 
         Raises:
-          DataError: it ran over other windows: another seed, corpus or shape.
+          DataError: the position is of windows of another seed, corpus or shape.
         """
         for key, value in self._identity.items():
             if state["stream"].get(key) != value:
@@ -230,12 +309,12 @@ def training_windows(
     local_features: LocalFeatures | None = None,
     targets: Targets | None = None,
     speeds: Sequence[float] = (1.0,),
-    distort: Callable[[Batch, np.random.Generator], Batch] | None = None,
+    augmentation: Augment | None = None,
     shard_index: int = 0,
     shard_count: int = 1,
     num_workers: int = 0,
 ) -> WindowIterator:
-    """Shuffled batches of windows without end, epoch after epoch.
+    """Shuffled batches of windows, epoch after epoch without end.
 
     The processes of a run read one global stream in turn: at each step their
     batches together are the `shard_count * batch_size` windows that a single
@@ -246,38 +325,46 @@ def training_windows(
       segment_samples: S, scored samples a window; a multiple of `hop_samples`.
       context_samples: C, samples before them; a multiple of `hop_samples`, or 0.
       hop_samples: Samples a frame of `local_features`.
-      context_frames: M, frames before and after those of a window to give as well,
-        where samples depend on neighbouring frames.
+      context_frames: M, frames of `local_features` to give before and after those of the
+        window, where samples depend on neighbouring frames.
       batch_size: B, windows in each of this process's batches.
       seed: Of the shuffle, which differs in each epoch.
-      global_labels: Names of the labels to give as `global`: one as its class; several,
-        or one of which a recording may have several classes, as a 1 for each that it has
-        among all their classes, in this order.
+      global_labels: Names of the labels to give as `global`: a single label as its class;
+        several labels, or one of `Corpus.multi_label`, as a multi-hot vector over all their
+        classes in this order.
       local_features: From a recording (`Corpus.recording`) to its frames,
-        `[ceil(N / hop_samples), ...]`. Kept once computed. Must be picklable where
-        there are workers.
-      targets: What is to be recognised, if anything is; picklable likewise.
-      speeds: At which each recording is heard in an epoch, 1 being its own.
-      distort: Changes a window in place of itself, with a generator that depends on the
-        seed and on the window's place in the stream; picklable likewise.
-      shard_index: Which of the run's processes this is.
-      shard_count: How many there are.
-      num_workers: Processes that read ahead; with 0 a thread does.
+        `[ceil(N / hop_samples), ...]`, which are cached. Features of the sound itself, such as
+        `MelFeatures`, have an attribute `audio_margin_samples`, the number of samples before
+        and after a frame's own that it depends on, and need `audio` alone of a recording.
+        Picklable where there are workers.
+      targets: What a recognizer learns; picklable likewise.
+      speeds: Factors at which each recording is played in every epoch; 1 leaves it unchanged.
+      augmentation: From int16 samples `[N]` and a generator to other int16 samples `[N]`, such
+        as `Augmentation`; picklable likewise. The generator depends on the seed and on the
+        window's place in the stream. Samples and features of the sound are those of the
+        augmented sound.
+      shard_index: Of this process among those of the run.
+      shard_count: Number of processes of the run.
+      num_workers: Processes that read in advance; with 0 a thread does. They need absl's flags
+        to be parsed.
 
     Returns:
       An iterator over dicts of `samples` int16 `[B, C + S]`, `mask` bool `[B, S]`
       (where the sample exists), and where asked for `global` int32 `[B]`, or `[B, D]`
-      of several labels, and `local` `[B, M + (C + S) / hop_samples + M, ...]`. Beyond a
+      as a multi-hot vector, and `local` `[B, M + (C + S) / hop_samples + M, ...]`. Beyond a
       recording's ends samples are 0 and local features 0, or -1 where they are labels.
-      With targets, of reach r and F = S / hop_samples frames, `samples` are `[B, C + S + A]`,
-      A = r hop_samples; `frames` bool `[B, r + F + r]` are those that the recording has, and
-      `classes` int32 `[B, F]`, or `[B, U]` of whole recordings, -1 where there is none.
+      With targets, of `context_frames` r and F = S / hop_samples frames, `samples` are
+      `[B, C + S + A]`, A = r hop_samples; `frames` bool `[B, r + F + r]` tells which frames
+      the recording has, and `classes` are int32 `[B, F]`, or `[B, U]` of whole recordings, -1
+      where there is none.
 
     Raises:
       DataError: a count that is not positive, lengths that are no multiples of
-        the hop, a label that the corpus lacks, or a corpus without a whole frame.
+        the hop, a label that the corpus lacks, a corpus without a whole frame, an augmentation
+        of local features that depend on the sound without `audio_margin_samples`, or workers
+        while absl's flags are not parsed.
     """
-    for name, value, least in (
+    for name, value, minimum in (
         ("segment_samples", segment_samples, 1),
         ("context_samples", context_samples, 0),
         ("hop_samples", hop_samples, 1),
@@ -287,8 +374,8 @@ def training_windows(
         ("num_workers", num_workers, 0),
         ("seed", seed, 0),
     ):
-        if value < least:
-            raise DataError(f"{name} is {value}: it must be at least {least}")
+        if value < minimum:
+            raise DataError(f"{name} is {value}: it must be at least {minimum}")
     for name, value in (("segment_samples", segment_samples), ("context_samples", context_samples)):
         if value % hop_samples:
             raise DataError(
@@ -304,8 +391,15 @@ def training_windows(
     if lookahead_samples > context_samples:
         raise DataError(
             f"context_samples is {context_samples}: it must be at least the "
-            f"{lookahead_samples} that targets reach back"
+            f"{lookahead_samples} of the targets' context_frames"
         )
+    if num_workers and not flags.FLAGS.is_parsed():
+        raise DataError(
+            f"num_workers is {num_workers}, and grain's workers need absl's flags to be parsed: "
+            "call absl.flags.FLAGS(sys.argv) first, or use num_workers=0"
+        )
+    if augmentation and local_features:
+        _check_audio_margin(corpus, local_features)
     shape = Shape(segment_samples, context_samples, hop_samples, context_frames, lookahead_samples)
     parts = [
         Windows(
@@ -317,14 +411,13 @@ def training_windows(
         )
         for speed in speeds
     ]
-    windows = grain.MapDataset.concatenate(parts) if len(parts) > 1 else parts[0]
-    stream = windows.shuffle(seed).repeat()
-    if distort:
-        stream = stream.seed(seed).random_map(distort)
+    reader, num_windows = _Reader(parts, augmentation), sum(map(len, parts))
+    indices = grain.MapDataset.range(num_windows).shuffle(seed).repeat()
+    stream = indices.seed(seed).random_map(reader) if augmentation else indices.map(reader)
     stream = stream[shard_index::shard_count]
-    batches = stream.batch(batch_size, drop_remainder=True)  # there is none: it is endless
+    batches = stream.batch(batch_size, drop_remainder=True)  # no remainder: it is endless
     identity = {
-        "num_windows": len(windows),
+        "num_windows": num_windows,
         "num_samples": int(corpus.lengths.sum()),
         "segment_samples": segment_samples,
         "seed": seed,
@@ -359,7 +452,8 @@ def recordings(
 
 
 def global_condition(corpus: Corpus, recording: int, labels: Sequence[str]) -> np.ndarray:
-    """The class of one label, int32; or of several the multi-hot vector, int32 `[D]`."""
+    """The class of a single label, int32; the multi-hot vector of several labels, or of one in
+    `Corpus.multi_label`, int32 `[D]`."""
     classes = [corpus.label(recording, label) for label in labels]
     if len(labels) == 1 and labels[0] not in corpus.multi_label:
         return np.array(classes[0], np.int32)
@@ -371,12 +465,30 @@ def global_condition(corpus: Corpus, recording: int, labels: Sequence[str]) -> n
 
 
 def _local(corpus: Corpus, recording: int, compute: LocalFeatures, hop_samples: int) -> np.ndarray:
-    """A recording's frames, checked to be as many as its samples need."""
+    """A recording's frames, refused unless they are as many as its samples need."""
     frames = corpus.computed(recording, compute)
-    needed = -(-int(corpus.lengths[recording]) // hop_samples)
-    if len(frames) != needed:
-        raise DataError(
-            f"local_features gives {len(frames)} frames for {corpus.names[recording]}, which has "
-            f"{needed} of {hop_samples} samples: use one hop for both"
-        )
+    length = int(corpus.lengths[recording])
+    _check_num_frames(corpus.names[recording], len(frames), length, hop_samples)
     return frames
+
+
+def _check_num_frames(name: str, number: int, length: int, hop_samples: int) -> None:
+    if number != (needed := -(-length // hop_samples)):
+        raise DataError(
+            f"local_features gives {number} frames for {name}, which has {needed} of "
+            f"{hop_samples} samples: use one hop for both"
+        )
+
+
+def _check_audio_margin(corpus: Corpus, compute: LocalFeatures) -> None:
+    """Refuses features that change with the sound, but would be those of the unchanged sound."""
+    if getattr(compute, "audio_margin_samples", None) is not None:
+        return
+    recording = corpus.recording(0)
+    length = len(recording["audio"])
+    noise = np.random.default_rng(0).integers(-3000, 3000, length).astype(np.int16)
+    if not np.array_equal(compute(recording), compute(recording | {"audio": noise})):
+        raise DataError(
+            f"local_features is {compute}, which depends on the sound that augmentation changes: "
+            "give it the attribute audio_margin_samples, or leave the augmentation out"
+        )

@@ -127,9 +127,21 @@ def mel_spectrogram(samples: np.ndarray, config: MelConfig) -> np.ndarray:
     return (2 * share - 1).astype(np.float32)
 
 
-def mel_features(example: Mapping[str, Any], *, config: MelConfig) -> np.ndarray:
-    """`mel_spectrogram` of a recording's `audio`: local features for `data.training_windows`."""
-    return mel_spectrogram(np.asarray(example["audio"]), config)
+@dataclasses.dataclass(frozen=True)
+class MelFeatures:
+    """`mel_spectrogram` of a recording's `audio`, as local features for `data.training_windows`."""
+
+    config: MelConfig
+
+    def __call__(self, example: Mapping[str, Any]) -> np.ndarray:
+        """Float32 `[F, M]` of an example with `audio`, int16 `[N]`."""
+        return mel_spectrogram(np.asarray(example["audio"]), self.config)
+
+    @property
+    def audio_margin_samples(self) -> int:
+        """Samples before a frame's own, or after them, that its analysis window covers."""
+        lead = self.config._lead_samples
+        return max(lead, self.config.n_fft - self.config.hop_samples - lead)
 
 
 def mel_to_magnitudes(mel: np.ndarray, config: MelConfig) -> np.ndarray:
@@ -192,7 +204,7 @@ def griffin_lim(mel: np.ndarray, config: MelConfig, num_samples: int) -> np.ndar
         hop_length=config.hop_samples,
         n_fft=config.n_fft,
         center=False,
-        random_state=0,
+        **{"rng" if librosa.__version__ >= "1" else "random_state": 0},  # renamed in librosa 1.0
     )
     lead = config._lead_samples
     return reading.to_int16(padded[lead : lead + num_samples] * reading.FULL_SCALE)

@@ -23,7 +23,7 @@ from data.audio import pitch, reading
 from data.builders import archives, labels, splitting
 from data.builders.base import AudioDatasetBuilder, Example
 from data.errors import DataError
-from data.text import alignment
+from data.text import alignment, spans
 from data.text.espeak import synthesis
 
 OPTIONS: dict[str, Any] = {
@@ -130,7 +130,7 @@ class FileDatasetBuilder(AudioDatasetBuilder):
         added: dict[str, Any] = {}
         if voice := self.options.get("align"):
             clips, phones = self._alignable(clips, voice)
-            added |= alignment.features(phones)
+            added |= spans.features(phones)
         if self.options.get("f0"):
             added["f0_hz"] = tfds.features.Tensor(shape=(None,), dtype=np.float32)
         self._planned = self._splits(clips)
@@ -157,7 +157,7 @@ class FileDatasetBuilder(AudioDatasetBuilder):
             samples, rate = self._read(clip)
             added: dict[str, Any] = {}
             if speech is not None:
-                added |= alignment.labels(alignment.align(clip.path, speech, samples, rate))
+                added |= spans.labels(alignment.align(clip.path, speech, samples, rate))
             if self.options.get("f0"):
                 added["f0_hz"] = pitch.f0(samples, rate)
             positions = {
@@ -224,7 +224,7 @@ class FileDatasetBuilder(AudioDatasetBuilder):
             names |= {phone.name for phone in speech.phones}
             usable.append(clip)
         self._check_dropped(len(clips) - len(usable), len(clips))
-        return usable, sorted(names | {synthesis.PAUSE})
+        return usable, sorted(names | {spans.PAUSE})
 
     def _check_dropped(self, dropped: int, number: int) -> None:
         """Says how many recordings were dropped, and refuses that it are too many."""

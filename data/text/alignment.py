@@ -1,68 +1,42 @@
 """Phones and words in time for a recording of which only the text is known.
 
-eSpeak NG says the text (`data.espeak.synthesis`), dynamic time warping lays what it says
-along the recording (librosa), and the boundaries are carried over. Both sides are
-described by 13 MFCCs, the first of which is the energy, and their deltas, each brought to
-mean 0 and variance 1 over its side; frames are compared by the cosine. A first warp says
-which frames belong together, a ridge regression over these turns eSpeak's voice into the
-reader's, and a second warp aligns.
+A synthesiser reads the text (`data.text.espeak.synthesis`), dynamic time warping (librosa) aligns
+its speech with the recording, and the boundaries are carried over. Frames of both are 13 MFCCs,
+the first of which is the energy, and their deltas, each with mean 0 and variance 1 over its
+side; they are compared by the cosine. The frames that a first warp pairs fit a ridge regression
+from the synthesiser's voice to the reader's, and a second warp aligns.
 
-Pauses are the recording's: one that the reader makes between two words is put in, and
-one that eSpeak makes and the reader does not is left out.
+Pauses are the recording's: one that the reader makes between two words is added, and one that
+only the synthesiser makes is removed.
 
-How far words' starts and ends are from where TIMIT's labellers put them, in ms, over the 109
-of 120 sentences (NLTK's sample, 12 speakers) in which eSpeak NG makes as many words of the
-text as they did; measured on 2026-11-21:
+`tests/data/text/test_alignment.py` is also a program that measures how far the boundaries are
+from those labelled by hand, on a folder of TIMIT; `docs/experiments.md` has its figures:
 
-| | median | 90th percentile |
-|---|---|---|
-| as here | 19.2 | 59.3 |
-| without pauses put in | 19.2 | 67.7 |
-| without the regression | 21.1 | 61.9 |
-| without deltas | 20.1 | 69.3 |
-| frames of 10 ms | 21.7 | 60.0 |
-| eSpeak NG at 175 words a minute | 20.0 | 62.2 |
-| stretched linearly to the recording's length | 103.4 | 265.0 |
-
-`PYTHONPATH=. python tests/data/test_alignment.py TIMIT` measures the first and the last.
+    PYTHONPATH=. python tests/data/text/test_alignment.py TIMIT
 """
 
-import dataclasses
 import itertools
 import os
 from collections.abc import Sequence
-from typing import Any
 
 import librosa
 import numpy as np
 import soxr
-import tensorflow_datasets as tfds
 
+from data.audio.cepstra import mel_cepstra
 from data.errors import DataError
-from data.text.espeak.engine import NATIVE_RATE_HZ
-from data.text.espeak.synthesis import PAUSE, STRESSES, Span, Speech
+from data.text.spans import PAUSE, Alignment, Span, Speech
 
-FRAME_S = 0.005  # and the least of a phone
-MIN_PAUSE_S = 0.08  # of one between words
-MAX_S = 40.0  # of a recording: memory goes with its square, 1.7 GB for this
+FRAME_S = 0.005  # also the minimum length of a phone
+MIN_PAUSE_S = 0.08  # between words
+MAX_S = 40.0  # of a recording: memory grows with its square, to 1.7 GB at this length
 
 _RATE_HZ = 16000
 _WINDOW_S = 0.02
-_SILENCE_DB = 45.0  # below the loudest band: noise and eSpeak's digital zero are alike
+_RANGE_DB = 45.0  # so that background noise and a synthesiser's digital silence are alike
 _ENERGY_WEIGHT = 2.0
 _MARGIN_S = 0.1  # of silence around both sides
 _RIDGE = 100.0
-
-
-@dataclasses.dataclass(frozen=True)
-class Alignment:
-    """Phones and words of a recording, in its own samples.
-
-    Phones follow one another without a gap from 0 to the last sample.
-    """
-
-    phones: tuple[Span, ...]
-    words: tuple[Span, ...]
 
 
 def align(
@@ -72,7 +46,7 @@ def align(
 
     Args:
       path: Of the recording, for messages.
-      speech: Its text as eSpeak says it.
+      speech: Its text, synthesised.
       samples: int16 `[N]`.
       sample_rate_hz: Of the samples.
 
@@ -89,21 +63,21 @@ def align(
     check(path, speech, len(samples) / sample_rate_hz)
     hop_samples = int(FRAME_S * min(_RATE_HZ, sample_rate_hz))
     units, starts, added = _units(speech)
-    said = _features(speech.samples, NATIVE_RATE_HZ, hop_samples)
-    heard = _features(samples, sample_rate_hz, hop_samples)
-    together = _warped(said, heard)
-    voice = linear_model.Ridge(alpha=_RIDGE).fit(said[together[:, 0]], heard[together[:, 1]])
-    said = voice.predict(np.insert(said, added, said[0], axis=0))
-    crossings = _crossings(_warped(said, heard), starts)
+    source = _features(speech.samples, speech.sample_rate_hz, hop_samples)
+    target = _features(samples, sample_rate_hz, hop_samples)
+    pairs = _warped(source, target)
+    voice = linear_model.Ridge(alpha=_RIDGE).fit(source[pairs[:, 0]], target[pairs[:, 1]])
+    source = voice.predict(np.insert(source, added, source[0], axis=0))
+    crossings = _crossings(_warped(source, target), starts)
     units, times_s = _without_short_pauses(units, crossings * FRAME_S - _MARGIN_S)
     edges = _tiling(times_s * sample_rate_hz, len(samples), int(FRAME_S * sample_rate_hz))
     phones = tuple(
         Span(unit.name, int(start), int(end), unit.stress)
         for unit, (start, end) in zip(units, itertools.pairwise(edges), strict=True)
     )
-    pairs = [pair for pair in zip(units, phones, strict=True) if pair[0].name != PAUSE]
-    begun = {unit.start: phone.start for unit, phone in pairs}
-    ended = {unit.end: phone.end for unit, phone in pairs}
+    sounding = [pair for pair in zip(units, phones, strict=True) if pair[0].name != PAUSE]
+    begun = {unit.start: phone.start for unit, phone in sounding}
+    ended = {unit.end: phone.end for unit, phone in sounding}
     words = (Span(word.name, begun[word.start], ended[word.end]) for word in speech.words)
     return Alignment(phones, tuple(words))
 
@@ -117,8 +91,8 @@ def check(path: os.PathLike[str] | str, speech: Speech, length_s: float) -> None
     num_phones = sum(phone.name != PAUSE for phone in speech.phones)
     if not num_phones:
         raise DataError(
-            f"{path} has a text of which eSpeak NG says nothing: write what is read, or drop "
-            "such recordings with --skip_bad"
+            f"{path} has a text without phones: write the words that are read, or drop such "
+            "recordings with --skip_bad"
         )
     min_s = len(_units(speech)[0]) * FRAME_S
     if length_s < min_s:
@@ -133,40 +107,13 @@ def check(path: os.PathLike[str] | str, speech: Speech, length_s: float) -> None
         )
 
 
-def features(phones: Sequence[str]) -> dict[str, Any]:
-    """The TFDS features of `labels`, with the names of all phones."""
-    positions = tfds.features.Tensor(shape=(None,), dtype=np.int64)
-    return {
-        "phones": tfds.features.Sequence(tfds.features.ClassLabel(names=list(phones))),
-        "phone_starts": positions,
-        "phone_ends": positions,
-        "phone_stress": tfds.features.Sequence(tfds.features.ClassLabel(names=list(STRESSES))),
-        "words": tfds.features.Sequence(tfds.features.Text()),
-        "word_starts": positions,
-        "word_ends": positions,
-    }
-
-
-def labels(aligned: Alignment) -> dict[str, Any]:
-    """Phones and words as the features of a recording."""
-    return {
-        "phones": [phone.name for phone in aligned.phones],
-        "phone_starts": np.array([phone.start for phone in aligned.phones], np.int64),
-        "phone_ends": np.array([phone.end for phone in aligned.phones], np.int64),
-        "phone_stress": [phone.stress for phone in aligned.phones],
-        "words": [word.name for word in aligned.words],
-        "word_starts": np.array([word.start for word in aligned.words], np.int64),
-        "word_ends": np.array([word.end for word in aligned.words], np.int64),
-    }
-
-
 def _units(speech: Speech) -> tuple[list[Span], list[int], list[int]]:
-    """What is looked for in the recording: the phones, in pauses, and between words without
-    one a pause that may be there.
+    """The units to find in the recording: the phones, the pauses, and an optional pause between
+    any two words without one.
 
     Returns:
-      The units, in samples of `speech`; the frame that each begins with once the pauses that
-      may be there have a frame; and the frames that those go before.
+      The units, in samples of `speech`; the frame that each begins with once optional pauses
+      have a frame of their own; and the frames before which those are inserted.
     """
     phones = [phone for phone in speech.phones if phone.name != PAUSE]
     begin_words = {word.start for word in speech.words}
@@ -174,67 +121,70 @@ def _units(speech: Speech) -> tuple[list[Span], list[int], list[int]]:
     starts: list[int] = [0]
     added: list[int] = []
 
+    def frame(sample: int) -> int:
+        """The first whose middle is at a sample of `speech`, or after it."""
+        return int(np.ceil((sample / speech.sample_rate_hz + _MARGIN_S) / FRAME_S - 1e-9))
+
     def add(unit: Span) -> None:
         units.append(unit)
-        starts.append(_frame(unit.start) + len(added))
+        starts.append(frame(unit.start) + len(added))
 
     for i, phone in enumerate(phones):
         end = phones[i - 1].end
         if i and (end < phone.start or phone.start in begin_words):
             add(Span(PAUSE, end, phone.start))
             if end == phone.start:
-                added.append(_frame(end))
+                added.append(frame(end))
         add(phone)
     add(Span(PAUSE, phones[-1].end, len(speech.samples)))
     return units, starts, added
 
 
-def _frame(sample: int) -> int:
-    """The first whose middle is at a sample of eSpeak's, or after it."""
-    return int(np.ceil((sample / NATIVE_RATE_HZ + _MARGIN_S) / FRAME_S - 1e-9))
-
-
 def _features(samples: np.ndarray, rate_hz: int, hop_samples: int) -> np.ndarray:
-    """Of each frame, `[F, 26]`, of samples within silence, at `hop_samples / FRAME_S` Hz."""
+    """MFCCs and deltas `[F, 26]` of samples within silence, at `hop_samples / FRAME_S` Hz."""
     padded = np.pad(samples.astype(np.float32), round(_MARGIN_S * rate_hz))
     common_hz = round(hop_samples / FRAME_S)
-    bands = librosa.feature.melspectrogram(
-        y=soxr.resample(padded, rate_hz, common_hz),
-        sr=common_hz,
+    cepstra = mel_cepstra(
+        soxr.resample(padded, rate_hz, common_hz),
+        common_hz,
+        num_cepstra=13,
+        num_mels=40,
         n_fft=512,
-        win_length=int(_WINDOW_S * common_hz),
-        hop_length=hop_samples,
-        n_mels=40,
-        fmin=50.0,
-    )
-    decibels = librosa.power_to_db(bands, ref=np.max, top_db=_SILENCE_DB)
-    cepstrum = librosa.feature.mfcc(S=decibels, n_mfcc=13)
+        window_samples=int(_WINDOW_S * common_hz),
+        hop_samples=hop_samples,
+        fmin_hz=50.0,
+        range_db=_RANGE_DB,
+        relative_to_peak=True,
+    ).T
     parts = []
-    for part in (cepstrum, librosa.feature.delta(cepstrum, width=9, mode="nearest")):
+    for part in (cepstra, librosa.feature.delta(cepstra, width=9, mode="nearest")):
         spread = part.std(axis=1, keepdims=True) + 1e-6
         parts.append((part - part.mean(axis=1, keepdims=True)) / spread)
         parts[-1][0] *= _ENERGY_WEIGHT
     return np.concatenate(parts).T
 
 
-def _warped(said: np.ndarray, heard: np.ndarray) -> np.ndarray:
-    """Which frames of both belong together, int `[K, 2]`, from the first to the last."""
-    # A silent recording has no angle to anything, but for a constant.
-    said, heard = (np.pad(side, ((0, 0), (0, 1)), constant_values=1e-3) for side in (said, heard))
-    _, together = librosa.sequence.dtw(said.T, heard.T, metric="cosine")
-    return together[::-1]
+def _warped(source: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """The pairs of frames of source and target, int `[K, 2]`, from the first to the last."""
+    # A constant column, because the features of a silent recording have no angle.
+    source, target = (
+        np.pad(side, ((0, 0), (0, 1)), constant_values=1e-3) for side in (source, target)
+    )
+    _, pairs = librosa.sequence.dtw(source.T, target.T, metric="cosine")
+    return pairs[::-1]
 
 
-def _crossings(together: np.ndarray, starts: Sequence[int]) -> np.ndarray:
-    """Where in frames of the recording each of `starts` is, which are frames of eSpeak's."""
-    first = np.searchsorted(together[:, 0], starts)
-    return (together[np.maximum(first - 1, 0), 1] + together[first, 1]) / 2
+def _crossings(pairs: np.ndarray, starts: Sequence[int]) -> np.ndarray:
+    """Where each of `starts`, frames of the source, is in frames of the target."""
+    first = np.searchsorted(pairs[:, 0], starts)
+    return (pairs[np.maximum(first - 1, 0), 1] + pairs[first, 1]) / 2
 
 
 def _without_short_pauses(
     units: Sequence[Span], times_s: np.ndarray
 ) -> tuple[list[Span], np.ndarray]:
-    """Between words, those of `MIN_PAUSE_S`; half the time of the others goes to each side."""
+    """Units without pauses below `MIN_PAUSE_S` between words, whose time is halved between the
+    neighbours; and the starts of those that are left."""
     times_s = times_s.copy()
     kept = [True] * len(units)
     for i in range(1, len(units) - 1):
@@ -244,9 +194,10 @@ def _without_short_pauses(
     return list(itertools.compress(units, kept)), times_s[kept]
 
 
-def _tiling(starts: np.ndarray, length: int, least: int) -> np.ndarray:
+def _tiling(starts: np.ndarray, length: int, min_length: int) -> np.ndarray:
     """The edges, int `[P + 1]`, of parts from 0 to `length` that begin near `starts`, `[P]`
-    and the first of them ignored, each of `least` samples or more."""
-    places = least * np.arange(len(starts) + 1)
+    and the first of them ignored, each of `min_length` samples or
+    more."""
+    places = min_length * np.arange(len(starts) + 1)
     slack = np.maximum.accumulate(np.rint([0, *starts[1:], length]) - places)
     return (np.clip(slack, 0, length - places[-1]) + places).astype(np.int64)

@@ -50,7 +50,7 @@ def num_linguistic_features(num_phones: int, *, with_pitch: bool) -> int:
 
 
 def num_context_frame_features(width: int, *, with_pitch: bool) -> int:
-    """Columns of `context_frames`, of contexts so wide."""
+    """Columns of `expand_contexts`, of contexts so wide."""
     return width + frames.NUM_PLACES + with_pitch * frames.NUM_PITCH
 
 
@@ -107,7 +107,7 @@ def linguistic_features(
     Returns:
       Float32 `[F, D]`, F = ceil(N / hop_samples), D = num_linguistic_features(K).
     """
-    return context_frames(
+    return expand_contexts(
         example,
         phone_contexts(example, names=names),
         hop_samples=hop_samples,
@@ -116,7 +116,7 @@ def linguistic_features(
     )
 
 
-def context_frames(
+def expand_contexts(
     example: Mapping[str, Any],
     contexts: np.ndarray,
     *,

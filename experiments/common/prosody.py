@@ -138,7 +138,7 @@ def linguistic_frames(
     experiment: Experiment, recording: Mapping[str, Any], contexts: np.ndarray
 ) -> np.ndarray:
     """The model's frames without pitch, `[F, D + 4]`."""
-    return data.context_frames(
+    return data.expand_contexts(
         recording,
         contexts,
         hop_samples=experiment.config["local_condition"]["hop_samples"],

@@ -67,7 +67,7 @@ def _phones(condition: Mapping[str, Any], classes: Mapping[str, Any], sample_rat
 def _mel(condition: Mapping[str, Any], classes: Mapping[str, Any], sample_rate_hz: int):
     """Mel spectrogram (`data.mel_spectrogram`)."""
     config = _mel_config(condition, sample_rate_hz)
-    return functools.partial(data.mel_features, config=config), config.num_mels
+    return data.MelFeatures(config), config.num_mels
 
 
 def _linguistic(
@@ -476,7 +476,7 @@ class Experiment:
         if not options:
             return {}
         speeds = tuple(options.pop("speeds", (1.0,)))
-        return {"speeds": speeds, "distort": data.Augmentation(**options) if options else None}
+        return {"speeds": speeds, "augmentation": data.Augmentation(**options) if options else None}
 
     def encode(self, samples: np.ndarray) -> np.ndarray:
         """A recording from its beginning, int16 `[N]`, to the model's codes `[N]`."""

@@ -4,7 +4,7 @@ import pathlib
 
 import numpy as np
 import pytest
-from made import noise, write
+from synthetic import noise, write
 
 import data
 

@@ -4,13 +4,15 @@ import functools
 import itertools
 import json
 import pathlib
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pytest
+from absl import flags
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from made import noise, write
+from synthetic import noise, write
 
 import data
 from data.windows import Shape, Windows
@@ -73,25 +75,25 @@ def test_an_epoch_scores_every_sample_once_with_its_own_past(
     np.testing.assert_array_equal(np.concatenate(scored), np.arange(1, recording_ends[-1] + 1))
 
 
-@pytest.mark.parametrize("margin", [1, 3])
-def test_margins_are_the_frames_around_a_window(counted: data.Corpus, margin: int) -> None:
+@pytest.mark.parametrize("context", [1, 3])
+def test_context_frames_are_the_frames_around_a_window(counted: data.Corpus, context: int) -> None:
     """The recording's own where it has them, zeros beyond its ends."""
     shape = Shape(40, 20, 10)
     features = functools.partial(frames_of, hop_samples=10)
     windows = Windows(counted, shape, local_features=features)
-    wider = Windows(counted, shape._replace(context_frames=margin), local_features=features)
+    wider = Windows(counted, shape._replace(context_frames=context), local_features=features)
     inner = 0
     for i in range(len(windows)):
         narrow, wide = windows[i]["local"], wider[i]["local"]
-        np.testing.assert_array_equal(wide[margin:-margin], narrow)
+        np.testing.assert_array_equal(wide[context:-context], narrow)
         recording = int(np.searchsorted(windows._ends, i, side="right"))
         nth = i - (int(windows._ends[recording - 1]) if recording else 0)
         whole = features(counted.recording(recording))
-        for side in (-margin, len(narrow) + margin - 1):
+        for side in (-context, len(narrow) + context - 1):
             frame = (nth * 40 - 20) // 10 + side
             there = 0 <= frame < len(whole)
             wanted = whole[frame] if there else np.zeros_like(whole[0])
-            np.testing.assert_array_equal(wide[side + margin], wanted)
+            np.testing.assert_array_equal(wide[side + context], wanted)
             inner += there
     assert inner > 5
 
@@ -186,6 +188,17 @@ def test_a_restored_position_continues_exactly(counted: data.Corpus, done: int) 
     another.close()
 
 
+@pytest.fixture
+def parsed_flags() -> Iterator[None]:
+    """As absl's programs have them."""
+    was_parsed = flags.FLAGS.is_parsed()
+    flags.FLAGS.mark_as_parsed()
+    yield
+    if not was_parsed:
+        flags.FLAGS.unparse_flags()
+
+
+@pytest.mark.usefixtures("parsed_flags")
 def test_workers_change_nothing(counted: data.Corpus, arguments: dict[str, Any]) -> None:
     """The same batches in the same order, and a position that either can take up."""
     alone = take(12, counted, seed=1, **arguments)
@@ -200,6 +213,17 @@ def test_workers_change_nothing(counted: data.Corpus, arguments: dict[str, Any])
     single.set_state(state)
     assert same(alone[5:12], list(itertools.islice(single, 7)))
     single.close()
+
+
+def test_workers_outside_absl(
+    counted: data.Corpus, arguments: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Flags stay as the user left them."""
+    monkeypatch.setattr(type(flags.FLAGS), "is_parsed", lambda self: False)
+    message = "num_workers is 2, and grain's workers need absl's flags .* use num_workers=0"
+    with pytest.raises(data.DataError, match=message):
+        data.training_windows(counted, seed=0, num_workers=2, **arguments)
+    take(1, counted, seed=0, **arguments)
 
 
 def test_a_position_over_other_windows_is_refused(counted: data.Corpus) -> None:

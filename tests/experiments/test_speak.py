@@ -250,9 +250,9 @@ def test_refusals(trained, spoken, workdir, trained_dir, espeak_dir, tmp_path) -
     with pytest.raises(InputError, match="local features are none, which no text gives"):
         speak.utterance(other, text="one")
     for text, message in (
-        ("", "nothing is said in ''"),
-        ("?!", "nothing is said in"),
-        ("the joy", "has the phones .*, and the model knows only"),
+        ("", "the text '' has no phones"),
+        ("?!", "has no phones: give"),
+        ("the joy", "has the phones .*, and the model has only"),
     ):
         with pytest.raises(data.DataError, match=message):
             speak.utterance(experiment, text=text)

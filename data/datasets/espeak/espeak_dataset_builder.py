@@ -1,4 +1,4 @@
-"""Speech made on the spot by eSpeak NG (GPL-3.0-or-later), labelled in time.
+"""Speech synthesised by eSpeak NG (GPL-3.0-or-later), labelled in time.
 
 Texts of the validation and test splits do not occur in train. Within each split
 the voices take turns. The same options give the same corpus.
@@ -18,10 +18,10 @@ import tqdm
 from data.audio import pitch, reading
 from data.builders.base import AudioDatasetBuilder, Example
 from data.errors import DataError
-from data.text import alignment
+from data.text import spans
 from data.text.espeak import texts
-from data.text.espeak.engine import NATIVE_RATE_HZ
-from data.text.espeak.synthesis import Span, Utterance, synthesise
+from data.text.espeak.synthesis import Utterance, synthesise
+from data.text.spans import Span
 
 HELD_OUT_SHARE = 0.05
 
@@ -50,14 +50,14 @@ class Builder(AudioDatasetBuilder):
             {
                 "text": tfds.features.Text(),
                 "speaker": tfds.features.ClassLabel(names=list(self.options["voices"])),
-                **alignment.features(names),
+                **spans.features(names),
                 "f0_hz": tfds.features.Tensor(shape=(None,), dtype=np.float32),
             },
             sample_rate_hz=self.options["sample_rate_hz"],
         )
 
     def _split_generators(self, dl_manager: Any) -> dict[str, Iterator[Example]]:
-        # One fresh process says everything in this order, as it did for `_info`.
+        # One fresh process synthesises everything in this order, as it did for `_info`.
         every = [utterance for part in self._utterances.values() for utterance in part]
         spoken = synthesise(every)
         return {
@@ -71,11 +71,13 @@ class Builder(AudioDatasetBuilder):
         rate = self.options["sample_rate_hz"]
         progress = tqdm.tqdm(utterances, desc=split, unit=" utterances")
         for i, (utterance, speech) in enumerate(zip(progress, spoken, strict=True)):
-            native = speech.samples.astype(np.float32)
-            resampled = soxr.resample(native, NATIVE_RATE_HZ, rate)
-            at_rate = alignment.Alignment(
-                _rescaled(speech.phones, rate, len(resampled)),
-                _rescaled(speech.words, rate, len(resampled)),
+            native_rate = speech.sample_rate_hz
+            resampled = soxr.resample(speech.samples.astype(np.float32), native_rate, rate)
+            at_rate = spans.Alignment(
+                *(
+                    _rescaled(part, native_rate, rate, len(resampled))
+                    for part in (speech.phones, speech.words)
+                )
             )
             yield {
                 "audio": reading.to_int16(resampled),
@@ -83,7 +85,7 @@ class Builder(AudioDatasetBuilder):
                 "start": 0,
                 "text": utterance.text,
                 "speaker": utterance.voice,
-                **alignment.labels(at_rate),
+                **spans.labels(at_rate),
                 "f0_hz": pitch.f0(resampled, rate),
             }
 
@@ -97,7 +99,7 @@ def _plan(
     sample_rate_hz: int,
     seed: int,
 ) -> dict[str, list[Utterance]]:
-    """What is said in each split.
+    """The utterances of each split.
 
     Raises:
       DataError: an option out of its range.
@@ -116,7 +118,7 @@ def _plan(
     ):
         if not low <= value <= high:
             raise DataError(f"{name} is {value}: it must be between {low} and {high}")
-    said = [
+    utterances = [
         Utterance(words, voice, words_per_minute)
         for words, voice in zip(
             itertools.islice(texts.texts(domain, seed), num_utterances),
@@ -126,18 +128,18 @@ def _plan(
     ]
     held_out = max(1, math.floor(HELD_OUT_SHARE * num_utterances))
     return {
-        "train": said[2 * held_out :],
-        "validation": said[:held_out],
-        "test": said[held_out : 2 * held_out],
+        "train": utterances[2 * held_out :],
+        "validation": utterances[:held_out],
+        "test": utterances[held_out : 2 * held_out],
     }
 
 
-def _rescaled(spans: Sequence[Span], rate_hz: int, length: int) -> tuple[Span, ...]:
-    """At another rate, within a recording of `length` samples."""
+def _rescaled(parts: Sequence[Span], from_hz: int, to_hz: int, length: int) -> tuple[Span, ...]:
+    """Spans at another rate, within a recording of `length` samples."""
 
     def moved(sample: int) -> int:
-        return min(round(sample * rate_hz / NATIVE_RATE_HZ), length)
+        return min(round(sample * to_hz / from_hz), length)
 
     return tuple(
-        dataclasses.replace(span, start=moved(span.start), end=moved(span.end)) for span in spans
+        dataclasses.replace(part, start=moved(part.start), end=moved(part.end)) for part in parts
     )

@@ -1,4 +1,4 @@
-"""From plain text to phones in their words, as eSpeak NG would say them."""
+"""From plain text to phones in their words, by eSpeak NG."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -6,11 +6,12 @@ from typing import Any
 import numpy as np
 
 from data.errors import DataError
-from data.text.espeak.synthesis import PAUSE, STRESSES, WORDS_PER_MINUTE, Utterance, synthesise
+from data.text.espeak.synthesis import WORDS_PER_MINUTE, Utterance, synthesise
+from data.text.spans import PAUSE, STRESSES
 
 
 def utterance(text: str, *, voice: str, phones: Sequence[str]) -> dict[str, Any]:
-    """What speaking a text needs, without the sound.
+    """Phones and words of a text, without the sound.
 
     Args:
       text: In the voice's language.
@@ -20,20 +21,20 @@ def utterance(text: str, *, voice: str, phones: Sequence[str]) -> dict[str, Any]
     Returns:
       `phones`, `phone_stress`, `phone_starts` and `phone_ends` `[P]`, `words`, `word_starts`
       and `word_ends` `[W]`, as a recording of the `espeak` corpus has them. The times are in
-      eSpeak's own samples: they say which phones are in which word, and nothing of speed.
+      eSpeak's own samples: they tell which phones are in which word, not how fast they are.
 
     Raises:
-      DataError: nothing is said, a phone is none of `phones`, the voice is unknown, or
+      DataError: the text has no phones, a phone is none of `phones`, the voice is unknown, or
         eSpeak NG is not installed.
     """
     (speech,) = synthesise([Utterance(text, voice, WORDS_PER_MINUTE)])
     if all(phone.name == PAUSE for phone in speech.phones):
-        raise DataError(f"nothing is said in {text[:60]!r}: give some words")
+        raise DataError(f"the text {text[:60]!r} has no phones: give some words")
     unknown = sorted({phone.name for phone in speech.phones} - set(phones))
     if unknown:
         raise DataError(
-            f"{text[:60]!r} has the phones {', '.join(unknown)}, and the model knows only "
-            f"{', '.join(phones)}: say it in other words, or train on more text"
+            f"the text {text[:60]!r} has the phones {', '.join(unknown)}, and the model has only "
+            f"{', '.join(phones)}: use other words, or train on more text"
         )
     return {
         "phones": np.array([list(phones).index(phone.name) for phone in speech.phones]),

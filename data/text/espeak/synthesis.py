@@ -1,7 +1,7 @@
-"""Text to samples, with phones and words in time, as eSpeak NG says it.
+"""Text to samples with phones and words in time, by eSpeak NG.
 
 eSpeak NG is GPL-3.0-or-later and is loaded from the package `espeakng-loader`, in a process
-of its own (`engine`): `synthesise` says everything in one fresh process, in order, so that
+of its own (`engine`): `synthesise` reads all texts in one fresh process, in order, so that
 the same utterances give the same bytes.
 """
 
@@ -15,51 +15,25 @@ import sys
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-import numpy as np
-
 from data.errors import DataError
 from data.text.espeak import engine
+from data.text.spans import PAUSE, Span, Speech
 
 WORDS_PER_MINUTE = 150
-PAUSE = "_"
 STRESS_MARKS = "',%="
-STRESSES = ("none", "secondary", "primary")
 
 
 @dataclasses.dataclass(frozen=True)
 class Utterance:
-    """What is to be said."""
+    """A text to synthesise."""
 
     text: str
     voice: str
     words_per_minute: int
 
 
-@dataclasses.dataclass(frozen=True)
-class Span:
-    """A phone or a word from its first sample to the sample after its last."""
-
-    name: str
-    start: int
-    end: int
-    stress: str = "none"
-
-
-@dataclasses.dataclass(frozen=True)
-class Speech:
-    """What was said, at `engine.NATIVE_RATE_HZ`.
-
-    Phones follow one another without a gap from 0 to the last sample; words
-    leave out the pauses.
-    """
-
-    samples: np.ndarray
-    phones: tuple[Span, ...]
-    words: tuple[Span, ...]
-
-
 def synthesise(utterances: Iterable[Utterance]) -> Iterator[Speech]:
-    """Says the utterances in order, the next while one is taken.
+    """Speech of the utterances in order, each synthesised while the one before is used.
 
     Raises:
       DataError: `espeakng-loader` is not installed, a voice is unknown, or eSpeak NG ended.
@@ -68,42 +42,44 @@ def synthesise(utterances: Iterable[Utterance]) -> Iterator[Speech]:
         [sys.executable, "-P", engine.__file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as process:
         assert process.stdin is not None and process.stdout is not None
-        asked = None
+        pending = None
         try:
             for utterance in utterances:
-                # Nothing is asked before the last answer is read: neither waits for the other.
-                said = _heard(asked, process.stdout) if asked else None
-                with contextlib.suppress(BrokenPipeError):  # `_heard` tells
+                # The last answer is read before the next request is written, so that neither
+                # process waits for the other.
+                speech = _read_speech(pending, process.stdout) if pending else None
+                with contextlib.suppress(BrokenPipeError):  # `_read_speech` reports it
                     os.write(process.stdin.fileno(), pickle.dumps(dataclasses.astuple(utterance)))
-                asked = utterance
-                if said:
-                    yield said
-            if asked:
-                yield _heard(asked, process.stdout)
+                pending = utterance
+                if speech:
+                    yield speech
+            if pending:
+                yield _read_speech(pending, process.stdout)
         finally:
             process.kill()
 
 
-def _heard(utterance: Utterance, answers: Any) -> Speech:
+def _read_speech(utterance: Utterance, answers: Any) -> Speech:
     """The next answer of the engine, which is to this utterance."""
     try:
         answer = pickle.load(answers)
     except EOFError:
         raise DataError(
-            f"eSpeak NG ended while it said {utterance.text[:60]!r}: leave the text out, or "
-            "reinstall espeakng-loader"
+            f"eSpeak NG ended while it synthesised {utterance.text[:60]!r}: leave the text out, "
+            "or reinstall espeakng-loader"
         ) from None
     if isinstance(answer, str):
         raise DataError(answer)
     samples, events = answer
     phones = _phones(events, len(samples))
-    return Speech(samples, phones, _words(events, phones, utterance.text))
+    words = _words(events, phones, utterance.text)
+    return Speech(phones, words, samples, engine.NATIVE_RATE_HZ)
 
 
 def _phones(events: list[engine.Event], length: int) -> tuple[Span, ...]:
-    """Phones end where the next begins; what comes before the first is a pause."""
-    heard = [(sample, name) for kind, sample, _, _, name in events if kind == engine.PHONEME]
-    starts = [(0, PAUSE), *heard, (length, "")]
+    """Phones end where the next begins; samples before the first are a pause."""
+    begun = [(sample, name) for kind, sample, _, _, name in events if kind == engine.PHONEME]
+    starts = [(0, PAUSE), *begun, (length, "")]
     spans = []
     for (start, name), (end, _) in itertools.pairwise(starts):
         stress = "primary" if "'" in name else "secondary" if "," in name else "none"
@@ -115,10 +91,10 @@ def _phones(events: list[engine.Event], length: int) -> tuple[Span, ...]:
 
 def _words(events: list[engine.Event], phones: tuple[Span, ...], text: str) -> tuple[Span, ...]:
     """A word's phones are those from its event to the next word's, less the pauses."""
-    heard = [event[1:4] for event in events if event[0] == engine.WORD]
-    limits = [start for start, _, _ in heard[1:]] + [phones[-1].end for _ in heard[:1] if phones]
+    begun = [event[1:4] for event in events if event[0] == engine.WORD]
+    limits = [start for start, _, _ in begun[1:]] + [phones[-1].end for _ in begun[:1] if phones]
     words = []
-    for (start, position, length), limit in zip(heard, limits, strict=True):
+    for (start, position, length), limit in zip(begun, limits, strict=True):
         own = [p for p in phones if start <= p.start < limit and p.name != PAUSE]
         if own:
             name = text[position - 1 : position - 1 + length]

@@ -18,7 +18,7 @@ from data.errors import DataError
 from data.text.frames import frame_middles
 from data.text.hts.labels import ALIGNMENT_FRAME_S, TICKS_PER_S, Labels, read_labels
 from data.text.hts.questions import Questions
-from data.text.linguistics import COUNT_UNIT, context_frames
+from data.text.linguistics import COUNT_UNIT, expand_contexts
 
 NUM_POSITIONS = 9
 """Columns of `frame_answers` after those of the questions."""
@@ -67,12 +67,12 @@ def linguistic_features(
       with_pitch: Whether to add F0 and voicing.
 
     Returns:
-      Float32 `[F, num_context_frame_features(Q)]`: `linguistics.context_frames`.
+      Float32 `[F, num_context_frame_features(Q)]`: `linguistics.expand_contexts`.
 
     Raises:
       DataError: as `Questions.answers`.
     """
-    return context_frames(
+    return expand_contexts(
         example,
         phone_contexts(example, questions=questions),
         hop_samples=hop_samples,

@@ -9,7 +9,7 @@ import pytest
 import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
-from made import noise, write
+from synthetic import noise, write
 
 from data.audio import reading
 from data.errors import DataError

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from made import noise, write
+from synthetic import noise, write
 
 import data
 from data.builders.splitting import in_order

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from made import noise, write
+from synthetic import noise, write
 
 import data
 from data.builders.splitting import by_hash
@@ -195,11 +195,11 @@ def test_a_killed_build_leaves_no_corpus(
     """Stopped in the middle of writing; after SIGKILL the next build clears up."""
     out = tmp_path / "out"
     slow = (
-        "import signal, time; from data import audio; read = audio.read\n"
+        "import signal, time; from data.audio import reading; read = reading.read\n"
         "signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job ignores it\n"
         "def slowly(*args, **kwargs): time.sleep(0.5); return read(*args, **kwargs)\n"
-        "audio.read = slowly\n"
-        "from experiments import cli, prepare; cli.run(prepare.main)"
+        "reading.read = slowly\n"
+        "from experiments import prepare; from experiments.common import cli; cli.run(prepare.main)"
     )
     process = subprocess.Popen(
         [sys.executable, "-c", slow, "--dataset=folder", f"--source={source}", f"--data_dir={out}"],

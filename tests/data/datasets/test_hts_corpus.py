@@ -8,10 +8,11 @@ import shutil
 import numpy as np
 import pytest
 import soundfile
-from made import noise, write
+from synthetic import noise, write
 
 import data
 from data.text import hts
+from data.text.frames import NUM_PITCH
 
 RATE_HZ = 16000
 QUESTIONS = '# who asks what\nQS  "C-ah" {-ah+}\nQS "C-sil" {-sil+}\nCQS "n" {@(\\d+)_}\n'
@@ -80,7 +81,7 @@ def test_labels_tile_the_recording_and_the_questions_are_kept(
     check(corpora, [0, 406, 1600], 3200)
     for corpus in corpora:
         questions = ('QS "C-ah" {-ah+}', 'QS "C-sil" {-sil+}', r'CQS "n" {@(\d+)_}')
-        assert corpus.class_names == {"questions": questions}
+        assert corpus.questions == questions and not corpus.class_names
         with pytest.raises(data.DataError, match="hts has no label 'questions': it has none"):
             corpus.label(0, "questions")
         for i, name in enumerate(corpus.names):
@@ -210,7 +211,7 @@ def test_windows_from_workers_have_the_contexts(
 ) -> None:
     """What a config's `hts` makes of the corpus; questions travel to workers."""
     train = built(tmp_path, source)[0]
-    questions = hts.Questions.parse(train.class_names["questions"], "the corpus")
+    questions = hts.Questions.parse(train.questions, "the corpus")
     compute = functools.partial(
         hts.linguistic_features,
         questions=pickle.loads(pickle.dumps(questions)),
@@ -220,7 +221,7 @@ def test_windows_from_workers_have_the_contexts(
     )
     for example in data.recordings(train, local_features=compute, hop_samples=80):
         local = example["local"]
-        assert local.shape == (40, 3 + 4 + data.features.NUM_PITCH)
+        assert local.shape == (40, 3 + 4 + NUM_PITCH)
         assert local[:, 0].tolist() == [0] * 5 + [1] * 15 + [0] * 20
         assert local[:, 1].tolist() == [1] * 5 + [0] * 15 + [1] * 20
         np.testing.assert_allclose(local[:, 2], [-0.2] * 5 + [0.6] * 15 + [-0.2] * 20, rtol=1e-6)
@@ -245,7 +246,7 @@ def test_two_sentences_of_arctic(shared: pathlib.Path, tmp_path: pathlib.Path) -
         np.testing.assert_array_equal(example["audio"], expected)
         assert example["phone_starts"][:3].tolist() == [0, 3280, 5440]
         assert example["phone_ends"][-1] == len(expected)
-        questions = hts.Questions.parse(corpus.class_names["questions"], "the corpus")
+        questions = hts.Questions.parse(corpus.questions, "the corpus")
         stored = np.fromfile(folder / "arctic_a0001_questions416_float32.bin", np.float32)
         binary = slice(0, questions.num_binary)
         contexts = hts.phone_contexts(example, questions=questions)

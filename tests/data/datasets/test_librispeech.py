@@ -5,7 +5,7 @@ import shutil
 
 import numpy as np
 import pytest
-from made import noise, write
+from synthetic import noise, write
 
 import data
 

@@ -5,7 +5,7 @@ import pathlib
 import numpy as np
 import pytest
 import soundfile
-from made import noise, write
+from synthetic import noise, write
 
 import data
 

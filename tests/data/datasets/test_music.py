@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from made import noise, write
+from synthetic import noise, write
 
 import data
 
@@ -140,7 +140,7 @@ def test_magnatagatune(tmp_path: pathlib.Path) -> None:
     assert held == {"train": ["0", "b"], "validation": ["c"], "test": ["d", "f"]}
     tags = splits["train"].class_names["tags"]
     assert tags == tuple(f"tag {i}" for i in range(5, 55))
-    assert splits["train"].several == {"tags"}
+    assert splits["train"].multi_label == {"tags"}
     assert splits["train"].label(0, "tags").tolist() == list(range(50))
     assert splits["validation"].label(0, "tags").tolist() == []
     windows = data.training_windows(
@@ -225,7 +225,7 @@ def test_every_builder_states_its_licence_and_loads_no_tensorflow() -> None:
         "import importlib, sys\n"
         "import data\n"
         "for name in data.OPTIONS:\n"
-        "    module = importlib.import_module(f'data.{name}.{name}_dataset_builder')\n"
+        "    module = importlib.import_module(f'data.datasets.{name}.{name}_dataset_builder')\n"
         "    assert module.Builder.LICENCE and isinstance(module.Builder.HOMEPAGE, str)\n"
         "assert 'tensorflow' not in sys.modules\n"
     )

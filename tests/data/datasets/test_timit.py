@@ -6,7 +6,7 @@ import shutil
 import numpy as np
 import pytest
 import soundfile
-from made import noise, write
+from synthetic import noise, write
 
 import data
 from data.datasets.timit import speakers

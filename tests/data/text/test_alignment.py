@@ -9,29 +9,23 @@ import pytest
 import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from made import noise
+from synthetic import noise
 
 import data
 from data.text import alignment
 from data.text.espeak.engine import NATIVE_RATE_HZ
-from data.text.espeak.synthesis import (
-    PAUSE,
-    WORDS_PER_MINUTE,
-    Span,
-    Speech,
-    Utterance,
-    synthesise,
-)
+from data.text.espeak.synthesis import WORDS_PER_MINUTE, Utterance, synthesise
+from data.text.spans import PAUSE, Span, Speech
 
 
-def said(*texts: str) -> list[Speech]:
+def synthesised(*texts: str) -> list[Speech]:
     pytest.importorskip("espeakng_loader", reason="eSpeak NG is in the extra demo")
     return list(synthesise(Utterance(text, "en-us", WORDS_PER_MINUTE) for text in texts))
 
 
 @pytest.fixture(scope="module")
 def speech() -> Speech:
-    return said("The quick brown fox, it seems, jumps over a lazy dog.")[0]
+    return synthesised("The quick brown fox, it seems, jumps over a lazy dog.")[0]
 
 
 def edges_of(spans: tuple[Span, ...] | list[Span]) -> np.ndarray:
@@ -63,7 +57,7 @@ def deviations_ms(folder: pathlib.Path, every: int) -> tuple[np.ndarray, np.ndar
     paths = sorted(folder.glob("*/*.wrd"))[::every]
     texts = [path.with_suffix(".txt").read_text().split(maxsplit=2)[2].strip() for path in paths]
     aligned, stretched = [], []
-    for path, speech in zip(paths, said(*texts), strict=True):
+    for path, speech in zip(paths, synthesised(*texts), strict=True):
         samples, rate_hz = soundfile.read(path.with_suffix(".wav"), dtype="int16")
         rows = [line.split() for line in path.read_text().splitlines()]
         by_hand = np.array([[int(start), int(end)] for start, end, _ in rows])
@@ -171,8 +165,8 @@ def test_refusals(speech: Speech) -> None:
         data.DataError, match=r"^a\.wav lasts 40\.1 s, and alignment takes up to 40"
     ):
         alignment.align("a.wav", speech, noise(round(40.1 * 8000)), 8000)
-    for nothing in said("", "..."):
-        with pytest.raises(data.DataError, match=r"^a\.wav has a text of which eSpeak NG says not"):
+    for nothing in synthesised("", "..."):
+        with pytest.raises(data.DataError, match=r"^a\.wav has a text without phones"):
             alignment.align("a.wav", nothing, noise(8000), 8000)
 
 

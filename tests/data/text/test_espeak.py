@@ -149,5 +149,5 @@ def test_an_engine_that_ends_is_told(tmp_path: pathlib.Path, monkeypatch) -> Non
             time.sleep(1)  # long enough for the process to have ended
             yield synthesis.Utterance(f"text {i}", "en-us", 150)
 
-    with pytest.raises(data.DataError, match="ended while it said 'text 0'"):
+    with pytest.raises(data.DataError, match="ended while it synthesised 'text 0'"):
         list(synthesis.synthesise(texts()))

@@ -10,7 +10,7 @@ import pytest
 import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from made import noise, write
+from synthetic import noise, write
 
 import data
 from data.text import hts

@@ -136,12 +136,12 @@ def test_frames_say_what_sounds_and_with_pitch_how_high() -> None:
 def test_frames_of_contexts_of_any_kind() -> None:
     contexts = np.arange(24, dtype=np.float32).reshape(12, 2)
     for with_pitch in (False, True):
-        frames = linguistics.context_frames(
+        expanded = linguistics.expand_contexts(
             example(), contexts, hop_samples=40, sample_rate_hz=8000, with_pitch=with_pitch
         )
         width = linguistics.num_context_frame_features(2, with_pitch=with_pitch)
-        assert frames.shape == (240, width) == (240, 6 + with_pitch * frames.NUM_PITCH)
-        np.testing.assert_array_equal(frames[:, :2], np.repeat(contexts, 20, axis=0))
+        assert expanded.shape == (240, width) == (240, 6 + with_pitch * frames.NUM_PITCH)
+        np.testing.assert_array_equal(expanded[:, :2], np.repeat(contexts, 20, axis=0))
 
 
 @pytest.mark.parametrize(

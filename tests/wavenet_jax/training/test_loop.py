@@ -54,7 +54,7 @@ def test_a_toy_is_learned_by_heart() -> None:
     batch = make_batch()
     config = dataclasses.replace(TRAINING, num_steps=100, clip_norm=1e9)
     state, events, losses = fit(training.init_state(CONFIG, config), endless(batch), config=config)
-    assert losses[0] == pytest.approx(8.0, abs=1e-6)
+    assert losses[0] == pytest.approx(8.0, abs=1e-5)
     assert losses[-1] < 2.0
     assert [step for kind, step in events if kind == "metrics"] == list(range(1, 101))
     assert int(state.step) == 100

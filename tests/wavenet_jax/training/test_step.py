@@ -33,7 +33,8 @@ def test_eight_devices_make_the_step_of_one() -> None:
     )
     value, gradients = loss_and_gradients()(make_state().params, batch)
     for state, metrics in ((one, one_metrics), (eight, eight_metrics)):
-        assert float(metrics["bits_per_sample"]) == pytest.approx(float(value), rel=1e-6)
+        # Sums of float32 in another order.
+        assert float(metrics["bits_per_sample"]) == pytest.approx(float(value), rel=1e-5)
         # After one step from zero, Adam's first moment is a tenth of the gradient.
         first_moment = state.opt_state[1][0].mu
         of_adam = jax.tree.map(lambda m: np.asarray(m) / np.float32(0.1), first_moment)
