@@ -40,11 +40,16 @@ from experiments.common import cli, plots
 from experiments.common.run import labels_of, model_config
 from experiments.configs import reference
 from wavenet_jax import training
-from wavenet_jax.conditioning import ConditionConfig, LocalConditionConfig
-from wavenet_jax.context import ContextStackConfig
+from wavenet_jax.config import (
+    ConditionConfig,
+    ContextStackConfig,
+    LocalConditionConfig,
+    WaveNetConfig,
+    from_dict,
+    receptive_field,
+)
 from wavenet_jax.recognition import posteriors
 from wavenet_jax.training import TrainingConfig
-from wavenet_jax.wavenet import WaveNetConfig, config_from_dict, receptive_field
 
 FLAGS = flags.FLAGS
 flags.declare_key_flag("json")
@@ -230,7 +235,7 @@ def options(config: ml_collections.ConfigDict, *, batch: int, repeats: int) -> d
       (`training`, `generation`) and as shares of the plain model's mean (`.._share`),
       `training_bytes` of temporary memory a step and `state_bytes` of generation.
     """
-    plain = config_from_dict(config.model.to_dict())
+    plain = from_dict(WaveNetConfig, config.model.to_dict(), "model")
     training_fields = {field.name for field in dataclasses.fields(TrainingConfig)}
 
     def measure(name: str, fields: dict[str, Any]) -> dict[str, Any]:

@@ -23,7 +23,7 @@ import data
 from data.audio import reading
 from experiments.common import cli, plots
 from experiments.common.run import labels_of, model_config
-from wavenet_jax.wavenet import receptive_field
+from wavenet_jax.config import receptive_field
 
 FLAGS = flags.FLAGS
 flags.declare_key_flag("data_dir")

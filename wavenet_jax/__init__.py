@@ -2,30 +2,39 @@
 
 Letters in shapes, here and in every docstring of the package:
 
-    B  rows of a batch            R  residual channels
+    B  items of a batch           R  residual channels
     T  samples                    G  gate channels (2G before the gate)
-    F  frames of a condition      S  skip channels
-    L  layers                     C  channels of an embedded condition
-    K  classes of the output      D  width of a condition given as vectors
-    P  samples of a prime         N  slots of a ring buffer, or samples of a recording
+    F  frames                     S  skip channels
+    H  samples of a frame (hop)   C  channels of an embedded condition
+    L  layers                     D  width of a condition, tags or vectors
+    K  classes, or codes          N  slots of a ring buffer
+    U  classes of a sequence      P  numbers of an output distribution
+    M  components of a mixture
+
+A letter with a prime (T') is another size of the same kind.
 """
 
-from wavenet_jax.conditioning import ConditionConfig, LocalConditionConfig
-from wavenet_jax.context import ContextStackConfig
-from wavenet_jax.errors import InputError
-from wavenet_jax.sampling import generate, utterance_keys
-from wavenet_jax.wavenet import (
-    WaveNet,
+from wavenet_jax.config import (
+    ConditionConfig,
+    ContextStackConfig,
+    LocalConditionConfig,
     WaveNetConfig,
     receptive_field,
     receptive_field_ms,
 )
+from wavenet_jax.errors import ConfigError, InputError
+from wavenet_jax.recognition.recognizer import Recognizer, RecognizerConfig
+from wavenet_jax.sampling import generate, utterance_keys
+from wavenet_jax.wavenet import WaveNet
 
 __all__ = [
     "ConditionConfig",
+    "ConfigError",
     "ContextStackConfig",
     "InputError",
     "LocalConditionConfig",
+    "Recognizer",
+    "RecognizerConfig",
     "WaveNet",
     "WaveNetConfig",
     "generate",

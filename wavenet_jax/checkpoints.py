@@ -24,11 +24,11 @@ from orbax.checkpoint.checkpoint_managers import (
 )
 
 from wavenet_jax import training
+from wavenet_jax.config import WaveNetConfig, from_dict
 from wavenet_jax.errors import InputError
 from wavenet_jax.prosody import networks
 from wavenet_jax.prosody.networks import ProsodyConfig, ProsodyState
 from wavenet_jax.training import TrainingConfig, TrainState
-from wavenet_jax.wavenet import WaveNetConfig, config_from_dict
 
 SCORE = "held_out"
 
@@ -172,7 +172,7 @@ class Checkpoints:
                 args=ocp.args.Composite(config=ocp.args.JsonRestore(), data=ocp.args.JsonRestore()),
             )
             config = described["config"]
-            model_config = config_from_dict(config["model"])
+            model_config = from_dict(WaveNetConfig, config["model"], "model")
             like = jax.eval_shape(
                 lambda: training.init_state(model_config, TrainingConfig(**config["training"]))
             )

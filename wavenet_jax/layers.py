@@ -1,57 +1,88 @@
 """The layers of WaveNet: the causal convolution, the gated residual block, their stack.
 
-Each layer is one set of parameters with two ways to run it. Called, it maps a
-whole sequence at once; the sequence it is given starts with the past that the
-layer needs, so the result is shorter by `past`. `step` maps one sample, with
-the layer's past in a ring buffer.
+Each layer is one set of parameters with two ways to run it. Called, it maps a whole sequence;
+the sequence begins with the left context of the layer, so that the result is shorter by
+`left_context`. `step` maps one sample, with the left context in a ring buffer (`state`).
 
-Time comes first in every shape here, `[T, B, R]`: the taps of a convolution are
-then whole blocks of memory, and side by side they are one matrix product. (On a
-CPU this takes 55 to 75% of the time of `lax.conv_general_dilated`.)
+Time comes first in every shape here, `[T, B, R]`: the taps of a convolution are then
+contiguous blocks of memory, and side by side they are one matrix product.
+
+Another residual block needs no change here:
+
+    class ReluBlock(layers.GatedBlock):
+        def activation(self, z):
+            filter_, gate = jnp.split(z, 2, axis=-1)
+            return nn.relu(filter_) * nn.sigmoid(gate)
+
+    layers.BLOCKS["relu"] = ReluBlock
+    config = WaveNetConfig(dilations=(1, 2, 4), block="relu")
+
+`GatedBlock.activation` is the nonlinearity, `GatedBlock.transform` all arithmetic after the
+taps have been gathered. Either override holds for all ways to run the model.
 """
 
 import functools
 from collections.abc import Callable
 
 import flax.linen as nn
+import flax.struct
 import jax
 import jax.numpy as jnp
 
-from wavenet_jax.conditioning import Conditions
-
-Ring = jax.Array
-"""Shape `[N, B, C]`: a layer's newest N inputs; that of time t in slot t mod N."""
+from wavenet_jax.state import Ring, history_to_ring, ring_read, ring_to_history, ring_write
 
 
-def ring_write(ring: Ring, time: jax.Array, x: jax.Array) -> Ring:
-    """Puts x, shape `[B, C]`, at `time`. XLA does it in place, provided that the
-    slot is not read before: a ring has one slot more than the past it keeps."""
-    return jax.lax.dynamic_update_index_in_dim(ring, x, time % ring.shape[0], 0)
+@flax.struct.dataclass
+class ConditionSequence:
+    """Embedded frames along a sequence, such as a local condition or a context stack's output.
+
+    Attributes:
+      frames: shape `[F, B, C]`.
+      samples_per_frame: samples for which a frame holds.
+      start: the sample at which frame 0 begins; samples before it have none.
+    """
+
+    frames: jax.Array
+    samples_per_frame: int = flax.struct.field(pytree_node=False)
+    start: int = flax.struct.field(pytree_node=False)
+
+    def project(
+        self, projection: Callable[[jax.Array], jax.Array], begin: int, length: int
+    ) -> jax.Array:
+        """`projection`, which has no bias, of the samples [begin, begin + length).
+
+        It is applied to frames, whose results are then repeated: shape `[length, B, 2G]`.
+        """
+        first = (begin - self.start) // self.samples_per_frame
+        last = (begin + length - 1 - self.start) // self.samples_per_frame
+        projected = projection(self.frames[max(first, 0) : last + 1])
+        projected = jnp.pad(projected, ((max(-first, 0), 0), (0, 0), (0, 0)))
+        if self.samples_per_frame > 1:
+            projected = jnp.repeat(projected, self.samples_per_frame, axis=0)
+        offset = begin - self.start - first * self.samples_per_frame
+        return jax.lax.slice_in_dim(projected, offset, offset + length, axis=0)
 
 
-def ring_read(ring: Ring, time: jax.Array) -> jax.Array:
-    """What was written at `time`, shape `[B, C]`."""
-    return jax.lax.dynamic_index_in_dim(ring, time % ring.shape[0], 0, False)
+@flax.struct.dataclass
+class Conditions:
+    """All conditions of a stack, embedded.
 
+    Attributes:
+      global_: shape `[B, C]`, or None.
+      sequences: in the order of the blocks' `local_projections`.
+    """
 
-def ring_to_history(ring: Ring, time: jax.Array) -> jax.Array:
-    """The ring's content before `time`, oldest first, shape `[N, B, C]`."""
-    return jnp.roll(ring, -(time % ring.shape[0]), axis=0)
-
-
-def history_to_ring(history: jax.Array, time: jax.Array) -> Ring:
-    """The inverse of `ring_to_history`."""
-    return jnp.roll(history, time % history.shape[0], axis=0)
+    global_: jax.Array | None = None
+    sequences: tuple[ConditionSequence, ...] = ()
 
 
 def smooth_embedding_init(
     key: jax.Array, shape: tuple[int, int, int], dtype=jnp.float32
 ) -> jax.Array:
-    """First values for a kernel over one-hot codes: near codes have near rows.
+    """Initial kernel over one-hot codes, in which near codes have near embeddings.
 
-    A code's row is a random wave of each channel's own, read at the code's place in
-    [-1, 1]. Rows that start unrelated must each learn alone what their neighbours
-    mean: on FSDD the same 150 steps then end a whole bit per sample higher.
+    Each channel is a random wave over the codes, placed in [-1, 1]. Independent embeddings
+    would each have to learn alone what those of the neighbouring codes mean.
 
     Args:
       key: PRNG key.
@@ -59,7 +90,7 @@ def smooth_embedding_init(
       dtype: of the result.
 
     Returns:
-      Values with mean square 1 over the taps together.
+      Values with mean square 1, summed over the taps.
     """
     taps, codes, channels = shape
     waves_key, phases_key = jax.random.split(key)
@@ -71,10 +102,10 @@ def smooth_embedding_init(
 
 
 def flatten_batch_dims(map_: Callable[[jax.Array], jax.Array], x: jax.Array) -> jax.Array:
-    """A map of rows `[N, C]` to `[N, D]`, of all the rows that x, `[..., C]`, has: `[..., D]`.
+    """A map of matrices applied to `[..., C]`, whose leading axes become one.
 
-    What XLA makes of the gradient of a product depends on the number of axes: with one for
-    all rows, a layer's takes a CPU two thirds of the time that it takes with two.
+    XLA's gradient of a product depends on the number of axes: on a CPU it is faster with one
+    leading axis than with two.
     """
     return map_(x.reshape(-1, x.shape[-1])).reshape(*x.shape[:-1], -1)
 
@@ -82,9 +113,8 @@ def flatten_batch_dims(map_: Callable[[jax.Array], jax.Array], x: jax.Array) -> 
 class InputConvolution(nn.Module):
     """The causal convolution at the input (figure 2), from samples to channels.
 
-    A sample is a code, standing for its one-hot vector (whose product with the
-    kernel is a row of it, so no product is made), or a vector `[..., A]`, such
-    as the one number of scalar input.
+    A sample is a code, which stands for its one-hot vector and selects a row of the kernel,
+    or a vector: one-hot `[..., K]`, or the value of scalar input, `[..., 1]`.
     """
 
     inputs: int
@@ -106,11 +136,11 @@ class InputConvolution(nn.Module):
         kernel = self.kernel[tap]
         if jnp.issubdtype(x.dtype, jnp.integer):
             return kernel.astype(self.dtype)[x]
-        # A 16-bit sample has more digits than bfloat16: it is rounded after its product.
+        # bfloat16 cannot represent a 16-bit sample: round after the product.
         return jnp.matmul(x, kernel, precision="highest").astype(self.dtype)
 
     def __call__(self, x: jax.Array) -> jax.Array:
-        """`[T + kernel_size - 1, B, ...]` to `[T, B, R]`."""
+        """`[kernel_size - 1 + T, B, ...]` to `[T, B, R]`."""
         length = x.shape[0] - self.kernel_size + 1
         taps = [self._tap(k, x[k : k + length]) for k in range(self.kernel_size)]
         return sum(taps) + self.bias.astype(self.dtype)[None, None]
@@ -127,9 +157,8 @@ class GatedBlock(nn.Module):
         a = tanh(z_filter) . sigmoid(z_gate)      (equations 2 and 3) [.., G]
         x <- x + W_residual a                                        [.., R]
 
-    The skip connection leaves the block as `a`: the sum over layers of their
-    1x1 convolutions is one product, which the model makes. The last block has
-    no residual output, for nothing would read it.
+    The block's skip output is `a` itself: the model applies the 1x1 convolutions of all skip
+    connections as one product. The last block has no residual output, which nothing would read.
     """
 
     dilation: int
@@ -138,7 +167,7 @@ class GatedBlock(nn.Module):
     gate_channels: int
     is_last: bool
     has_global: bool
-    num_series: int
+    num_sequences: int
     dropout: float
     dtype: jnp.dtype
 
@@ -156,30 +185,44 @@ class GatedBlock(nn.Module):
         dense = functools.partial(nn.Dense, two_g, use_bias=False, dtype=self.dtype)
         if self.has_global:
             self.global_projection = dense()
-        self.local_projections = [dense() for _ in range(self.num_series)]
+        self.local_projections = [dense() for _ in range(self.num_sequences)]
         if not self.is_last:
             self.residual = nn.Dense(self.residual_channels, dtype=self.dtype)
         self.drop = nn.Dropout(self.dropout)
 
-    def _outputs(
+    def activation(self, z: jax.Array) -> jax.Array:
+        """The nonlinearity, `[..., 2G]` to `[..., G]`. Override it for another."""
+        filter_, gate = jnp.split(z, 2, axis=-1)
+        return jnp.tanh(filter_) * nn.sigmoid(gate)
+
+    def transform(
         self, x: jax.Array, taps: jax.Array, condition: jax.Array
     ) -> tuple[jax.Array, jax.Array]:
-        """From the taps side by side, `[..., kernel_size * R]`, and x, the last."""
+        """The arithmetic of the block, sample by sample. Override it for another block, with
+        further parameters made in `setup` after `super().setup()`.
+
+        Args:
+          x: the block's input, `[..., R]`.
+          taps: its inputs at all taps side by side, oldest first, `[..., kernel_size * R]`;
+            the last is x.
+          condition: the sum of all conditions and the bias, `[..., 2G]`.
+
+        Returns:
+          The residual output `[..., R]` and the skip output `[..., G]`.
+        """
         kernel = self.kernel.astype(self.dtype).reshape(-1, 2 * self.gate_channels)
-        product = flatten_batch_dims(lambda rows: rows @ kernel, taps)
-        filter_, gate = jnp.split(product + condition, 2, axis=-1)
-        a = jnp.tanh(filter_) * nn.sigmoid(gate)
+        a = self.activation(flatten_batch_dims(lambda x: x @ kernel, taps) + condition)
         a = self.drop(a, deterministic=not self.has_rng("dropout"))
         return x if self.is_last else x + flatten_batch_dims(self.residual, a), a
 
     def project_global(self, embedded: jax.Array | None) -> jax.Array:
-        """What holds for a whole recording: `[B, C]` to `[B, 2G]`, the bias included."""
+        """The condition of a whole recording and the bias, `[B, C]` to `[B, 2G]`."""
         z = self.bias.astype(self.dtype)[None]
         return z if embedded is None else z + self.global_projection(embedded)
 
-    def project_series(self, index: int, rows: jax.Array) -> jax.Array:
-        """The share of one series: `[..., C]` to `[..., 2G]`."""
-        return self.local_projections[index](rows)
+    def project_sequence(self, index: int, frames: jax.Array) -> jax.Array:
+        """The condition of one sequence, `[..., C]` to `[..., 2G]`."""
+        return self.local_projections[index](frames)
 
     def __call__(
         self, x: jax.Array, conditions: Conditions, end: int
@@ -187,24 +230,24 @@ class GatedBlock(nn.Module):
         """The whole sequence.
 
         Args:
-          x: shape `[past + T, B, R]`.
+          x: shape `[left_context + T, B, R]`.
           conditions: of these samples.
-          end: the sample after the last, on the clock of the conditions.
+          end: the index after the last sample, as the conditions count them.
 
         Returns:
-          The residual output `[T, B, R]` and the gated activation `[T, B, G]`.
+          The residual output `[T, B, R]` and the skip output `[T, B, G]`.
         """
         length = x.shape[0] - self.left_context
         condition = self.project_global(conditions.global_)[None]
-        for projection, series in zip(self.local_projections, conditions.series, strict=True):
-            condition = condition + series.project(projection, end - length, length)
+        for projection, sequence in zip(self.local_projections, conditions.sequences, strict=True):
+            condition = condition + sequence.project(projection, end - length, length)
         starts = range(0, self.left_context + 1, self.dilation)
         taps = jnp.concatenate([x[i : i + length] for i in starts], axis=-1)
-        # x comes out of the taps again, and the barrier hides that it is the same: XLA
-        # on a CPU would otherwise not keep x but sum it anew, twice a layer, from what
-        # all the layers before have added to it.
+        # x is taken from the taps, behind a barrier that hides that it is the same array:
+        # XLA on a CPU would otherwise not store x but recompute it, twice a layer, from the
+        # sum of all layers before.
         taps = jax.lax.optimization_barrier(taps)
-        return self._outputs(taps[..., -self.residual_channels :], taps, condition)
+        return self.transform(taps[..., -self.residual_channels :], taps, condition)
 
     def step(
         self, x: jax.Array, ring: Ring, time: jax.Array, condition: jax.Array
@@ -213,35 +256,39 @@ class GatedBlock(nn.Module):
 
         Args:
           x: shape `[B, R]`.
-          ring: shape `[past + 1, B, R]`, the inputs of earlier steps.
+          ring: shape `[left_context + 1, B, R]`, the inputs of earlier steps.
           time: scalar, the sample's index.
-          condition: shape `[B, 2G]`, of all conditions and the bias.
+          condition: shape `[B, 2G]`, the sum of all conditions and the bias.
 
         Returns:
-          The residual output `[B, R]`, the gated activation `[B, G]`, the ring.
+          The residual output `[B, R]`, the skip output `[B, G]`, the ring.
         """
         ring = ring_write(ring, time, x)
         lags = range(self.left_context, 0, -self.dilation)
         taps = jnp.concatenate([ring_read(ring, time - lag) for lag in lags] + [x], -1)
-        return *self._outputs(x, taps, condition), ring
+        return *self.transform(x, taps, condition), ring
+
+
+BLOCKS: dict[str, type[GatedBlock]] = {"gated": GatedBlock}
+"""Residual blocks by the name that a config's `block` gives. Research code may add its own."""
 
 
 class Stack(nn.Module):
-    """Gated blocks one above the other, run in the three ways of the model.
+    """Residual blocks one above the other, run in the three ways of the model.
 
-    Gives the gated activations of all blocks side by side, `[..., L G]`, on which the
-    1x1 convolutions of the skip connections are one product.
+    Its result are the skip outputs of all blocks side by side, `[..., L G]`.
 
     Attributes:
       dilations: of each block, in samples of the stack's rate.
       kernel_size: taps of each.
       residual_channels: R.
       gate_channels: G.
-      has_global: whether a global condition enters the gates.
-      num_series: how many local conditions do.
-      dropout: share of the gated activations that training drops.
-      rematerialize: whether the gradient computes a block anew instead of keeping it.
+      has_global: whether there is a global condition.
+      num_sequences: number of condition sequences.
       dtype: of the computation.
+      block: a key of `BLOCKS`.
+      dropout: share of the skip outputs that training drops.
+      rematerialize: whether the gradient recomputes a block instead of storing it.
     """
 
     dilations: tuple[int, ...]
@@ -249,13 +296,16 @@ class Stack(nn.Module):
     residual_channels: int
     gate_channels: int
     has_global: bool
-    num_series: int
+    num_sequences: int
     dtype: jnp.dtype
+    block: str = "gated"
     dropout: float = 0.0
     rematerialize: bool = False
 
     def setup(self):
-        block = nn.remat(GatedBlock, static_argnums=(3,)) if self.rematerialize else GatedBlock
+        block = BLOCKS[self.block]
+        if self.rematerialize:
+            block = nn.remat(block, static_argnums=(3,))
         self.blocks = [
             block(
                 dilation=dilation,
@@ -264,7 +314,7 @@ class Stack(nn.Module):
                 gate_channels=self.gate_channels,
                 is_last=i == len(self.dilations) - 1,
                 has_global=self.has_global,
-                num_series=self.num_series,
+                num_sequences=self.num_sequences,
                 dropout=self.dropout,
                 dtype=self.dtype,
             )
@@ -275,19 +325,20 @@ class Stack(nn.Module):
         """The whole sequence.
 
         Args:
-          x: shape `[past + T, B, R]`, past that of all blocks together.
+          x: shape `[left_context + T, B, R]`, the left context being that of all blocks
+            together.
           conditions: of these samples.
-          end: the sample after the last, on the clock of the conditions.
+          end: the index after the last sample, as the conditions count them.
 
         Returns:
           Shape `[T, B, L G]`.
         """
         length = x.shape[0] - sum(block.left_context for block in self.blocks)
-        gated = []
+        skips = []
         for block in self.blocks:
             x, a = block(x, conditions, end)
-            gated.append(a[a.shape[0] - length :])
-        return jnp.concatenate(gated, axis=-1)
+            skips.append(a[a.shape[0] - length :])
+        return jnp.concatenate(skips, axis=-1)
 
     def prefill(
         self,
@@ -296,59 +347,60 @@ class Stack(nn.Module):
         time: jax.Array,
         conditions: Conditions,
     ) -> tuple[jax.Array, tuple[Ring, ...]]:
-        """Many samples in parallel, `[T, B, R]`, of which the first is that at `time`.
+        """Many samples in parallel, `[T, B, R]`, the first of which is that of `time`.
 
         Returns:
-          Shape `[T, B, L G]`, and the rings that `step` would leave.
+          Shape `[T, B, L G]`, and the rings as `step` would leave them.
         """
         length = x.shape[0]
-        gated, after = [], []
+        skips, after = [], []
         for block, ring in zip(self.blocks, rings, strict=True):
             x = jnp.concatenate([ring_to_history(ring, time), x])
             after.append(history_to_ring(x[length:], time + length))
             x, a = block(x[1:], conditions, length)
-            gated.append(a)
-        return jnp.concatenate(gated, axis=-1), tuple(after)
+            skips.append(a)
+        return jnp.concatenate(skips, axis=-1), tuple(after)
 
     def step(
         self, x: jax.Array, rings: tuple[Ring, ...], time: jax.Array, conditions: jax.Array
     ) -> tuple[jax.Array, tuple[Ring, ...]]:
-        """One sample, `[B, R]`; its conditions `[L, B, 2G]`, as the `project`s make them.
+        """One sample, `[B, R]`, given the sum of its projected conditions, `[L, B, 2G]`.
 
         Returns:
           Shape `[B, L G]`, and the rings.
         """
-        gated, after = [], []
+        skips, after = [], []
         for block, ring, condition in zip(self.blocks, rings, conditions, strict=True):
             x, a, ring = block.step(x, ring, time, condition)
-            gated.append(a)
+            skips.append(a)
             after.append(ring)
-        return jnp.concatenate(gated, axis=-1), tuple(after)
+        return jnp.concatenate(skips, axis=-1), tuple(after)
 
     def steady_state(
         self, x: jax.Array, conditions: Conditions
     ) -> tuple[jax.Array, tuple[Ring, ...]]:
-        """What an endless x, `[B, R]`, leaves; each series is one row that holds always.
+        """The result of x, `[B, R]`, repeated without end under constant conditions, of which
+        each sequence has one frame.
 
         Returns:
-          The gated activations `[B, L G]`, and the rings.
+          Shape `[B, L G]`, and the rings.
         """
         steady = self.project_global(conditions.global_)
-        for index, series in enumerate(conditions.series):
-            steady = steady + self.project_series(index, series.rows[0])
+        for index, sequence in enumerate(conditions.sequences):
+            steady = steady + self.project_sequence(index, sequence.frames[0])
         rings = []
-        gated = []
+        skips = []
         for block, condition in zip(self.blocks, steady, strict=True):
             ring = jnp.repeat(x[None], block.left_context + 1, axis=0)
             x, a, ring = block.step(x, ring, jnp.int32(0), condition)
             rings.append(ring)
-            gated.append(a)
-        return jnp.concatenate(gated, axis=-1), tuple(rings)
+            skips.append(a)
+        return jnp.concatenate(skips, axis=-1), tuple(rings)
 
     def project_global(self, embedded: jax.Array | None) -> jax.Array:
         """For `step`: `[B, C]` to `[L, B, 2G]`, biases included; B is 1 for None."""
         return jnp.stack([block.project_global(embedded) for block in self.blocks])
 
-    def project_series(self, index: int, rows: jax.Array) -> jax.Array:
-        """For `step`: one series, `[..., B, C]` to `[..., L, B, 2G]`."""
-        return jnp.stack([block.project_series(index, rows) for block in self.blocks], axis=-3)
+    def project_sequence(self, index: int, frames: jax.Array) -> jax.Array:
+        """For `step`: frames of one sequence, `[..., B, C]` to `[..., L, B, 2G]`."""
+        return jnp.stack([block.project_sequence(index, frames) for block in self.blocks], axis=-3)

@@ -2,7 +2,7 @@
 
     f(x) = sign(x) ln(1 + mu |x|) / ln(1 + mu),   -1 <= x <= 1,  mu = 255
 
-spends the 256 codes where speech spends its time, near silence. The companded
+gives more of the 256 codes to samples near zero, where most of speech is. The companded
 range [-1, 1] is cut into `num_classes` evenly spaced levels, the two ends
 included, so -1.0 is code 0, +1.0 is code 255 and both decode exactly.
 Silence, 0.0, lies halfway between codes 127 and 128 and is given to 128.
@@ -15,12 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 INT16_SCALE = 32768.0
-"""One over the step of 16-bit PCM: sample / 32768 lies in [-1, 1)."""
-
-
-def silence_code(num_classes: int = 256) -> int:
-    """The code of 0.0, which a recording is preceded by (128 of 256)."""
-    return num_classes // 2
+"""Full scale of 16-bit PCM: sample / 32768 is in [-1, 1)."""
 
 
 def compand(x, num_classes: int = 256):
@@ -41,9 +36,9 @@ def expand(y, num_classes: int = 256):
 def codes_of_int16(num_classes: int) -> np.ndarray:
     """Shape `[65536]`, uint8 or uint16: the code of each 16-bit sample.
 
-    Made once in float64, so that every device gives every sample one code.
+    Computed once in float64, so that every device gives a sample the same code.
     """
-    # 32767 is the loudest positive sample there is: it stands for +1.0.
+    # 32767, the largest positive sample, stands for +1.0.
     x = np.arange(-32768, 32768, dtype=np.float64) / INT16_SCALE
     x[-1] = 1.0
     y = compand(x, num_classes)
@@ -64,14 +59,14 @@ def encode(samples, num_classes: int = 256) -> jax.Array:
 
     Args:
       samples: any shape; int16 PCM, or floats in [-1, 1] (values beyond are
-        taken as the nearer end).
+        clipped).
       num_classes: number of codes, mu + 1.
 
     Returns:
       int32 codes in [0, num_classes), of the same shape.
 
     Raises:
-      TypeError: for any other type, of which the range cannot be known.
+      TypeError: any other type, whose full scale is not defined.
     """
     samples = jnp.asarray(samples)
     if samples.dtype == jnp.int16:
@@ -80,22 +75,15 @@ def encode(samples, num_classes: int = 256) -> jax.Array:
     if not jnp.issubdtype(samples.dtype, jnp.floating):
         raise TypeError(
             f"mulaw.encode takes int16 or floating samples, not {samples.dtype}: "
-            "convert them first, for their full scale is not known here."
+            "convert them first, for their full scale is not defined."
         )
     y = compand(jnp.clip(samples.astype(jnp.float32), -1, 1), num_classes)
     return jnp.floor((y + 1) / 2 * (num_classes - 1) + 0.5).astype(jnp.int32)
 
 
-def decode(codes, num_classes: int = 256) -> jax.Array:
-    """Codes, integers of any shape, to float32 amplitudes in [-1, 1]."""
-    y = 2 * jnp.asarray(codes).astype(jnp.float32) / (num_classes - 1) - 1
-    # The ends are exact by definition, not by the luck of rounding.
-    return jnp.where(jnp.abs(y) == 1, y, expand(y, num_classes))
-
-
 def decode_int16(codes, num_classes: int = 256) -> jax.Array:
     """Codes, integers of any shape, to int16 PCM.
 
-    `encode` takes it back exactly, up to 512 classes (more are finer than 16 bits).
+    `encode` inverts it exactly, up to 512 classes (more are finer than 16 bits).
     """
     return jnp.asarray(_int16_of_codes(num_classes))[jnp.asarray(codes)]

@@ -1,9 +1,9 @@
-"""Between 16-bit samples and the integer codes that the model is made of.
+"""Quantisation of 16-bit samples to the integer codes that the model predicts.
 
-A code c of K stands for the value (c - K/2) / (K/2) in [-1, 1): what a scalar input
-is, and where the continuous output distributions live. With companding "mu_law" the
-values are spaced as in the paper's section 2.2; with "linear" evenly, and 65,536
-linear codes are the 16-bit samples themselves.
+A code c of K stands for the value (c - K/2) / (K/2) in [-1, 1): the scalar input, and the
+domain of the continuous output distributions. With companding "mu_law" the values are spaced
+as in the paper's section 2.2; with "linear" evenly, and 65,536 linear codes are the 16-bit
+samples themselves.
 """
 
 import dataclasses
@@ -15,15 +15,22 @@ import jax.numpy as jnp
 import numpy as np
 
 from wavenet_jax import mulaw
-from wavenet_jax.errors import InputError
+from wavenet_jax.errors import ConfigError
+
+_OWNER = "The model"
 
 
 @dataclasses.dataclass(frozen=True)
 class Quantizer:
-    """Attributes:
-    num_classes: K, the number of codes; 2 to 65,536, even, and a power of two where they
-      are linear.
-    companding: "mu_law" or "linear".
+    """Samples to codes and back.
+
+    Attributes:
+      num_classes: K, the number of codes; 2 to 65,536, even, and a power of two if they
+        are linear.
+      companding: "mu_law" or "linear".
+
+    Raises:
+      ConfigError: another number or companding.
     """
 
     num_classes: int = 256
@@ -31,24 +38,17 @@ class Quantizer:
 
     def __post_init__(self):
         if self.companding not in ("mu_law", "linear"):
-            raise InputError(
-                f"The model's companding is {self.companding!r}: use one of mu_law, linear."
-            )
+            raise ConfigError(_OWNER, "companding", self.companding, "use one of mu_law, linear")
         if not 2 <= self.num_classes <= 65536 or self.num_classes % 2:
-            raise InputError(
-                f"The model's num_classes is {self.num_classes}: "
-                "give an even number from 2 to 65536."
-            )
-
+            remedy = "give an even number from 2 to 65536"
+            raise ConfigError(_OWNER, "num_classes", self.num_classes, remedy)
         if self.companding == "linear" and 65536 % self.num_classes:
-            raise InputError(
-                f"The model's num_classes is {self.num_classes} linear codes: "
-                "give a power of two, such as 1024 for 10 bits."
-            )
+            remedy = "give a power of two for linear codes, such as 1024 for 10 bits"
+            raise ConfigError(_OWNER, "num_classes", self.num_classes, remedy)
 
     @property
     def silence_code(self) -> int:
-        """The code of 0.0, which a recording is preceded by."""
+        """The code of 0.0, which precedes a recording."""
         return self.num_classes // 2
 
     @property
@@ -62,7 +62,7 @@ class Quantizer:
         """Samples, int16 PCM or floats in [-1, 1] of any shape, to int32 codes.
 
         Raises:
-          TypeError: for any other type, of which the range cannot be known.
+          TypeError: any other type, whose full scale is not defined.
         """
         if self.companding == "mu_law":
             return mulaw.encode(samples, self.num_classes)
@@ -74,7 +74,7 @@ class Quantizer:
         if not jnp.issubdtype(samples.dtype, jnp.floating):
             raise TypeError(
                 f"Quantizer.encode takes int16 or floating samples, not {samples.dtype}: "
-                "convert them first, for their full scale is not known here."
+                "convert them first, for their full scale is not defined."
             )
         steps = jnp.floor(samples.astype(jnp.float32) * half + 0.5)
         return jnp.clip(steps + half, 0, self.num_classes - 1).astype(jnp.int32)
@@ -94,7 +94,7 @@ class Quantizer:
 
 @functools.cache
 def _linear_codes(num_classes: int) -> np.ndarray:
-    """Shape `[65536]`, uint16: the nearest level, silence being one."""
+    """Shape `[65536]`, uint16: the code of the nearest level, silence being one."""
     samples = np.arange(-32768, 32768)
     levels = np.floor(samples * num_classes / 65536 + 0.5) + num_classes // 2
     return np.clip(levels, 0, num_classes - 1).astype(np.uint16)

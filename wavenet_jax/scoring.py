@@ -1,4 +1,4 @@
-"""Scoring whole recordings: every sample once, history carried across chunks."""
+"""Bits per sample of whole recordings, in chunks that carry the left context."""
 
 import dataclasses
 import functools
@@ -8,19 +8,20 @@ import jax
 import numpy as np
 
 from wavenet_jax import conditioning, parallel
+from wavenet_jax.config import WaveNetConfig
 from wavenet_jax.errors import InputError
 from wavenet_jax.parallel import BATCH, REPLICATED
-from wavenet_jax.wavenet import WaveNet, WaveNetConfig
+from wavenet_jax.wavenet import WaveNet
 
 
 @dataclasses.dataclass(frozen=True)
 class Score:
-    """What one recording scored.
+    """The score of one recording.
 
     Attributes:
       recording: its name.
       bits: -log2 p of all its samples together.
-      num_samples: how many they are.
+      num_samples: the number of its samples.
     """
 
     recording: str
@@ -46,59 +47,70 @@ def score(
     """Scores recordings of any length in bounded memory.
 
     Args:
-      config: the model's.
-      params: the model's variables.
-      recordings: mappings with `samples` (int16 `[N]`), `recording` (its name)
+      config: of the model.
+      params: its variables.
+      recordings: mappings with `samples` (int16 `[T]`), `recording` (its name)
         and, where the model takes them, `global` (a label or `[D]`) and `local`
         (`[F]` labels or `[F, D]`).
       batch_size: recordings scored side by side, at most.
-      chunk_samples: samples of each at a time, made a whole number of frames.
-      devices: over which the batch is spread; all of this process by default.
+      chunk_samples: samples of each at a time, rounded up to whole frames.
+      devices: over which a batch is divided; all of this process by default.
 
-    Yields:
-      A score for each recording, in no particular order.
+    Returns:
+      An iterator over a score for each recording, in no particular order. It raises an
+      `InputError` for a recording without samples, or whose conditions do not fit.
 
     Raises:
-      InputError: a recording without samples, or conditions that do not fit.
+      InputError: a count below 1, no devices, or a config of another kind.
     """
-    devices = devices or jax.local_devices()
+    if not isinstance(config, WaveNetConfig):
+        raise InputError(
+            f"The config to score with is a {type(config).__name__}: give a WaveNetConfig, such as "
+            "a recognizer's `wavenet`."
+        )
+    parallel.check_counts(batch_size=batch_size, chunk_samples=chunk_samples)
+    return _scores(
+        config, params, recordings, batch_size, chunk_samples, parallel.local_devices(devices)
+    )
+
+
+def _scores(config, params, recordings, batch_size, chunk_samples, devices):
     chunk = -(-chunk_samples // config.hop_samples) * config.hop_samples
-    for batch, rows in parallel.batches(recordings, batch_size, len(devices)):
-        yield from _score_batch(config, params, batch, rows, chunk, tuple(devices))
+    for batch, padded in parallel.batches(recordings, batch_size, len(devices)):
+        yield from _score_batch(config, params, batch, padded, chunk, devices)
 
 
-def _score_batch(config, params, batch, rows, chunk, devices):
-    begin, advance = _programs(config, devices, len(rows))
-    lengths = np.array([len(r["samples"]) for r in rows])
+def _score_batch(config, params, batch, padded, chunk, devices):
+    begin, advance = _programs(config, devices, len(padded))
+    lengths = np.array([len(r["samples"]) for r in padded])
     if not lengths.min():
-        name = rows[int(lengths.argmin())]["recording"]
+        name = padded[int(lengths.argmin())]["recording"]
         raise InputError(f"Recording {name} has 0 samples: there is nothing to score.")
     globals_ = None
     if config.global_condition is not None:
-        globals_ = np.stack([r["global"] for r in rows])
+        globals_ = np.stack([r["global"] for r in padded])
 
-    def frames(series: np.ndarray) -> np.ndarray:
-        return conditioning.frames_covering(config.local_condition, series[None], start, chunk)
+    def local_frames(frames: np.ndarray) -> np.ndarray:
+        return conditioning.frames_covering(config.local_condition, frames[None], start, chunk)
 
-    bits = np.zeros(len(rows))
+    bits = np.zeros(len(padded))
     state = begin(params, globals_)
     for start in range(0, int(lengths.max()), chunk):
-        samples = np.stack([_slice(r["samples"], start, chunk) for r in rows])
+        samples = np.stack([_slice(r["samples"], start, chunk) for r in padded])
         local = None
         if config.local_condition is not None:
-            local = np.concatenate([frames(r["local"]) for r in rows])
+            local = np.concatenate([local_frames(r["local"]) for r in padded])
         chunk_bits, state = advance(params, state, samples, globals_, local)
         exists = start + np.arange(chunk) < lengths[:, None]
         bits += np.sum(np.asarray(chunk_bits), axis=1, where=exists, dtype=np.float64)
-    for row, row_bits in zip(batch, bits, strict=False):
-        yield Score(row["recording"], float(row_bits), len(row["samples"]))
+    for recording, total in zip(batch, bits, strict=False):
+        yield Score(recording["recording"], float(total), len(recording["samples"]))
 
 
-def _slice(series: np.ndarray, start: int, length: int) -> np.ndarray:
-    """series[start : start + length], with zeros for what lies past its end."""
-    part = series[start : start + length]
-    pad = [(0, length - len(part))] + [(0, 0)] * (series.ndim - 1)
-    return np.pad(part, pad)
+def _slice(samples: np.ndarray, start: int, length: int) -> np.ndarray:
+    """samples[start : start + length], padded with zeros."""
+    part = samples[start : start + length]
+    return np.pad(part, (0, length - len(part)))
 
 
 @functools.lru_cache(maxsize=8)
@@ -108,8 +120,8 @@ def _programs(config: WaveNetConfig, devices: tuple[jax.Device, ...], batch_size
     spec = parallel.state_spec(config)
 
     def begin(params, globals_):
-        rows = batch_size // len(devices)
-        return model.apply(params, rows, global_condition=globals_, method="initial_state")
+        share = batch_size // len(devices)
+        return model.apply(params, share, global_condition=globals_, method="initial_state")
 
     def advance(params, state, samples, globals_, local):
         codes = config.quantizer.encode(samples)

@@ -13,9 +13,17 @@ import optax
 from flax import traverse_util
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from wavenet_jax.config import WaveNetConfig
 from wavenet_jax.errors import InputError
-from wavenet_jax.recognition.recognizer import frame_bits, sequence_bits
-from wavenet_jax.wavenet import WaveNet, WaveNetConfig
+from wavenet_jax.recognition.recognizer import (
+    Recognizer,
+    RecognizerConfig,
+    frame_bits,
+    sequence_bits,
+)
+from wavenet_jax.wavenet import WaveNet
+
+ModelConfig = WaveNetConfig | RecognizerConfig
 
 AXIS = "batch"
 """The name of the devices' axis in the pmapped step."""
@@ -140,7 +148,7 @@ def make_optimizer(config: TrainingConfig) -> optax.GradientTransformation:
 
 
 def init_state(
-    model_config: WaveNetConfig, config: TrainingConfig, *, pretrained: Any = None
+    model_config: ModelConfig, config: TrainingConfig, *, pretrained: Any = None
 ) -> TrainState:
     """The state before the first step; a function of the seed alone.
 
@@ -154,23 +162,22 @@ def init_state(
       InputError: it has none of them.
     """
     init_key, key = jax.random.split(jax.random.key(config.seed))
-    conditions = {}
-    for name in ("global", "local"):
-        condition = getattr(model_config, f"{name}_condition")
-        if condition is not None:
-            shape = (1,) if name == "global" else (1, 1 + 2 * condition.context_frames)
-            is_labels = condition.kind == "labels"
-            conditions[f"{name}_condition"] = jnp.zeros(
-                shape if is_labels else (*shape, condition.size),
-                jnp.float32 if condition.kind == "vectors" else jnp.int32,
-            )
-    if (recognizer := model_config.recognizer) is None:
+    if isinstance(model_config, RecognizerConfig):
+        frame = jnp.zeros((1, model_config.hop_samples), jnp.int32)
+        variables = jax.jit(Recognizer(model_config).init)(init_key, frame, jnp.ones((1, 1), bool))
+    else:
+        conditions = {}
+        for name in ("global", "local"):
+            condition = getattr(model_config, f"{name}_condition")
+            if condition is not None:
+                shape = (1,) if name == "global" else (1, 1 + 2 * condition.context_frames)
+                is_labels = condition.kind == "labels"
+                conditions[f"{name}_condition"] = jnp.zeros(
+                    shape if is_labels else (*shape, condition.size),
+                    jnp.float32 if condition.kind == "vectors" else jnp.int32,
+                )
         init = jax.jit(WaveNet(model_config).init)
         variables = init(init_key, jnp.zeros((1, 1), jnp.int32), **conditions)
-    else:
-        init = jax.jit(functools.partial(WaveNet(model_config).init, method="recognize"))
-        frame = jnp.zeros((1, recognizer.hop_samples), jnp.int32)
-        variables = init(init_key, frame, jnp.ones((1, 1), bool))
     if pretrained is not None:
         variables = _replaced(variables, pretrained)
     params = _split_kernels(variables) if config.weight_normalization else variables
@@ -220,7 +227,7 @@ def _column_lengths(kernel: jax.Array) -> jax.Array:
 
 
 def losses(
-    model_config: WaveNetConfig,
+    model_config: ModelConfig,
     params,
     batch: Batch,
     *,
@@ -241,18 +248,21 @@ def losses(
       of a recognizer also `bits_per_frame` (`frame_bits`), or for CTC
       `bits_per_phone` (`sequence_bits`). float32 scalars.
     """
-    codes = model_config.quantizer.encode(batch["samples"])
-    mask, recognizer = batch["mask"], model_config.recognizer
+    recognizer = model_config if isinstance(model_config, RecognizerConfig) else None
+    model: Any = WaveNet(model_config) if recognizer is None else Recognizer(recognizer)
+    wavenet = model_config if recognizer is None else recognizer.wavenet
+    codes = wavenet.quantizer.encode(batch["samples"])
+    mask = batch["mask"]
     past, rngs = codes, {}
     if key is not None:
         noise_key, dropout_key = jax.random.split(key)
         if input_noise:
-            half = model_config.num_classes / 2
+            half = wavenet.num_classes / 2
             noise = jnp.round(input_noise * half * jax.random.normal(noise_key, codes.shape))
-            past = jnp.clip(codes + noise.astype(jnp.int32), 0, model_config.num_classes - 1)
-        if model_config.dropout or (recognizer and recognizer.dropout):
+            past = jnp.clip(codes + noise.astype(jnp.int32), 0, wavenet.num_classes - 1)
+        if wavenet.dropout or (recognizer and recognizer.dropout):
             rngs["dropout"] = dropout_key
-    apply = functools.partial(WaveNet(model_config).apply, params, past, rngs=rngs)
+    apply = functools.partial(model.apply, params, past, rngs=rngs)
     outputs: Any
     found = {}
     if recognizer is None:
@@ -266,8 +276,8 @@ def losses(
         reach = recognizer.context_frames
         ahead = reach * recognizer.hop_samples
         context = codes.shape[1] - mask.shape[1] - ahead
-        heard: Any = apply(batch["frames"], context=context - ahead, method="recognize")
-        outputs, logits = heard
+        scored_frames: Any = apply(batch["frames"], context=context - ahead)
+        outputs, logits = scored_frames
         # As many as the mask has: the reach on either side is but heard.
         outputs = outputs[:, ahead : ahead + mask.shape[1]]
         logits, frames = (x[:, reach : x.shape[1] - reach] for x in (logits, batch["frames"]))
@@ -276,13 +286,13 @@ def losses(
         else:
             found["bits_per_phone"] = sequence_bits(logits, frames, batch["classes"])
     scored = codes[:, context : context + mask.shape[1]]
-    bits = -model_config.distribution.log_prob_bits(outputs, scored)
+    bits = -wavenet.distribution.log_prob_bits(outputs, scored)
     samples = jnp.sum(bits, where=mask), jnp.sum(mask, dtype=jnp.float32)
     return {"bits_per_sample": samples, **found}
 
 
 def train_step(
-    model_config: WaveNetConfig,
+    model_config: ModelConfig,
     config: TrainingConfig,
     state: TrainState,
     batch: Batch,
@@ -307,12 +317,12 @@ def train_step(
     def loss(params):
         variables = model_params(config, params)
         found = losses(model_config, variables, batch, input_noise=config.input_noise, key=key)
-        if model_config.recognizer is not None and not config.generation_weight:
+        if isinstance(model_config, RecognizerConfig) and not config.generation_weight:
             del found["bits_per_sample"]  # and nothing computes it
         means = {
             name: total / jnp.maximum(pmean(count), 1) for name, (total, count) in found.items()
         }
-        if model_config.recognizer is None:
+        if isinstance(model_config, WaveNetConfig):
             return means["bits_per_sample"], means
         weights = dict.fromkeys(means, 1.0) | {"bits_per_sample": config.generation_weight}
         return sum(weights[name] * mean for name, mean in means.items()), means
@@ -339,7 +349,7 @@ def train_step(
     return state, metrics
 
 
-def make_parallel_step(model_config: WaveNetConfig, config: TrainingConfig):
+def make_parallel_step(model_config: ModelConfig, config: TrainingConfig):
     """The step over all devices: `(state, batch [devices, B, ..])` to the same.
 
     The state is given and returned whole, one for all devices, and donated.
@@ -377,7 +387,7 @@ def split_over_devices(batch: Batch, num_devices: int) -> Batch:
 
 
 def fit(
-    model_config: WaveNetConfig,
+    model_config: ModelConfig,
     config: TrainingConfig,
     state: TrainState,
     batches: Iterator[Batch],

@@ -204,7 +204,7 @@ def griffin_lim(mel: np.ndarray, config: MelConfig, num_samples: int) -> np.ndar
         hop_length=config.hop_samples,
         n_fft=config.n_fft,
         center=False,
-        random_state=0,
+        **{"rng" if librosa.__version__ >= "1" else "random_state": 0},  # renamed in librosa 1.0
     )
     lead = config._lead_samples
     return reading.to_int16(padded[lead : lead + num_samples] * reading.FULL_SCALE)

@@ -20,11 +20,11 @@ from tqdm import tqdm
 from experiments.benchmarks import roofline
 from experiments.common import plots
 from wavenet_jax import sampling, training
-from wavenet_jax.conditioning import ConditionConfig
+from wavenet_jax.config import ConditionConfig, WaveNetConfig, receptive_field
 from wavenet_jax.sampling import cpu, pallas, scan
 from wavenet_jax.sampling.precision import quantize_weights
 from wavenet_jax.training import TrainingConfig
-from wavenet_jax.wavenet import WaveNet, WaveNetConfig, receptive_field
+from wavenet_jax.wavenet import WaveNet
 
 CHUNK_SAMPLES = 256
 """Of the chunks whose latency is measured."""

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from wavenet_jax.wavenet import WaveNetConfig
+from wavenet_jax.config import WaveNetConfig
 
 Shape = tuple[int, int, int]
 """Rows, inner and columns of a matrix product."""

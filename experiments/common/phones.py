@@ -141,7 +141,7 @@ def bigram_lm(phones: Phones, config: Mapping[str, Any], corpus: data.Corpus) ->
             for label, start, end in zip(classes, starts, ends, strict=True)
         ]
 
-    return decoding.fit(
+    return decoding.BigramLM.fit(
         (segments(corpus.recording(i)) for i in range(len(corpus))), len(phones.names)
     )
 

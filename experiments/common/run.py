@@ -19,11 +19,16 @@ import numpy as np
 import data
 from experiments.common import phones
 from wavenet_jax import InputError
-from wavenet_jax.conditioning import ConditionConfig, LocalConditionConfig
+from wavenet_jax.config import (
+    ConditionConfig,
+    LocalConditionConfig,
+    WaveNetConfig,
+    from_dict,
+    receptive_field,
+)
 from wavenet_jax.recognition import decoding
 from wavenet_jax.recognition.decoding import BigramLM
 from wavenet_jax.training import TrainingConfig
-from wavenet_jax.wavenet import WaveNetConfig, config_from_dict, receptive_field
 
 MAX_SHOWN = 20  # of the classes that differ from a corpus's
 
@@ -233,7 +238,7 @@ class Experiment:
         """What `to_dict` stored."""
         return cls(
             config=described["experiment"],
-            model=config_from_dict(described["model"]),
+            model=from_dict(WaveNetConfig, described["model"], "model"),
             training=TrainingConfig(**described["training"]),
             sample_rate_hz=described["audio"]["sample_rate_hz"],
             pre_emphasis=described["audio"]["pre_emphasis"],
@@ -568,7 +573,7 @@ def model_config(
         for name in ("folding", "decoding"):
             network.pop(name)
         fields["recognizer"] = network | {"num_classes": len(folded.names)}
-    return config_from_dict(fields)
+    return from_dict(WaveNetConfig, fields, "model")
 
 
 def _require_rate(corpus: data.Corpus, sample_rate_hz: int) -> None:

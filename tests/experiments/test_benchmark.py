@@ -13,12 +13,12 @@ from experiments.benchmarks import generation, roofline
 from experiments.common import cli
 from experiments.configs import reference, timit
 from wavenet_jax import InputError, WaveNet, WaveNetConfig, training
-from wavenet_jax.wavenet import config_from_dict
+from wavenet_jax.config import from_dict
 
 
 def test_the_reference_model_has_the_multiply_adds_of_its_weights():
     """A sample meets each weight of each product once, but for the last residual's."""
-    config = config_from_dict(reference.get_config().model.to_dict())
+    config = from_dict(WaveNetConfig, reference.get_config().model.to_dict(), "model")
     shapes = roofline.products(config, lambda _: 1, 1)
     init = WaveNet(config).init
     params = jax.eval_shape(init, jax.random.key(0), np.zeros((1, 1), np.int32))["params"]
@@ -127,7 +127,7 @@ def test_every_option_is_measured_beside_the_plain_model(monkeypatch):
 
 
 def test_every_option_changes_the_plain_model():
-    plain = config_from_dict(reference.get_config().model.to_dict())
+    plain = from_dict(WaveNetConfig, reference.get_config().model.to_dict(), "model")
     for fields in benchmark.OPTIONS.values():
         for name, value in fields.items():
             owner = plain if hasattr(plain, name) else benchmark.TrainingConfig(num_steps=1)

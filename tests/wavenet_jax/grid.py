@@ -1,6 +1,6 @@
-"""Small models of every kind, random parameters for them, and something to say.
+"""Small models of every kind, random parameters, codes and conditions for them.
 
-The models' own first parameters would prove little: their output layer is zero.
+The models' own initial parameters would prove little: their output layer is zero.
 """
 
 import functools
@@ -14,12 +14,13 @@ from wavenet_jax import (
     ConditionConfig,
     ContextStackConfig,
     LocalConditionConfig,
+    Recognizer,
+    RecognizerConfig,
     WaveNet,
     WaveNetConfig,
     conditioning,
 )
 from wavenet_jax.conditioning import NO_LABEL
-from wavenet_jax.recognition.recognizer import RecognizerConfig
 
 SMALL: dict[str, Any] = {
     "residual_channels": 6,
@@ -115,43 +116,58 @@ CONFIGS = {
         context_stacks=(ContextStackConfig(5, (2, 1), input="pooled"),),
         **SMALL,
     ),
-    "recognizer": WaveNetConfig(
-        dilations=(1, 3, 2),
-        recognizer=RecognizerConfig(5, hop_samples=4, channels=8, kernel_size=3, dilations=(1, 2)),
-        **SMALL,
-    ),
-    "recognizer, context": WaveNetConfig(
-        dilations=(1, 2),
+}
+
+RECOGNIZERS = {
+    "frames": RecognizerConfig(
+        WaveNetConfig(dilations=(1, 3, 2), **SMALL),
+        num_classes=5,
+        hop_samples=4,
+        channels=8,
         kernel_size=3,
-        input="scalar",
-        context_stacks=(ContextStackConfig(6, (1, 2)),),
-        recognizer=RecognizerConfig(
-            4, hop_samples=3, channels=6, kernel_size=5, dilations=(1,), loss="ctc"
+        dilations=(1, 2),
+    ),
+    "ctc, context": RecognizerConfig(
+        WaveNetConfig(
+            dilations=(1, 2),
+            kernel_size=3,
+            input="scalar",
+            context_stacks=(ContextStackConfig(6, (1, 2)),),
+            **SMALL,
         ),
-        **SMALL,
+        num_classes=4,
+        hop_samples=3,
+        channels=6,
+        kernel_size=5,
+        dilations=(1,),
+        loss="ctc",
     ),
 }
 
+CONFIGS |= {f"{name} of a recognizer": each.wavenet for name, each in RECOGNIZERS.items()}
 
-def random_params(config: WaveNetConfig, seed: int = 0) -> Any:
+
+def random_params(config: WaveNetConfig | RecognizerConfig, seed: int = 0) -> Any:
     """Parameters of which none is zero, of such sizes that every layer matters."""
-    conditions = conditions_for(config, batch=1, length=1)
-    conditions = {
-        "global_condition": conditions.get("global"),
-        "local_condition": frames_of(config, conditions, 0, 1),
-    }
-    samples, init = jnp.zeros((1, 1), jnp.int32), WaveNet(config).init
-    if config.recognizer:
-        samples = jnp.zeros((1, config.recognizer.hop_samples), jnp.int32)
-        init = functools.partial(init, method="recognize", mask=jnp.ones((1, 1), bool))
-        conditions = {}
-    shapes = jax.eval_shape(init, jax.random.key(0), samples, **conditions)
+    key = jax.random.key(0)
+    if isinstance(config, RecognizerConfig):
+        frame = jnp.zeros((1, config.hop_samples), jnp.int32)
+        shapes = jax.eval_shape(Recognizer(config).init, key, frame, jnp.ones((1, 1), bool))
+    else:
+        conditions = conditions_for(config, batch=1, length=1)
+        shapes = jax.eval_shape(
+            WaveNet(config).init,
+            key,
+            jnp.zeros((1, 1), jnp.int32),
+            global_condition=conditions.get("global"),
+            local_condition=frames_of(config, conditions, 0, 1),
+        )
     random = np.random.default_rng(seed)
 
     def draw(path: tuple, leaf: jax.ShapeDtypeStruct) -> jax.Array:
         inputs = np.prod(leaf.shape[:-1]) if leaf.ndim > 1 else 4
         if any(getattr(key, "key", None) in ("table", "input") for key in path):
-            inputs = 1  # rows are picked, not summed
+            inputs = 1  # embeddings are selected, not summed
         return jnp.asarray(random.normal(0, inputs**-0.5, leaf.shape), jnp.float32)
 
     return jax.tree_util.tree_map_with_path(draw, shapes)
@@ -192,20 +208,20 @@ def num_frames(config: WaveNetConfig, length: int) -> int:
 
 
 def frames_of(config: WaveNetConfig, conditions: dict, start: int, length: int) -> Any:
-    """What the model takes of the local condition for the samples from `start` on."""
+    """The frames of the local condition that the samples from `start` on depend on."""
     if "local" not in conditions:
         return None
     return conditioning.frames_covering(config.local_condition, conditions["local"], start, length)
 
 
 def no_condition(frames: np.ndarray) -> np.ndarray:
-    """What stands where nothing is known, in the shape of `frames`."""
+    """Frames without a condition, in the shape of `frames`."""
     filler = NO_LABEL if np.issubdtype(frames.dtype, np.integer) else 0
     return np.full_like(frames, filler)
 
 
-def reached_lags(dilations: tuple[int, ...], kernel_size: int) -> set[int]:
-    """How far back the outputs of such layers reach, tap by tap."""
+def lags_of_taps(dilations: tuple[int, ...], kernel_size: int) -> set[int]:
+    """The lags of all inputs that the outputs of such layers depend on."""
     lags = {0}
     for dilation in dilations:
         lags = {lag + tap * dilation for lag in lags for tap in range(kernel_size)}
@@ -256,13 +272,13 @@ def _stepping(config: WaveNetConfig) -> Any:
             time, codes_now = inputs
             for index, stack in enumerate(stacks):
                 stepped = model.apply(params, state, index, global_condition, method="step_context")
-                is_due = time % stack.hop_samples == 0
-                choose = functools.partial(jnp.where, is_due)
+                begins = time % stack.hop_samples == 0
+                choose = functools.partial(jnp.where, begins)
                 state = jax.tree.map(choose, stepped, state)
-            row = projected[time // samples_per_frame if samples_per_frame else 0]
+            condition = projected[time // samples_per_frame if samples_per_frame else 0]
             if stacks:
-                row = row + model.apply(params, state, method="project_contexts")
-            logits, state = model.apply(params, state, row, method="step")
+                condition = condition + model.apply(params, state, method="project_contexts")
+            logits, state = model.apply(params, state, condition, method="step")
             return state.append(codes_now), logits
 
         times = jnp.arange(codes.shape[1])

@@ -105,9 +105,9 @@ def test_many_recordings_are_gathered_and_none_is_lost() -> None:
     assert by_length[50] == pytest.approx(expected("plain")["0.wav"][0], abs=1e-3)
 
 
-@pytest.mark.parametrize(("number", "rows"), [(1, 1), (3, 3), (20, 8)])
+@pytest.mark.parametrize(("number", "batch"), [(1, 1), (3, 3), (20, 8)])
 def test_few_recordings_are_not_scored_as_eight(
-    number: int, rows: int, monkeypatch: pytest.MonkeyPatch
+    number: int, batch: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config, made, programs = CONFIGS["plain"], [], scoring._programs
     monkeypatch.setattr(
@@ -120,7 +120,7 @@ def test_few_recordings_are_not_scored_as_eight(
     assert [score.bits for score in scores] == pytest.approx(
         [expected("plain")["0.wav"][0]] * number, abs=1e-3
     )
-    assert set(made) == {rows}  # one program for all batches
+    assert set(made) == {batch}  # one program for all batches
 
 
 def test_the_mean_is_over_samples() -> None:
@@ -142,3 +142,38 @@ def test_conditions_that_do_not_fit() -> None:
     one["local"] = one["local"][:, :2]
     with pytest.raises(InputError, match="The local condition has shape"):
         list(scoring.score(config, grid.random_params(config), [one]))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"batch_size": 0}, "The batch_size is 0: give a whole number of at least 1."),
+        ({"batch_size": True}, "The batch_size is True: give a whole number of at least 1."),
+        ({"chunk_samples": -3}, "The chunk_samples is -3: give a whole number of at least 1."),
+        ({"devices": []}, "The list of devices is empty: give at least one, or None for all."),
+        (
+            {"config": grid.RECOGNIZERS["frames"]},
+            "The config to score with is a RecognizerConfig: give a WaveNetConfig, such as a "
+            "recognizer's `wavenet`.",
+        ),
+    ],
+)
+def test_bad_arguments_fail_at_the_call(arguments: dict, message: str) -> None:
+    """Nothing is iterated."""
+    arguments = {"config": CONFIGS["plain"], "params": {}, "recordings": []} | arguments
+    with pytest.raises(InputError, match=f"^{message}$"):
+        scoring.score(**arguments)
+
+
+def test_an_error_in_a_later_recording_comes_when_it_is_reached() -> None:
+    config = CONFIGS["plain"]
+    many = [
+        *recordings("plain")[:1] * 8,
+        {"recording": "bad.wav", "samples": np.zeros(0, np.int16)},
+    ]
+    scores = scoring.score(
+        config, grid.random_params(config), many, batch_size=1, devices=jax.devices()[:1]
+    )
+    assert [next(scores).recording for _ in range(8)] == ["0.wav"] * 8
+    with pytest.raises(InputError, match=r"Recording bad\.wav has 0 samples"):
+        next(scores)

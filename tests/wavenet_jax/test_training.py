@@ -112,7 +112,7 @@ def test_the_first_loss_is_that_of_a_uniform_guess() -> None:
     state = training.init_state(CONFIG, TRAINING)
     assert all(leaf.dtype == jnp.float32 for leaf in jax.tree.leaves(state.params))
     value, _ = loss_and_gradients()(state.params, make_batch())
-    assert float(value) == pytest.approx(8.0, abs=1e-6)
+    assert float(value) == pytest.approx(8.0, abs=1e-5)
     assert int(state.step) == 0
 
 
@@ -142,7 +142,8 @@ def test_eight_devices_make_the_step_of_one() -> None:
     )
     value, gradients = loss_and_gradients()(make_state().params, batch)
     for state, metrics in ((one, one_metrics), (eight, eight_metrics)):
-        assert float(metrics["bits_per_sample"]) == pytest.approx(float(value), rel=1e-6)
+        # Sums of float32 in another order.
+        assert float(metrics["bits_per_sample"]) == pytest.approx(float(value), rel=1e-5)
         # After one step from zero, Adam's first moment is a tenth of the gradient.
         first_moment = state.opt_state[1][0].mu
         of_adam = jax.tree.map(lambda m: np.asarray(m) / np.float32(0.1), first_moment)
@@ -239,7 +240,7 @@ def test_a_toy_is_learned_by_heart() -> None:
     batch = make_batch()
     config = dataclasses.replace(TRAINING, num_steps=100, clip_norm=1e9)
     state, events, losses = fit(training.init_state(CONFIG, config), endless(batch), config=config)
-    assert losses[0] == pytest.approx(8.0, abs=1e-6)
+    assert losses[0] == pytest.approx(8.0, abs=1e-5)
     assert losses[-1] < 2.0
     assert [step for kind, step in events if kind == "metrics"] == list(range(1, 101))
     assert int(state.step) == 100
@@ -428,11 +429,12 @@ def test_replicas_draw_their_own_dropout() -> None:
 def test_input_noise_is_on_what_is_seen_not_on_what_is_scored() -> None:
     """A model that does not listen scores the same; one that does, does not."""
     state = make_state()
-    assert losses(CONFIG, state, input_noise=0.1) != losses(CONFIG, state)
+    assert losses(CONFIG, state, input_noise=0.1) != pytest.approx(losses(CONFIG, state), rel=1e-4)
     deaf = jax.tree.map(jnp.copy, state.params)
     deaf["params"]["input"]["kernel"] = 0 * deaf["params"]["input"]["kernel"]
     state = dataclasses.replace(state, params=deaf)
-    assert losses(CONFIG, state, input_noise=0.1) == losses(CONFIG, state)
+    # Two programs, which a compiler may round differently.
+    assert losses(CONFIG, state, input_noise=0.1) == pytest.approx(losses(CONFIG, state), rel=1e-6)
 
 
 def test_input_noise_is_as_strong_as_asked(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""What a recognizer thinks of whole recordings, in bounded memory (section 3.4)."""
+"""Frame posteriors of whole recordings in bounded memory (section 3.4)."""
 
 import functools
 from collections.abc import Iterable, Iterator, Mapping
@@ -7,22 +7,18 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import PartitionSpec
 
 from wavenet_jax import parallel
 from wavenet_jax.errors import InputError
-from wavenet_jax.parallel import BATCH, REPLICATED
-from wavenet_jax.wavenet import WaveNet, WaveNetConfig
+from wavenet_jax.parallel import BATCH, BATCH_SECOND, REPLICATED
+from wavenet_jax.recognition.recognizer import Recognizer, RecognizerConfig
 
 CHUNK_SAMPLES = 8000
-"""Of each recording that are heard at a time: on a CPU, twice as fast as twice as many, which
-no longer fit its cache."""
-
-_FRAMES: PartitionSpec = PartitionSpec(None, "rows")
+"""Samples of each recording at a time: of twice as many, a CPU's cache no longer holds all."""
 
 
 class Posteriors(NamedTuple):
-    """Of one recording.
+    """Posteriors of one recording.
 
     Attributes:
       recording: its name.
@@ -35,7 +31,7 @@ class Posteriors(NamedTuple):
 
 
 def posteriors(
-    config: WaveNetConfig,
+    config: RecognizerConfig,
     params,
     recordings: Iterable[Mapping],
     *,
@@ -45,88 +41,96 @@ def posteriors(
 ) -> Iterator[Posteriors]:
     """Classifies the frames of recordings of any length.
 
-    A recording is heard chunk by chunk, with its past in the ring buffers and what the
-    classifier sees on either side kept back, so that the result is that of the whole
-    (`WaveNet.recognize`), whatever the chunks. Memory grows by the result alone: 70 MB for
-    an hour and 48 classes.
+    Recordings are encoded in chunks. The ring buffers carry the left context of the WaveNet
+    from chunk to chunk, and the pooled frames that the classifier needs are kept, so that the
+    result does not depend on the chunks. Memory grows by the result alone.
 
     Args:
-      config: the model's, with a recognizer.
-      params: the model's variables.
-      recordings: mappings with `samples` (int16 `[N]`) and `recording` (its name).
-      batch_size: recordings heard side by side, at most.
-      chunk_samples: samples of each at a time, made a whole number of frames.
-      devices: over which the batch is spread; all of this process by default.
+      config: of the recognizer.
+      params: its variables.
+      recordings: mappings with `samples` (int16 `[T]`) and `recording` (its name).
+      batch_size: recordings encoded side by side, at most.
+      chunk_samples: samples of each at a time, rounded up to whole frames.
+      devices: over which a batch is divided; all of this process by default.
 
-    Yields:
-      One for each recording, in no particular order.
+    Returns:
+      An iterator over the posteriors of each recording, in no particular order. It raises an
+      `InputError` for a recording without samples.
 
     Raises:
-      InputError: the model has no recognizer, or a recording no samples.
+      InputError: a count below 1, no devices, or a config of another kind.
     """
-    if config.recognizer is None:
+    if not isinstance(config, RecognizerConfig):
         raise InputError(
-            "The model does not classify frames: train one with a recognizer, such as "
-            "--config=experiments/configs/timit.py."
+            f"The config is a {type(config).__name__}, which does not classify frames: give a "
+            "RecognizerConfig, such as that of experiments/configs/timit.py."
         )
-    devices = devices or jax.local_devices()
-    chunk = -(-chunk_samples // config.hop_samples) * config.hop_samples
-    for batch, rows in parallel.batches(recordings, batch_size, len(devices)):
-        yield from _of_batch(config, params, batch, rows, chunk, tuple(devices))
+    parallel.check_counts(batch_size=batch_size, chunk_samples=chunk_samples)
+    return _posteriors(
+        config, params, recordings, batch_size, chunk_samples, parallel.local_devices(devices)
+    )
 
 
-def _of_batch(config, params, batch, rows, chunk, devices):
-    recognizer = config.recognizer
-    lengths = np.array([len(row["samples"]) for row in rows])
+def _posteriors(config, params, recordings, batch_size, chunk_samples, devices):
+    chunk = -(-chunk_samples // config.window_hop_samples) * config.window_hop_samples
+    for batch, padded in parallel.batches(recordings, batch_size, len(devices)):
+        yield from _of_batch(config, params, batch, padded, chunk, devices)
+
+
+def _of_batch(config, params, batch, padded, chunk, devices):
+    lengths = np.array([len(recording["samples"]) for recording in padded])
     if not lengths.min():
-        name = rows[int(lengths.argmin())]["recording"]
+        name = padded[int(lengths.argmin())]["recording"]
         raise InputError(f"Recording {name} has 0 samples: there is nothing to recognise.")
-    begin, advance = _programs(config, devices, len(rows))
-    num_frames = recognizer.num_frames(lengths)
-    at_once, reach = chunk // recognizer.hop_samples, recognizer.context_frames
+    begin, advance = _programs(config, devices, len(padded))
+    num_frames = config.num_frames(lengths)
+    chunk_frames, context = chunk // config.hop_samples, config.context_frames
     state, kept = begin(params)
     parts = []
-    # The classes of a frame are known once the `context_frames` frames after it are heard.
-    for first in range(0, int(num_frames.max()) + reach, at_once):
-        samples = np.zeros((len(rows), chunk), np.int16)
-        for row, into in zip(rows, samples, strict=True):
-            part = row["samples"][first * recognizer.hop_samples :][:chunk]
+    # A frame is classified once the `context_frames` frames after it are encoded.
+    for first in range(0, int(num_frames.max()) + context, chunk_frames):
+        start = first * config.hop_samples
+        samples = np.zeros((len(padded), chunk), np.int16)
+        for recording, into in zip(padded, samples, strict=True):
+            part = recording["samples"][start : start + chunk]
             into[: len(part)] = part
-        frames = first - 2 * reach + np.arange(2 * reach + at_once)
+        frames = first - 2 * context + np.arange(2 * context + chunk_frames)
         mask = (frames >= 0) & (frames < num_frames[:, None])
         log_probs, state, kept = advance(params, state, kept, samples, mask)
         parts.append(np.asarray(log_probs))
-    whole = np.concatenate(parts, axis=1)[:, reach:]
-    for row, number, log_probs in zip(batch, num_frames, whole, strict=False):
-        yield Posteriors(row["recording"], log_probs[:number])
+    whole = np.concatenate(parts, axis=1)[:, context:]
+    for recording, number, log_probs in zip(batch, num_frames, whole, strict=False):
+        yield Posteriors(recording["recording"], log_probs[:number])
 
 
 @functools.lru_cache(maxsize=8)
-def _programs(config: WaveNetConfig, devices: tuple[jax.Device, ...], batch_size: int):
-    """(begin, advance): what is kept before a batch, and what is known after a chunk of it."""
-    model, recognizer = WaveNet(config), config.recognizer
-    assert recognizer is not None
-    reach = recognizer.context_frames
-    spec = parallel.state_spec(config)
+def _programs(config: RecognizerConfig, devices: tuple[jax.Device, ...], batch_size: int):
+    """(begin, advance): the state and the kept frames `[F, B, S]` before a batch; and the
+    posteriors, state and kept frames after a chunk of it."""
+    model, context = Recognizer(config), config.context_frames
+    spec = parallel.state_spec(config.wavenet)
 
     def begin(params):
-        rows = batch_size // len(devices)
-        kept = jnp.zeros((2 * reach, rows, config.skip_channels))
-        return model.apply(params, rows, method="initial_state"), kept
+        share = batch_size // len(devices)
+        kept = jnp.zeros((2 * context, share, config.wavenet.skip_channels))
+        return model.apply(params, share, method="initial_state"), kept
 
     def advance(params, state, kept, samples, mask):
-        codes = config.quantizer.encode(samples)
+        codes = config.wavenet.quantizer.encode(samples)
         frames, state = model.apply(params, state, codes, method="encode_frames")
         frames = jnp.concatenate([kept, frames])
         logits: Any = model.apply(params, frames, mask, method="classify")
-        log_probs = jax.nn.log_softmax(logits[:, reach : logits.shape[1] - reach])
-        return log_probs, state, frames[frames.shape[0] - 2 * reach :]
+        log_probs = jax.nn.log_softmax(logits[:, context : logits.shape[1] - context])
+        return log_probs, state, frames[frames.shape[0] - 2 * context :]
 
     return (
-        jax.jit(parallel.shard_over_batch(begin, devices, (REPLICATED,), (spec, _FRAMES))),
+        jax.jit(parallel.shard_over_batch(begin, devices, (REPLICATED,), (spec, BATCH_SECOND))),
         jax.jit(
             parallel.shard_over_batch(
-                advance, devices, (REPLICATED, spec, _FRAMES, BATCH, BATCH), (BATCH, spec, _FRAMES)
+                advance,
+                devices,
+                (REPLICATED, spec, BATCH_SECOND, BATCH, BATCH),
+                (BATCH, spec, BATCH_SECOND),
             ),
             donate_argnums=(1, 2),
         ),

@@ -1,25 +1,25 @@
-"""Recognition: which phone sounds in each frame (section 3.4).
+"""Recognition: a WaveNet whose activations classify frames (section 3.4).
 
-The paper's recogniser is a WaveNet whose activations after the dilated stack are averaged
-over frames of 10 ms, followed by a few non-causal convolutions, and which is trained on two
-losses at once: it predicts the next sample, and it classifies the frame.
+The paper's recognizer averages the activations after the dilated stack over frames of 10 ms,
+and a few non-causal convolutions follow. Two losses train it at once: of the next sample, and
+of the frame's class.
 
     u_t      = relu(sum over layers of the skip connections at t)      [S]
     v_j      = mean of u_t over the samples t of frame j               [S]
-    y_j      = convolutions over ln(v + 1/100) of j - reach .. j + reach [K]
+    y_j      = convolutions over ln(v + 1/100) of the frames around j  [K]
 
-The logarithm, of which the paper says nothing, is that of raw-waveform front ends before it
-(Sainath et al., 2015, "Learning the speech front-end with raw waveform CLDNNs"): what tells
-phones apart is the ratio of their activations. After 65 steps on eSpeak's voices the frames
-cost 3.5 bits with it, and 4.2 without.
+The logarithm, which the paper does not mention, is that of earlier raw-waveform front ends
+(Sainath et al., 2015, "Learning the speech front-end with raw waveform CLDNNs"): classes
+differ in the ratios of their activations.
 
-Frame j covers the samples [j h, (j + 1) h). As u_t has seen the samples before t, v_j has
-seen all of the frame but its last sample. Frames beyond the ends of a recording are zero in
+Frame j covers the samples [j H, (j + 1) H). As u_t depends on the samples before t, v_j depends
+on all of the frame but its last sample. Frames beyond the ends of a recording are zero in
 every layer, so that a window with `context_frames` frames on either side of those it scores gives
-what the whole recording would.
+the logits of the whole recording.
 """
 
 import dataclasses
+import math
 from typing import Literal
 
 import flax.linen as nn
@@ -28,19 +28,29 @@ import jax.numpy as jnp
 import optax
 
 from wavenet_jax.conditioning import NO_LABEL
-from wavenet_jax.errors import InputError
+from wavenet_jax.config import (
+    WaveNetConfig,
+    check_min,
+    check_not_empty,
+    check_share,
+    check_types,
+)
+from wavenet_jax.errors import ConfigError
+from wavenet_jax.state import State
+from wavenet_jax.wavenet import WaveNet
 
 LOG_EPSILON = 0.01
-"""Added to the pooled activations, which may be zero, before their logarithm is taken."""
+"""Added to the pooled activations, which may be zero, before the logarithm."""
 
 
 @dataclasses.dataclass(frozen=True)
 class RecognizerConfig:
-    """What classifies frames.
+    """A recognizer: a WaveNet and a classifier of frames.
 
     Attributes:
-      num_classes: K.
-      hop_samples: h, samples a frame: 160 are the paper's 10 ms at 16 kHz.
+      wavenet: without conditions, since a recognizer is given nothing but the samples.
+      num_classes: K, classes of a frame.
+      hop_samples: H, samples of a frame: 160 are the paper's 10 ms at 16 kHz.
       channels: of the non-causal convolutions.
       kernel_size: of these, in frames; an odd number.
       dilations: of each of them, in frames.
@@ -50,6 +60,7 @@ class RecognizerConfig:
         then the blank.
     """
 
+    wavenet: WaveNetConfig
     num_classes: int
     hop_samples: int = 160
     channels: int = 128
@@ -59,33 +70,18 @@ class RecognizerConfig:
     loss: Literal["frames", "ctc"] = "frames"
 
     def __post_init__(self):
-        object.__setattr__(self, "dilations", tuple(self.dilations))
-        least = {"num_classes": 2, "hop_samples": 1, "channels": 1, "kernel_size": 1}
-        for name, minimum in least.items():
-            if getattr(self, name) < minimum:
-                raise InputError(
-                    f"The recognizer's {name} is {getattr(self, name)}: give at least {minimum}."
-                )
+        owner = "The recognizer"
+        check_types(self, owner)
+        check_not_empty(self, owner, "dilations")
+        check_min(self, owner, num_classes=2, hop_samples=1, channels=1, kernel_size=1, dilations=1)
+        check_share(self, owner, "dropout")
         if self.kernel_size % 2 == 0:
-            raise InputError(
-                f"The recognizer's kernel_size is {self.kernel_size}: give an odd number, as "
-                "many frames after a frame as before it."
-            )
-        if not self.dilations or min(self.dilations) < 1:
-            raise InputError(
-                f"The recognizer's dilations are {self.dilations}: give at least one, each at "
-                "least 1."
-            )
-        if not 0 <= self.dropout < 1:
-            raise InputError(
-                f"The recognizer's dropout is {self.dropout}: give a number from 0 up to, not "
-                "including, 1."
-            )
-        if self.loss not in ("frames", "ctc"):
-            raise InputError(
-                f"The recognizer's loss is {self.loss!r}: use 'frames' where the class of each "
-                "frame is known, or 'ctc'."
-            )
+            remedy = "give an odd number, for as many frames after a frame as before it"
+            raise ConfigError(owner, "kernel_size", self.kernel_size, remedy)
+        for name in ("global_condition", "local_condition"):
+            if (condition := getattr(self.wavenet, name)) is not None:
+                remedy = "leave it out, for a recognizer is given nothing but the samples"
+                raise ConfigError(owner, f"wavenet.{name}", condition.kind, remedy)
 
     @property
     def context_frames(self) -> int:
@@ -93,23 +89,92 @@ class RecognizerConfig:
         return (self.kernel_size - 1) // 2 * sum(self.dilations)
 
     @property
+    def context_samples(self) -> int:
+        """The samples of `context_frames`."""
+        return self.context_frames * self.hop_samples
+
+    @property
     def num_outputs(self) -> int:
         """K, and one more for the blank of CTC."""
         return self.num_classes + (self.loss == "ctc")
 
-    def num_frames(self, num_samples: int) -> int:
-        """Frames of a recording, of which the last may be partly beyond its end."""
+    @property
+    def window_hop_samples(self) -> int:
+        """Samples after which the frames of the recognizer and of all context stacks begin
+        together: a recording may be cut at its multiples."""
+        return math.lcm(self.hop_samples, self.wavenet.hop_samples)
+
+    def num_frames(self, num_samples):
+        """Frames of so many samples, the last of which may be partly beyond their end."""
         return -(-num_samples // self.hop_samples)
 
 
+class Recognizer(nn.Module):
+    """A WaveNet and a `FrameClassifier` over its pooled activations.
+
+    The parameters of the WaveNet have the names that they have without the recognizer, so that
+    a generator's parameters initialise a recognizer, and those of a recognizer generate.
+    """
+
+    config: RecognizerConfig
+
+    def setup(self):
+        self.wavenet = WaveNet(self.config.wavenet)
+        nn.share_scope(self, self.wavenet)
+        self.classifier = FrameClassifier(self.config)
+
+    def __call__(
+        self, samples: jax.Array, mask: jax.Array, *, context: int = 0
+    ) -> tuple[jax.Array, jax.Array]:
+        """Distributions of samples and logits of frames, in parallel.
+
+        Args:
+          samples: as for `WaveNet.__call__`, `[B, context + F H]`; the frames begin after
+            `context`, which is a multiple of H.
+          mask: bool `[B, F]`, true for the frames that the recording has.
+          context: as for `WaveNet.__call__`.
+
+        Returns:
+          float32 `[B, F H, P]` as from `WaveNet.__call__`, and the logits `[B, F, K]` as from
+          `classify`.
+        """
+        skips = self.wavenet.skip_activations(samples, context=context)
+        frames = pool(skips, self.config.hop_samples)
+        return self.wavenet.distributions(skips), self.classify(frames, mask)
+
+    def initial_state(self, batch: int) -> State:
+        """The state before sample 0 (`WaveNet.initial_state`)."""
+        return self.wavenet.initial_state(batch)
+
+    def encode_frames(
+        self, state: State, samples: jax.Array, phase: int = 0
+    ) -> tuple[jax.Array, State]:
+        """Pooled activations of frames that continue a recording.
+
+        Args:
+          state: after the samples before, whole frames.
+          samples: codes, shape `[B, F H]`.
+          phase: `state.time` modulo `config.wavenet.hop_samples`.
+
+        Returns:
+          Float32 `[F, B, S]`, and the state after them.
+        """
+        skips, state = self.wavenet.prefill_skip_activations(state, samples, phase=phase)
+        return pool(skips, self.config.hop_samples), state
+
+    def classify(self, frames: jax.Array, mask: jax.Array) -> jax.Array:
+        """Logits `[B, F, K]` of pooled frames `[F, B, S]` (`FrameClassifier`)."""
+        return self.classifier(frames, mask)
+
+
 def pool(activations: jax.Array, hop_samples: int) -> jax.Array:
-    """Means over frames: `[F h, B, S]` to `[F, B, S]`."""
+    """Means over frames: `[F H, B, S]` to `[F, B, S]`."""
     frames = activations.reshape(-1, hop_samples, *activations.shape[1:])
     return jnp.mean(frames, axis=1, dtype=jnp.float32)
 
 
 class FrameClassifier(nn.Module):
-    """Non-causal convolutions over the pooled frames, each added to what it was given."""
+    """Non-causal convolutions over the pooled frames, with residual connections."""
 
     config: RecognizerConfig
 
@@ -132,9 +197,9 @@ class FrameClassifier(nn.Module):
           mask: bool `[B, F]`, true for the frames that the recording has.
 
         Returns:
-          Float32 `[B, F, K]`, or `[B, F, K + 1]` with the blank. Of the first and the last
-          `context_frames` frames they are those of the recording only where the mask says that
-          there are none beyond.
+          Float32 `[B, F, K]`, or `[B, F, K + 1]` with the blank. The first and the last
+          `context_frames` are those of the whole recording only at its beginning and end, and
+          lack their context elsewhere.
         """
         inside = mask[..., None]
         x = self.input(jnp.swapaxes(jnp.log(frames + LOG_EPSILON), 0, 1))
@@ -145,24 +210,24 @@ class FrameClassifier(nn.Module):
 
 
 def frame_bits(logits: jax.Array, classes: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Cross-entropy of the frames whose class is known.
+    """Cross-entropy of the frames that have a class.
 
     Args:
       logits: `[B, F, K]`.
-      classes: int32 `[B, F]`, `NO_LABEL` where it is not known.
+      classes: int32 `[B, F]`, `NO_LABEL` for frames without.
 
     Returns:
       The sum of -log2 p over these frames and their number, float32 scalars.
     """
-    known = classes != NO_LABEL
+    is_class = classes != NO_LABEL
     nats = optax.softmax_cross_entropy_with_integer_labels(logits, jnp.maximum(classes, 0))
-    return jnp.sum(nats, where=known) / jnp.log(2.0), jnp.sum(known, dtype=jnp.float32)
+    return jnp.sum(nats, where=is_class) / jnp.log(2.0), jnp.sum(is_class, dtype=jnp.float32)
 
 
 def sequence_bits(
     logits: jax.Array, mask: jax.Array, classes: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
-    """-log2 p of sequences of classes, over all ways to place them in time (CTC).
+    """-log2 p of sequences of classes, summed over their alignments (CTC).
 
     Args:
       logits: `[B, F, K + 1]`.
@@ -170,14 +235,14 @@ def sequence_bits(
       classes: int32 `[B, U]`, `NO_LABEL` after the last.
 
     Returns:
-      The sum over the rows and the number of classes in them, float32 scalars.
+      The sum over the batch and its number of classes, float32 scalars.
     """
-    known = classes != NO_LABEL
+    is_class = classes != NO_LABEL
     nats = optax.ctc_loss(
         logits,
         jnp.where(mask, 0.0, 1.0),
         jnp.maximum(classes, 0),
-        jnp.where(known, 0.0, 1.0),
+        jnp.where(is_class, 0.0, 1.0),
         blank_id=logits.shape[-1] - 1,
     )
-    return jnp.sum(nats) / jnp.log(2.0), jnp.sum(known, dtype=jnp.float32)
+    return jnp.sum(nats) / jnp.log(2.0), jnp.sum(is_class, dtype=jnp.float32)

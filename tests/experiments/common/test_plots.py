@@ -99,7 +99,9 @@ def test_int16_and_float_samples_look_the_same() -> None:
 def test_short_and_silent_recordings_are_drawn(tmp_path: pathlib.Path, num_samples: int) -> None:
     figure = plots.spectrograms([("silence", np.zeros(num_samples))], RATE_HZ)
     plots.save(figure, tmp_path / "silence.png", dpi=30)
-    assert np.all(np.asarray(figure.axes[1].images[0].get_array()) == -80)
+    levels = np.asarray(figure.axes[1].images[0].get_array())
+    # float32 logarithms differ in their last bit from machine to machine.
+    np.testing.assert_allclose(levels, -80, atol=1e-4)
 
 
 @pytest.mark.parametrize(
