@@ -18,6 +18,7 @@ import tensorflow_datasets as tfds
 
 from data.audio import reading
 from data.builders import archives
+from data.builders.files import files_below
 from data.builders.recorded import Clip, FileDatasetBuilder
 from data.errors import DataError
 from data.text.hts.labels import phone_samples, read_labels
@@ -55,7 +56,11 @@ class Builder(FileDatasetBuilder):
         return info
 
     def _clips(self, source: pathlib.Path) -> Sequence[Clip]:
-        paths = sorted(path for path in source.rglob("*.wav") if not path.name.startswith("."))
+        paths = [
+            path
+            for path in files_below(source, self.notices)
+            if path.suffix == ".wav" and not path.name.startswith(".")
+        ]
         if not paths:
             needed = "NAME.wav with NAME.lab beside it, or wav/NAME.wav and lab/NAME.lab"
             raise archives.wrong_layout(source, needed, "a corpus for HTS")

@@ -20,6 +20,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from data.builders import archives, labels
+from data.builders.files import files_below
 from data.builders.labels import Span
 from data.builders.recorded import Clip, FileDatasetBuilder
 from data.datasets.timit import speakers
@@ -49,7 +50,10 @@ class Builder(FileDatasetBuilder):
     HOMEPAGE = "https://catalog.ldc.upenn.edu/LDC93S1"
 
     def _clips(self, source: pathlib.Path) -> Sequence[Clip]:
-        found = {path.relative_to(source).as_posix().lower(): path for path in source.rglob("*")}
+        found = {
+            path.relative_to(source).as_posix().lower(): path
+            for path in files_below(source, self.notices)
+        }
         self._beside: dict[str, dict[str, pathlib.Path]] = {}
         clips = []
         for lower in sorted(found):
