@@ -66,7 +66,7 @@ def _mel(
     """Mel spectrogram (`data.mel_spectrogram`)."""
     del symbols
     config = mel_config(condition, sample_rate_hz)
-    return functools.partial(data.mel_features, config=config), config.num_mels
+    return data.MelFeatures(config), config.num_mels
 
 
 def _linguistic(

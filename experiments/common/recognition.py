@@ -44,28 +44,42 @@ def recognize(
       A recording, its length in seconds, and its phones.
 
     Raises:
-      InputError, data.DataError: bad input.
+      InputError: at the call, for bad arguments.
+      data.DataError: a recording cannot be read.
     """
     run = trained.run
     names = run.phones.names  # which refuses a model that is no recognizer
-    config = run.recognizer
-    assert config is not None
     labels = None if phones is None else _labels(run, phones)
-    for path in map(pathlib.Path, paths):
-        rate = run.audio.sample_rate_hz
-        samples, _ = reading.read(path, sample_rate_hz=rate, mono=True)
-        recording = {"recording": str(path), "samples": run.audio.apply_pre_emphasis(samples)}
-        ((_, log_probs),) = posteriors.posteriors(config, trained.params, [recording])
-        if labels is None:
-            segments = run.decode(log_probs, decoder=decoder)
-        else:
-            align = decoding.ctc_align if run.is_ctc else decoding.align
-            segments = align(log_probs, labels)
-        ends = [min(segment.end * config.hop_samples, len(samples)) / rate for segment in segments]
-        starts = [segment.start * config.hop_samples / rate for segment in segments]
-        phones_of_segments = [names[segment.label] for segment in segments]
-        intervals = list(map(Interval, starts, ends, phones_of_segments))
-        yield path, len(samples) / rate, intervals
+    return (_recognize(trained, path, names, decoder, labels) for path in map(pathlib.Path, paths))
+
+
+def _recognize(
+    trained: restore.TrainedModel,
+    path: pathlib.Path,
+    names: Sequence[str],
+    decoder: str | None,
+    labels: Sequence[int] | None,
+) -> tuple[pathlib.Path, float, list[Interval]]:
+    run, config = trained.run, trained.run.recognizer
+    assert config is not None
+    rate, hop = run.audio.sample_rate_hz, config.hop_samples
+    samples, _ = reading.read(path, sample_rate_hz=rate, mono=True)
+    recording = {"recording": str(path), "samples": run.audio.apply_pre_emphasis(samples)}
+    ((_, log_probs),) = posteriors.posteriors(config, trained.params, [recording])
+    if labels is None:
+        segments = run.decode(log_probs, decoder=decoder)
+    else:
+        align = decoding.ctc_align if run.is_ctc else decoding.align
+        segments = align(log_probs, labels)
+
+    def seconds(frame: int) -> float:  # the last frame ends where the recording does
+        return min(frame * hop, len(samples)) / rate
+
+    intervals = [
+        Interval(seconds(segment.start), seconds(segment.end), names[segment.label])
+        for segment in segments
+    ]
+    return path, len(samples) / rate, intervals
 
 
 def _labels(run: Run, phones: Sequence[str]) -> list[int]:

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Self
 
 import numpy as np
+from wavenet_jax.audio import AudioConfig
 
 import data
 from experiments.common import compatibility, phones
@@ -17,7 +18,6 @@ from experiments.common.local_features import FrameFunction, local_features_of, 
 from experiments.common.model import labels_of, model_config, needs_questions, symbols_of
 from experiments.configs.schema import ExperimentConfig, build
 from wavenet_jax import InputError
-from wavenet_jax.audio import AudioConfig
 from wavenet_jax.checkpoints import Checkpoint
 from wavenet_jax.config import WaveNetConfig, from_dict, receptive_field, to_dict
 from wavenet_jax.recognition import decoding
@@ -309,13 +309,12 @@ class Run:
         augmentation = build(data.Augmentation, self.config.augmentation, "augmentation")
         return None if augmentation == data.Augmentation() else augmentation
 
-    def check_continues(self, checkpoint: Checkpoint) -> None:
-        """Refuses to resume a run with another model, other audio or other data.
+    def check_continues(self, stored: Self) -> None:
+        """Refuses to resume a stored run with another model, other audio or other data.
 
         Raises:
           InputError: with the flag of the first field that differs, and both values.
         """
-        stored = Run.from_checkpoint(checkpoint)
         compatibility.check_same(stored.config, self.config)
         for label, names in stored.audio.classes.items():
             if self.audio.classes[label] != names:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+from wavenet_jax.audio import DeEmphasis
 
 import data
 from experiments.common import cli, plots, restore, signals
@@ -16,7 +17,6 @@ from experiments.common.run import Run
 from experiments.configs.schema import ExperimentConfig
 from experiments.metrics import phone_errors
 from wavenet_jax import InputError, scoring, training
-from wavenet_jax.audio import DeEmphasis
 from wavenet_jax.checkpoints import Checkpoints
 
 
@@ -67,7 +67,7 @@ def train(
             state = training.init_state(run.model, run.training, pretrained=_pretrained(run))
         else:
             checkpoint = saved.restore()
-            run.check_continues(checkpoint)
+            run.check_continues(Run.from_checkpoint(checkpoint))
             state = checkpoint.state
             batches.set_state(checkpoint.data_position)
         first_step = int(state.step)
