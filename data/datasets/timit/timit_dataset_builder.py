@@ -34,7 +34,7 @@ _PHONES = (
 PHONES = tuple(_PHONES.split())
 WHOLE = re.compile(r"(?P<part>train|test)/dr\d/(?P<speaker>[a-z0-9]+)/s[ix]\d+\.phn")
 SAMPLE = re.compile(r"dr\d-(?P<speaker>[a-z0-9]+)/s[ix]\d+\.phn")
-ROW = re.compile(r"(\d+)\s+(\d+)\s+(\S+)")
+ENTRY = re.compile(r"(\d+)\s+(\d+)\s+(\S+)")
 
 
 class Builder(FileDatasetBuilder):
@@ -100,7 +100,7 @@ class Builder(FileDatasetBuilder):
     def _features(self, clips: Sequence[Clip]) -> Mapping[str, Any]:
         positions = tfds.features.Tensor(shape=(None,), dtype=np.int64)
         return {
-            "text": tfds.features.Text(doc="what is read"),
+            "text": tfds.features.Text(doc="transcript"),
             "speaker": tfds.features.ClassLabel(
                 names=sorted({clip.features["speaker"] for clip in clips})
             ),
@@ -124,22 +124,22 @@ class Builder(FileDatasetBuilder):
 
 
 def _text(path: pathlib.Path) -> str:
-    """Of a line `0 63488 What is read.`"""
-    rows = labels.lines(path)
-    row = rows[0][1].split(maxsplit=2) if rows else []
-    if len(row) < 3:
+    """The transcript in a line `0 63488 She had your suit.`"""
+    lines = labels.lines(path)
+    fields = lines[0][1].split(maxsplit=2) if lines else []
+    if len(fields) < 3:
         raise DataError(
-            f"line 1 of {path} is {' '.join(row)!r}, with no text: it must be start, end and what "
-            "is read"
+            f"line 1 of {path} is {' '.join(fields)!r}, with no text: it must be start, end and "
+            "transcript"
         )
-    return row[2]
+    return fields[2]
 
 
 def _spans(path: pathlib.Path) -> list[Span]:
-    """Of lines `3050 4559 sh`, in samples."""
+    """The labels of lines `3050 4559 sh`, in samples."""
     spans = []
     for i, line in labels.lines(path):
-        match = ROW.fullmatch(line)
+        match = ENTRY.fullmatch(line)
         if not match:
             raise DataError(
                 f"line {i} of {path} is {line[:60]!r}: it must be start and end in samples and a "
