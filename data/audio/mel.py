@@ -202,8 +202,6 @@ def griffin_lim(mel: np.ndarray, config: MelConfig, num_samples: int) -> np.ndar
             f"n_fft is {config.n_fft}: Griffin-Lim needs windows of at least two hops, "
             f"{2 * config.hop_samples} samples"
         )
-    renamed = "rng" in inspect.signature(librosa.griffinlim).parameters  # since librosa 1.0
-    seed: dict[str, Any] = {"rng" if renamed else "random_state": 0}
     padded = librosa.griffinlim(
         mel_to_magnitudes(mel, config),
         n_iter=GRIFFIN_LIM_ITERATIONS,
