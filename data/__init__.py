@@ -1,11 +1,20 @@
 """Corpora of recorded and synthesised sound, and the batches that train on them.
 
-Letters in shapes: `B` windows a batch, `C` context samples, `S` scored samples,
-`N` samples of a recording, `F` frames, `D` features a frame, `M` mel bands.
+    registry, corpus          corpora by name: options, building, loading; reading a split
+    windows, augmentation     training windows, whole recordings; random gain and noise
+    builders/                 base classes of TFDS builders; archives, label files, splits
+    datasets/NAME/            the TFDS builder of each corpus
+    audio/                    reading recordings, mel spectrograms and cepstra, F0, pre-emphasis
+    text/                     phones and words in time, alignment, features of frames, the front
+                              ends eSpeak NG and HTS
+
+Letters in shapes: `B` windows a batch, `C` context samples, `S` scored samples, `N` samples of a
+recording, `F` frames, `D` features a frame, `M` mel bands, `P` phones, `W` words, `K` classes of
+phones, `Q` questions.
 """
 
-from data.audio.emphasis import DeEmphasis, pre_emphasize
-from data.audio.mel import MelConfig, MelFeatures, griffin_lim, mel_spectrogram, mel_to_magnitudes
+from data.audio.emphasis import pre_emphasize
+from data.audio.mel import MelConfig, MelFeatures, griffin_lim, mel_spectrogram
 from data.audio.pitch import f0
 from data.augmentation import Augmentation
 from data.corpus import Corpus
@@ -34,7 +43,6 @@ __all__ = [
     "Augmentation",
     "Corpus",
     "DataError",
-    "DeEmphasis",
     "MelConfig",
     "MelFeatures",
     "Targets",
@@ -51,7 +59,6 @@ __all__ = [
     "load",
     "log_f0",
     "mel_spectrogram",
-    "mel_to_magnitudes",
     "num_context_features",
     "num_context_frame_features",
     "num_linguistic_features",

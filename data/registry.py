@@ -1,11 +1,11 @@
-"""Preparing corpora by name, and reading what was prepared.
+"""Corpora by name: their options, and building and loading them.
 
     build("folder", data_dir="corpora", source="recordings", labels="folders")
     corpus = load("folder", "corpora", "train")
 
-A prepared corpus lies in `data_dir/NAME/1.0.0/` in the layout of TFDS, in the
-array_record format, and describes itself: reading it needs neither its source
-nor the options that it was built with.
+A prepared corpus is in `data_dir/NAME/1.0.0/` in the layout of TFDS, in the
+array_record format, with all metadata: reading it needs neither its source
+nor its options.
 """
 
 import contextlib
@@ -25,7 +25,7 @@ from data.builders import archives, recorded
 from data.corpus import Corpus, prepared
 from data.errors import DataError
 
-# What each corpus can be told, with the values that hold where it is not.
+# The options of each corpus with their defaults.
 OPTIONS: dict[str, dict[str, Any]] = {
     "folder": recorded.OPTIONS | {"labels": "none"},
     "fsdd": recorded.OPTIONS,
@@ -53,7 +53,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
 
 
 def build(name: str, *, data_dir: os.PathLike[str] | str, **options: Any) -> pathlib.Path:
-    """Prepares a corpus; it appears under `data_dir` whole, or not at all.
+    """Prepares a corpus, complete or not at all.
 
     Args:
       name: One of `OPTIONS`.
@@ -68,14 +68,15 @@ def build(name: str, *, data_dir: os.PathLike[str] | str, **options: Any) -> pat
         prepared there with other options. With the same options nothing is done.
       OSError: `data_dir` cannot be written.
     """
-    known = _known(name)
-    for option in options.keys() - known.keys():
-        raise DataError(f"{name} has no option {option!r}: it has {', '.join(known)}")
-    options = known | {
+    _check_name(name)
+    defaults = OPTIONS[name]
+    for option in options.keys() - defaults.keys():
+        raise DataError(f"{name} has no option {option!r}: it has {', '.join(defaults)}")
+    options = defaults | {
         option: tuple(value) if isinstance(value, list) else value
         for option, value in options.items()
     }
-    if "source" in known and not options["source"]:
+    if "source" in defaults and not options["source"]:
         raise DataError(f"{name} is built from recordings: name their folder with --source=DIR")
     folder = pathlib.Path(data_dir).absolute() / name
     with _alone_in(folder):
@@ -88,7 +89,7 @@ def build(name: str, *, data_dir: os.PathLike[str] | str, **options: Any) -> pat
             return target
         with contextlib.ExitStack() as stack:
             source = None
-            if "source" in known:
+            if "source" in defaults:
                 source = stack.enter_context(archives.opened(options["source"], folder))
             builder = builder_class(
                 data_dir=os.fspath(folder.parent), source=source, options=options
@@ -104,7 +105,7 @@ def splits(name: str, data_dir: os.PathLike[str] | str) -> tuple[str, ...]:
     Raises:
       DataError: the name is unknown, or nothing was prepared there.
     """
-    _known(name)
+    _check_name(name)
     return tuple(prepared(name, data_dir).info.splits)
 
 
@@ -116,20 +117,19 @@ def load(
     Args:
       name: Of the corpus.
       data_dir: Folder of corpora.
-      split: Such as train.
-      pre_emphasis: The coefficient of `data.emphasis`, in which `Corpus.samples` come.
+      split: Its name, such as train.
+      pre_emphasis: The coefficient of `data.audio.emphasis` for `Corpus.samples`.
 
     Raises:
       DataError: the name or the split is unknown, or nothing was prepared there.
     """
-    _known(name)
+    _check_name(name)
     return Corpus(name, data_dir, split, pre_emphasis)
 
 
-def _known(name: str) -> dict[str, Any]:
+def _check_name(name: str) -> None:
     if name not in OPTIONS:
-        raise DataError(f"no dataset is called {name!r}: there are {', '.join(OPTIONS)}")
-    return OPTIONS[name]
+        raise DataError(f"no dataset is called {name!r}: use one of {', '.join(OPTIONS)}")
 
 
 def _check_same_options(target: pathlib.Path, options: dict[str, Any]) -> None:
@@ -145,7 +145,7 @@ def _check_same_options(target: pathlib.Path, options: dict[str, Any]) -> None:
 
 @contextlib.contextmanager
 def _alone_in(folder: pathlib.Path) -> Iterator[None]:
-    """Creates a folder, locks it, and leaves in it only what is whole."""
+    """Creates and locks a folder, and leaves only complete corpora in it."""
     existed = [path for path in (folder, folder.parent) if path.exists()]
     folder.mkdir(parents=True, exist_ok=True)
     handle = os.open(folder, os.O_RDONLY)
@@ -166,6 +166,6 @@ def _alone_in(folder: pathlib.Path) -> Iterator[None]:
 
 
 def _remove_incomplete(folder: pathlib.Path) -> None:
-    """Removes what a killed process left: TFDS writes here, then renames."""
+    """Removes the folders of a process that was killed, which TFDS renames when complete."""
     for leftover in folder.glob("incomplete.*"):
         shutil.rmtree(leftover)

@@ -1,16 +1,16 @@
-"""Output distributions: of a sample's code, from the numbers that the model gives.
+"""Output distributions of a sample's code, parameterised by the model's outputs.
 
-All of them are over the K integer codes, so that their scores compare. Code c has the
-value (c - K/2) / (K/2) in [-1, 1) and owns the cell of values around it, 2/K wide; the
-first code owns all below as well and the last all above (PixelCNN++, Salimans et al.,
+All of them are over the K integer codes, so that their scores are comparable. Code c has the
+value (c - K/2) / (K/2) in [-1, 1) and the cell of values around it, 2/K wide; the cell of the
+first code extends to -infinity and that of the last to infinity (PixelCNN++, Salimans et al.,
 2017, equation 2). So the probabilities of a continuous distribution sum to one.
 
 * `Categorical`: a softmax over the codes (section 2.2 of the paper).
 * `Mixture` of logistics (Parallel WaveNet, van den Oord et al., 2017) or of Gaussians,
   and the single `Gaussian` (ClariNet, Ping et al., 2018).
 
-Samples take their randomness as one uniform number each, through the inverse of the
-cumulative distribution. All of it computes in float32, whatever the layers do.
+A sample is drawn from one uniform number by the inverse of the cumulative distribution.
+Everything is computed in float32, whatever the dtype of the layers.
 """
 
 import abc
@@ -30,7 +30,7 @@ _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(7)
 
 
 class Distribution(abc.ABC):
-    """Of codes; `[..., P]` numbers a sample, P = `num_parameters`."""
+    """A distribution of codes given `[..., P]` numbers, P being `num_parameters`."""
 
     num_classes: int
 
@@ -41,7 +41,7 @@ class Distribution(abc.ABC):
 
     @abc.abstractmethod
     def initial_bias(self) -> np.ndarray:
-        """The model's first guess, float32 `[P]`."""
+        """The initial numbers, float32 `[P]`."""
 
     @abc.abstractmethod
     def log_prob_bits(self, parameters: jax.Array, codes: jax.Array) -> jax.Array:
@@ -55,29 +55,20 @@ class Distribution(abc.ABC):
 
         Args:
           parameters: shape `[..., P]`.
-          uniforms: in [0, 1), shape `[...]`.
-          temperature: divides logits, multiplies scales; 0 takes the likeliest code, or
+          uniforms: shape `[...]`, clipped to `MIN_WITHIN` and 1 - `MIN_WITHIN`.
+          temperature: divides logits, multiplies scales; 0 gives the likeliest code, or
             the mean of the likeliest component.
 
         Returns:
           int32 `[...]`.
         """
 
-    @abc.abstractmethod
-    def mean(self, parameters: jax.Array) -> jax.Array:
-        """The expected value, float32 `[...]` in [-1, 1]."""
-
-    @abc.abstractmethod
-    def mode(self, parameters: jax.Array) -> jax.Array:
-        """The likeliest code, int32 `[...]`; of a mixture the likeliest of the two ends and
-        of the codes in which its components' means lie."""
-
     def _value(self, codes: jax.Array) -> jax.Array:
         half = self.num_classes // 2
         return (codes - half).astype(jnp.float32) / half
 
     def _code(self, values: jax.Array) -> jax.Array:
-        """Of the cell in which values lie."""
+        """The codes of the cells in which values lie."""
         half = self.num_classes // 2
         steps = jnp.floor(jnp.clip(values, -2, 2) * half + 0.5).astype(jnp.int32)
         return jnp.clip(steps + half, 0, self.num_classes - 1)
@@ -105,28 +96,26 @@ class Categorical(Distribution):
     ) -> jax.Array:
         return _inverse_cumulative(parameters, uniforms, temperature)[0]
 
-    def mean(self, parameters: jax.Array) -> jax.Array:
-        values = self._value(jnp.arange(self.num_classes))
-        return jax.nn.softmax(parameters, axis=-1) @ values
-
-    def mode(self, parameters: jax.Array) -> jax.Array:
-        return jnp.argmax(parameters, axis=-1).astype(jnp.int32)
-
 
 MAX_MEAN, MAX_LOG_SCALE = 1e3, 7.0
-"""Of a component, and -MAX_MEAN the least."""
+"""The largest mean, -MAX_MEAN being the least, and the largest log scale of a component."""
+
+MIN_WEIGHT = 2.0**-40
+"""Of a class or component relative to the likeliest: below it none is drawn, though rounding of the
+cumulative distribution may lead there."""
 
 MIN_WITHIN = 2.0**-24
-"""Of a component's cumulative distribution, where a sample is drawn from it."""
+"""The least uniform number, and 1 - MIN_WITHIN the largest: an exact 0 would draw the first
+code, and a number that rounds to 1 the last, however improbable they are."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Mixture(Distribution):
-    """Of M logistics or Gaussians, cut into cells.
+    """A mixture of M logistics or Gaussians, integrated over cells.
 
     Parameters: M logits of the components, M means, M natural logarithms of scales (a
     logistic's s, a Gaussian's standard deviation). A single component has no logit.
-    A scale is not taken to be less than an eighth of a cell, nor more than e^7.
+    A scale is clipped to an eighth of a cell and to e^7.
     """
 
     kind: Literal["logistic", "gaussian"]
@@ -135,7 +124,7 @@ class Mixture(Distribution):
 
     @property
     def min_log_scale(self) -> float:
-        """An eighth of a cell's."""
+        """That of an eighth of a cell."""
         return float(np.log(0.25 / self.num_classes))
 
     @property
@@ -143,7 +132,7 @@ class Mixture(Distribution):
         return 2 if self.num_components == 1 else 3 * self.num_components
 
     def initial_bias(self) -> np.ndarray:
-        # Apart, so that the components learn apart; each as wide as loud speech.
+        # Distinct means, so that the components learn distinct ones; as wide as loud speech.
         number = self.num_components
         means = np.linspace(-0.5, 0.5, number) if number > 1 else np.zeros(1)
         logits = np.zeros(number if number > 1 else 0)
@@ -160,7 +149,7 @@ class Mixture(Distribution):
         upper, lower = from_mean + half_cell, from_mean - half_cell
         is_first = (codes == 0)[..., None]
         is_last = (codes == self.num_classes - 1)[..., None]
-        # What lies beyond an end belongs to the end: its cell is a tail.
+        # The first and the last cell are tails.
         at_end = tail(jnp.where(is_first, upper, -lower))
         log_prob = jnp.where(is_first | is_last, at_end, whole(from_mean, half_cell))
         log_weights = jax.nn.log_softmax(logits, axis=-1)
@@ -170,7 +159,7 @@ class Mixture(Distribution):
         self, parameters: jax.Array, uniforms: jax.Array, temperature: jax.Array | float = 1.0
     ) -> jax.Array:
         logits, means, log_scales = self._split(parameters)
-        # What is left of the number within its component's share is uniform again.
+        # The place of the number within its component's share is again uniform.
         component, within = _inverse_cumulative(logits, uniforms, temperature)
         pick = component[..., None]
         mean = jnp.take_along_axis(means, pick, axis=-1)[..., 0]
@@ -181,19 +170,6 @@ class Mixture(Distribution):
         else:
             deviation = ndtri(within)
         return self._code(mean + temperature * scale * deviation)
-
-    def mean(self, parameters: jax.Array) -> jax.Array:
-        logits, means, _ = self._split(parameters)
-        return jnp.sum(jax.nn.softmax(logits, axis=-1) * jnp.clip(means, -1, 1), axis=-1)
-
-    def mode(self, parameters: jax.Array) -> jax.Array:
-        _, means, _ = self._split(parameters)
-        below, above = (jnp.full_like(means[..., :1], end) for end in (-2.0, 2.0))
-        means = jnp.concatenate([means, below, above], axis=-1)
-        codes = jnp.moveaxis(self._code(means), -1, 0)
-        scores = jax.vmap(self.log_prob_bits, in_axes=(None, 0))(parameters, codes)
-        best = jnp.argmax(scores, axis=0)
-        return jnp.take_along_axis(codes, best[None], axis=0)[0]
 
     def _split(self, parameters: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
         """Logits, means and log scales, `[..., M]`, in float32."""
@@ -211,7 +187,7 @@ def make(name: str, num_classes: int, num_components: int) -> Distribution:
     """The distribution of that name, one of `OUTPUTS`.
 
     Raises:
-      InputError: there is none of that name.
+      InputError: another name.
     """
     if name == "categorical":
         return Categorical(num_classes)
@@ -227,16 +203,20 @@ def make(name: str, num_classes: int, num_components: int) -> Distribution:
 def _inverse_cumulative(
     logits: jax.Array, uniforms: jax.Array, temperature: jax.Array | float
 ) -> tuple[jax.Array, jax.Array]:
-    """The class at which the cumulative softmax passes a number, int32 `[...]`, and how
-    far within the class it does, in [0, 1)."""
+    """The class at which the cumulative softmax passes a uniform number, int32 `[...]`, and
+    where within the class it does, in [0, 1)."""
+    uniforms = jnp.clip(uniforms, MIN_WITHIN, 1 - MIN_WITHIN)
     logits = logits / jnp.maximum(temperature, 1e-6)
     weights = jnp.exp(logits - jnp.max(logits, axis=-1, keepdims=True))
     cumulative = jnp.cumsum(weights, axis=-1)
-    # The total is that of the same sum, so that rounding cannot leave a gap.
+    # Below the total, since 1 - MIN_WITHIN is: the class passed has a share of the sum.
     place = uniforms * cumulative[..., -1]
-    # A uniform next to 1 may round up to the total: the last class is still one.
-    passed = jnp.sum(cumulative <= place[..., None], axis=-1)
-    index = jnp.minimum(passed, logits.shape[-1] - 1).astype(jnp.int32)
+    # Rounding of the sums may lead to an impossible class: the next possible one, or the last.
+    possible = weights > MIN_WEIGHT
+    classes = jax.lax.broadcasted_iota(jnp.int32, weights.shape, weights.ndim - 1)
+    passes = possible & (cumulative > place[..., None])
+    first = jnp.min(jnp.where(passes, classes, weights.shape[-1]), axis=-1)
+    index = jnp.minimum(first, jnp.max(jnp.where(possible, classes, 0), axis=-1))
     weight = jnp.take_along_axis(weights, index[..., None], axis=-1)[..., 0]
     end = jnp.take_along_axis(cumulative, index[..., None], axis=-1)[..., 0]
     return index, 1 - (end - place) / jnp.maximum(weight, 1e-30)
@@ -259,12 +239,12 @@ def _log_gaussian_cell(from_mean: jax.Array, half_cell: jax.Array) -> jax.Array:
     middle; a wide one, or one far out, is a difference of tails that differ.
     """
     is_narrow = (half_cell < 0.5) & (jnp.abs(from_mean) * half_cell < 2)
-    # Either branch is fed what it can take, so that no gradient is lost to the other's.
+    # Each branch gets valid numbers, so that the gradient of the other is finite.
     m, h = jnp.where(is_narrow, from_mean, 0.0), jnp.where(is_narrow, half_cell, 0.1)
     points = [(float(w), h * float(v)) for v, w in zip(_NODES, _WEIGHTS, strict=True)]
     integral = sum(w * jnp.exp(-m * u - u**2 / 2) for w, u in points)
     narrow = -(m**2) / 2 - 0.5 * np.log(2 * np.pi) + jnp.log(h * integral)
-    # In the lower tail, by symmetry, where both are small and told apart.
+    # In the lower tail, by symmetry, where both are small and distinct in floating point.
     m, h = jnp.where(is_narrow, 0.0, -jnp.abs(from_mean)), jnp.where(is_narrow, 1.0, half_cell)
     upper, lower = log_ndtr(m + h), log_ndtr(m - h)
     wide = upper + jnp.log(-jnp.expm1(jnp.minimum(lower - upper, -1e-6)))

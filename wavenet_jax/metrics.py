@@ -1,4 +1,4 @@
-"""How good is it: bits per sample, the score that outputs and models share."""
+"""Bits per sample of baselines: the score that outputs and models share."""
 
 import numpy as np
 
@@ -6,16 +6,16 @@ from wavenet_jax.quantization import Quantizer
 
 
 def unigram_entropy_bits(counts: np.ndarray) -> float:
-    """Entropy of the codes' own frequencies, the score of a model without memory.
+    """Entropy of the codes' frequencies, the score of a model without memory.
 
     Args:
-      counts: how often each code occurs, shape `[K]`.
+      counts: frequency of each code, shape `[K]`.
     """
     p = counts[counts > 0] / counts.sum()
     return float(-np.sum(p * np.log2(p)))
 
 
 def code_counts(samples: np.ndarray, quantizer: Quantizer) -> np.ndarray:
-    """How often each code occurs in int16 samples; shape `[K]`."""
+    """Frequency of each code in int16 samples; shape `[K]`."""
     codes = quantizer.code_of_int16[samples.astype(np.int32) + 32768]
     return np.bincount(codes, minlength=quantizer.num_classes)

@@ -81,13 +81,6 @@ def encode(samples, num_classes: int = 256) -> jax.Array:
     return jnp.floor((y + 1) / 2 * (num_classes - 1) + 0.5).astype(jnp.int32)
 
 
-def decode(codes, num_classes: int = 256) -> jax.Array:
-    """Codes, integers of any shape, to float32 amplitudes in [-1, 1]."""
-    y = 2 * jnp.asarray(codes).astype(jnp.float32) / (num_classes - 1) - 1
-    # The ends are exact by definition, whatever expand rounds to.
-    return jnp.where(jnp.abs(y) == 1, y, expand(y, num_classes))
-
-
 def decode_int16(codes, num_classes: int = 256) -> jax.Array:
     """Codes, integers of any shape, to int16 PCM.
 

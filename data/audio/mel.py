@@ -1,4 +1,4 @@
-"""Mel spectrograms to condition a vocoder on, and the Griffin-Lim algorithm to compare it with.
+"""Mel spectrograms that condition a vocoder, and the Griffin-Lim algorithm as its baseline.
 
 Frame k describes samples [k * hop, (k + 1) * hop), and its analysis window is centred on the
 sample in their middle, k * hop + hop // 2. A recording has silence (zeros) before its first
@@ -8,10 +8,11 @@ The spectrogram is librosa's: magnitudes behind a periodic Hann window of `n_fft
 summed by triangles on Slaney's mel scale, each of unit area. A frame holds ln(mel), not below
 ln(1e-5), mapped so that -1 is that floor and +1 is ln(mel) = 2, which with `n_fft` about 1,024
 full scale just reaches. Silence is therefore -1 in every band, and a frame of zeros does not
-occur: zeros are left to stand for what lies beyond a recording (`data.training_windows`).
+occur: zeros mark the frames beyond a recording's ends (`data.training_windows`).
 """
 
 import dataclasses
+import inspect
 import math
 import warnings
 from collections.abc import Mapping
@@ -25,14 +26,17 @@ from data.errors import DataError
 
 FLOOR = 1e-5
 LN_LOWEST, LN_HIGHEST = math.log(FLOOR), 2.0
-"""What the frames' -1 and +1 stand for, in ln(mel)."""
+"""The values of ln(mel) that frames hold as -1 and +1."""
 
 GRIFFIN_LIM_ITERATIONS = 60
+# librosa 1.0 renamed the argument.
+_HAS_RNG = "rng" in inspect.signature(librosa.griffinlim).parameters
+_SEED: dict[str, Any] = {"rng" if _HAS_RNG else "random_state": 0}
 
 
 @dataclasses.dataclass(frozen=True)
 class MelConfig:
-    """What a mel spectrogram is made with.
+    """Parameters of a mel spectrogram.
 
     Attributes:
       sample_rate_hz: Rate of the sound.
@@ -61,7 +65,7 @@ class MelConfig:
         if self.n_fft < self.hop_samples:
             raise DataError(
                 f"n_fft is {self.n_fft}: it must be at least hop_samples={self.hop_samples}, or "
-                "samples between the windows go unheard"
+                "samples between the windows are in no frame"
             )
         if not 0 <= self.fmin_hz < self.fmax_hz <= self.sample_rate_hz / 2:
             raise DataError(
@@ -69,7 +73,7 @@ class MelConfig:
                 f"to {self.sample_rate_hz / 2:g} Hz, half the sample rate"
             )
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of the empty bands that are refused here
+            warnings.simplefilter("ignore")  # empty bands are refused here
             bands = librosa.filters.mel(
                 sr=self.sample_rate_hz,
                 n_fft=self.n_fft,
@@ -94,17 +98,17 @@ def mel_spectrogram(samples: np.ndarray, config: MelConfig) -> np.ndarray:
 
     Args:
       samples: Int16 `[N]`, N > 0.
-      config: Of the frames.
+      config: The parameters.
 
     Returns:
       Float32 `[F, M]`, F = ceil(N / hop_samples): -1 in silence, about 1 at full scale.
 
     Raises:
-      DataError: `samples` are of another type or shape, or none.
+      DataError: `samples` have another type or shape, or N is 0.
     """
     if samples.dtype != np.int16 or samples.ndim != 1 or not len(samples):
         raise DataError(
-            f"samples have type {samples.dtype} and shape {samples.shape}: give a row of int16"
+            f"samples have type {samples.dtype} and shape {samples.shape}: give int16 [N], N > 0"
         )
     num_frames = -(-len(samples) // config.hop_samples)
     needed = (num_frames - 1) * config.hop_samples + config.n_fft
@@ -145,11 +149,11 @@ class MelFeatures:
 
 
 def mel_to_magnitudes(mel: np.ndarray, config: MelConfig) -> np.ndarray:
-    """The magnitudes whose mel bands are nearest to those given, none negative.
+    """The non-negative magnitudes whose mel bands are nearest to those given.
 
     Args:
       mel: Of `mel_spectrogram`, `[F, M]`.
-      config: That it was made with.
+      config: The parameters of `mel`.
 
     Returns:
       Float32 `[1 + n_fft // 2, F]`, in librosa's order.
@@ -172,14 +176,14 @@ def mel_to_magnitudes(mel: np.ndarray, config: MelConfig) -> np.ndarray:
 
 
 def griffin_lim(mel: np.ndarray, config: MelConfig, num_samples: int) -> np.ndarray:
-    """Sound with a given mel spectrogram, without a model: phases by iteration.
+    """Sound with a given mel spectrogram, its phases found by iteration.
 
     The fast Griffin-Lim algorithm (Perraudin et al., 2013) of librosa, 60 iterations from
     phases that are always the same, so that one spectrogram gives one sound.
 
     Args:
       mel: Of `mel_spectrogram`, `[F, M]`.
-      config: That it was made with.
+      config: The parameters of `mel`.
       num_samples: N, of the recording, with F = ceil(N / hop_samples).
 
     Returns:
@@ -204,7 +208,7 @@ def griffin_lim(mel: np.ndarray, config: MelConfig, num_samples: int) -> np.ndar
         hop_length=config.hop_samples,
         n_fft=config.n_fft,
         center=False,
-        **{"rng" if librosa.__version__ >= "1" else "random_state": 0},  # renamed in librosa 1.0
+        **_SEED,
     )
     lead = config._lead_samples
     return reading.to_int16(padded[lead : lead + num_samples] * reading.FULL_SCALE)

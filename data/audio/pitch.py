@@ -9,7 +9,7 @@ from data.errors import DataError
 
 LOWEST_HZ = 60.0
 HIGHEST_HZ = 400.0
-VOICED_ABOVE = 0.6  # of the autocorrelation: by Praat's own 0.45 many a pause has a voice
+VOICED_ABOVE = 0.6  # of the autocorrelation; with Praat's default 0.45 many pauses are voiced
 FRAME_S = 0.005
 # Praat's window holds three of the longest periods: the first and last frames need that much.
 _MARGIN_S = 3 / LOWEST_HZ
@@ -35,8 +35,8 @@ def f0(
         import parselmouth
     except ImportError:
         raise DataError(
-            "Praat, which tracks the pitch, is not installed: pip install .[demo] brings it "
-            "(GPL-3.0-or-later)"
+            "praat-parselmouth, which tracks the pitch, is not installed: pip install .[demo] has "
+            "it (GPL-3.0-or-later)"
         ) from None
     num_frames = int(np.ceil(len(samples) / (sample_rate_hz * FRAME_S) - 1e-9))
     if not np.any(samples):

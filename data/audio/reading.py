@@ -1,12 +1,12 @@
-"""Recordings on disk to 16-bit mono samples; whatever would be lost silently is refused.
+"""Reading recordings on disk as 16-bit mono samples, without silent losses.
 
-16-bit files come through to the bit. Everything else is rounded to 16 bits once,
+The samples of 16-bit files are unchanged. All others are rounded to 16 bits once,
 at the end. Refused, each with a `DataError`: files that are missing, empty,
-truncated, not audio or silent (every sample equal), and float files that carry
-NaN or infinity or exceed full scale. Done but said aloud, once a kind with
-counts: mixing to mono, resampling, limiting what a lossy decoder or a resampler
-overshoots, and heavily clipped recordings (at least `CLIPPED_SHARE` of the
-samples at full scale), which are kept as they are.
+truncated, not audio or silent (every sample equal), and float files that contain
+NaN or infinity or exceed full scale. Logged, once a kind with counts (`Notices`):
+mixing to mono, resampling, limiting overshoots of a lossy decoder or a resampler,
+and heavily clipped recordings (at least `CLIPPED_SHARE` of the samples at full
+scale), which are kept unchanged.
 """
 
 import collections
@@ -42,7 +42,7 @@ NIST_SIZES = (b"sample_count", b"channel_count", b"sample_n_bytes")
 
 @dataclasses.dataclass(frozen=True)
 class Header:
-    """What a file says of itself."""
+    """The format of a recording, from its file's header."""
 
     sample_rate_hz: int
     channels: int
@@ -50,24 +50,24 @@ class Header:
 
 
 class Notices:
-    """What was done to recordings, counted to be said once a kind."""
+    """Changes to recordings, counted and logged once a kind."""
 
     def __init__(self) -> None:
         self._files: dict[str, list[str]] = collections.defaultdict(list)
         self._seconds: dict[str, float] = collections.defaultdict(float)
 
-    def add(self, what: str, path: os.PathLike[str] | str, seconds: float = 0.0) -> None:
-        """`seconds` of the recording, where it is only a part that something was done to."""
-        self._files[what].append(str(path))
-        self._seconds[what] += seconds
+    def add(self, change: str, path: os.PathLike[str] | str, seconds: float = 0.0) -> None:
+        """Counts a change to a recording, or to `seconds` of it."""
+        self._files[change].append(str(path))
+        self._seconds[change] += seconds
 
-    def say(self) -> None:
+    def log(self) -> None:
         """Logs every kind with its count and first file, then forgets them."""
-        for what, files in self._files.items():
-            seconds = self._seconds[what]
+        for change, files in self._files.items():
+            seconds = self._seconds[change]
             amount = f", {seconds:.1f} s in all" if seconds else ""
             logging.warning(
-                "%s: %d recording(s)%s, the first %s", what, len(files), amount, files[0]
+                "%s: %d recording(s)%s, the first %s", change, len(files), amount, files[0]
             )
         self._files.clear()
         self._seconds.clear()
@@ -92,7 +92,7 @@ def common_header(paths: Iterable[pathlib.Path], *, any_rate: bool, any_channels
       any_channels: Whether channel counts may differ, because all will be mixed.
 
     Raises:
-      DataError: two recordings differ, naming both and what would reconcile them.
+      DataError: two recordings differ.
     """
     first_path, first = None, None
     for path in paths:
@@ -127,7 +127,7 @@ def read(
       sample_rate_hz: Rate to resample to where the file has another; None keeps
         the file's own.
       mono: Whether to average several channels into one.
-      notices: Collects what was done; where None, it is logged at once.
+      notices: Collects the changes; None logs them at once.
 
     Returns:
       Samples, int16 `[N]` with N > 0, and their rate in Hz.
@@ -136,7 +136,7 @@ def read(
       DataError: the recording is unusable (see the module's docstring), or has
         several channels and `mono` is False.
     """
-    heard = notices or Notices()
+    changes = notices or Notices()
     with _open(path) as file:
         exact = file.subtype == "PCM_16"
         promised, rate = file.frames, file.samplerate
@@ -153,36 +153,36 @@ def read(
     if not len(samples):
         raise DataError(f"{path} has no samples: remove it, or drop such files with --skip_bad")
     if not exact:
-        samples = _scaled(path, samples, is_float, heard)
+        samples = _scaled(path, samples, is_float, changes)
     if samples.shape[1] > 1:
         if not mono:
             raise DataError(f"{path} has {samples.shape[1]} channels: mix them to one with --mono")
-        heard.add(f"mixed from {samples.shape[1]} channels to mono", path)
+        changes.add(f"mixed from {samples.shape[1]} channels to mono", path)
         samples = samples.mean(axis=1, dtype=np.float32)
     else:
         samples = samples[:, 0]
     if sample_rate_hz not in (None, rate):
-        heard.add(f"resampled from {rate} to {sample_rate_hz} Hz", path)
+        changes.add(f"resampled from {rate} to {sample_rate_hz} Hz", path)
         samples = soxr.resample(samples.astype(np.float32), rate, sample_rate_hz)
         rate = sample_rate_hz
         if np.abs(samples).max(initial=0) > FULL_SCALE:
-            heard.add("overshot full scale when resampled, limited to it", path)
+            changes.add("overshot full scale when resampled, limited to it", path)
     pcm = to_int16(samples)
-    _check_signal(path, pcm, heard)
+    _check_signal(path, pcm, changes)
     if notices is None:
-        heard.say()
+        changes.log()
     return pcm, rate
 
 
 def to_int16(samples: np.ndarray) -> np.ndarray:
-    """Rounds samples in units of 1/32768 of full scale; int16 passes untouched."""
+    """Rounds samples in units of 1/32768 of full scale; int16 samples are returned unchanged."""
     if samples.dtype == np.int16:
         return samples
     return np.clip(np.rint(samples), -FULL_SCALE, FULL_SCALE - 1).astype(np.int16)
 
 
 def peak_db(samples: np.ndarray) -> float:
-    """The highest of the samples, int16 `[N]` and not all 0, in dB of full scale."""
+    """The peak of samples, int16 `[N]` and not all 0, in dB of full scale."""
     return float(20 * np.log10(np.abs(samples.astype(np.int32)).max() / FULL_SCALE))
 
 
@@ -195,14 +195,14 @@ def is_clipped(samples: np.ndarray) -> bool:
 def trimmed(
     path: pathlib.Path, samples: np.ndarray, rate_hz: int, silence_db: float, notices: Notices
 ) -> np.ndarray:
-    """Without the silence at both ends.
+    """Samples without the silence at both ends.
 
     Args:
       path: For the notices.
       samples: int16 `[N]`.
       rate_hz: Of the samples.
-      silence_db: Silence is what is so far below the loudest `TRIM_FRAME_S`.
-      notices: Is told how long what was cut is.
+      silence_db: Sound this far below the loudest `TRIM_FRAME_S` is silence.
+      notices: Collects the length of the cuts.
     """
     frame = max(4, round(TRIM_FRAME_S * rate_hz))
     _, (begin, end) = librosa.effects.trim(
@@ -226,16 +226,16 @@ def levelled(
     loudness_lufs: float | None,
     notices: Notices,
 ) -> np.ndarray:
-    """At one level, int16 as before; with neither level given, to the bit.
+    """Samples at one level, int16; unchanged with neither level given.
 
     Args:
       path: For messages.
       samples: int16 `[N]`.
       rate_hz: Of the samples.
-      peak_db: That the peak is brought to, of full scale.
-      loudness_lufs: That the integrated loudness is brought to (ITU-R BS.1770-4), or as
-        near as the peak allows.
-      notices: Is told of those that the peak held back.
+      peak_db: Level of the peak, in dB of full scale.
+      loudness_lufs: Integrated loudness (ITU-R BS.1770-4), or as near to it as the peak
+        allows.
+      notices: Collects the recordings whose peak limits the loudness.
 
     Raises:
       DataError: the recording is too short or too quiet for its loudness to be measured.
@@ -251,7 +251,7 @@ def levelled(
         length_s = len(samples) / rate_hz
         loudness = -np.inf
         if length_s > LOUDNESS_BLOCK_S:
-            import pyloudnorm  # slow, and seldom asked for
+            import pyloudnorm  # slow, and rarely needed
 
             loudness = pyloudnorm.Meter(rate_hz).integrated_loudness(scaled)
         if not np.isfinite(loudness):
@@ -267,7 +267,7 @@ def levelled(
 
 
 def _open(path: pathlib.Path) -> soundfile.SoundFile:
-    """Opens a recording once its container promises no more than it holds."""
+    """Opens a recording whose container is complete."""
     if not path.is_file():
         raise DataError(f"{path} is not a file: check the path")
     if not path.stat().st_size:
@@ -283,7 +283,7 @@ def _open(path: pathlib.Path) -> soundfile.SoundFile:
 
 
 def _check_container(path: pathlib.Path) -> None:
-    """Finds truncation that libsndfile mends without a word."""
+    """Refuses truncated files that libsndfile would read without an error."""
     with path.open("rb") as file:
         size = os.fstat(file.fileno()).st_size
         magic = file.read(12)[:4]
@@ -298,8 +298,8 @@ def _check_container(path: pathlib.Path) -> None:
                 file.seek(length + length % 2, os.SEEK_CUR)
         elif magic == b"NIST":
             file.seek(0)
-            said = dict(NIST_FIELD.findall(file.read(NIST_HEADER_BYTES)))
-            promised = math.prod(int(said.get(name, 0)) for name in NIST_SIZES)
+            fields = dict(NIST_FIELD.findall(file.read(NIST_HEADER_BYTES)))
+            promised = math.prod(int(fields.get(name, 0)) for name in NIST_SIZES)
             if promised > size - NIST_HEADER_BYTES:
                 raise _truncated(
                     path, f"{promised} bytes of samples", f"{size - NIST_HEADER_BYTES}"
@@ -317,7 +317,7 @@ def _check_container(path: pathlib.Path) -> None:
 
 def _truncated(path: pathlib.Path, promised: str, held: str) -> DataError:
     return DataError(
-        f"{path} is truncated: it promises {promised} but holds {held}; replace it, or drop "
+        f"{path} is truncated: its header gives {promised}, and it has {held}; replace it, or drop "
         "such files with --skip_bad"
     )
 
@@ -325,7 +325,7 @@ def _truncated(path: pathlib.Path, promised: str, held: str) -> DataError:
 def _scaled(
     path: pathlib.Path, samples: np.ndarray, is_float: bool, notices: Notices
 ) -> np.ndarray:
-    """Float samples in units of 1/32768, once they are known to be numbers within +-1."""
+    """Float samples in units of 1/32768; refused unless finite, and within +-1 if from floats."""
     peak = float(np.abs(samples).max())
     if not np.isfinite(peak):
         bad = int(np.count_nonzero(~np.isfinite(samples)))

@@ -1,1 +1,1 @@
-"""What the TFDS builders of `data.datasets` are built on."""
+"""Base classes and helpers of the TFDS builders in `data.datasets`."""

@@ -29,20 +29,20 @@ SUFFIXES = (".tar", ".tar.bz2", ".tar.gz", ".tar.xz", ".tbz2", ".tgz", ".zip")
 
 @contextlib.contextmanager
 def opened(source: os.PathLike[str] | str, beside: pathlib.Path) -> Iterator[pathlib.Path]:
-    """The folder that `source` is, or the content of the archive that it is.
+    """A corpus's folder: `source` itself, or a folder with the content of the archive `source`.
 
-    An archive is unpacked into a folder of its own within `beside`, which is gone
-    afterwards, or whose name begins with `incomplete.` if the process was killed.
+    An archive is unpacked into a folder within `beside` that is removed afterwards; its name
+    begins with `incomplete.`, for removal after a process that was killed.
 
     Raises:
-      DataError: there is nothing, or what is there is neither a folder nor a whole archive.
+      DataError: the path does not exist, or is neither a folder nor a complete archive.
     """
     path = pathlib.Path(source)
     if path.is_dir():
         yield path
         return
     if not path.is_file():
-        raise DataError(f"--source={path} is not there: check the path")
+        raise DataError(f"--source={path} does not exist: check the path")
     if not path.name.lower().endswith(SUFFIXES):
         raise DataError(
             f"--source={path} is neither a folder nor an archive ({', '.join(SUFFIXES)}): give "
@@ -70,15 +70,15 @@ def _unpack(path: pathlib.Path, target: pathlib.Path) -> None:
 
 
 def root_with(source: pathlib.Path, needed: str, corpus: str) -> pathlib.Path:
-    """The folder that holds what a corpus has at its root: `source`, or one within it.
+    """The root folder of a corpus: `source`, or a folder in it.
 
     Args:
       source: A folder.
-      needed: Pattern of a file or folder that the corpus's root holds.
+      needed: Pattern of a file or folder that the root holds.
       corpus: Its name, for the message.
 
     Raises:
-      DataError: neither `source` nor a folder directly in it holds that.
+      DataError: neither `source` nor a folder directly in it holds `needed`.
     """
     folders = [source, *sorted(path for path in source.iterdir() if path.is_dir())]
     for folder in folders:
@@ -88,7 +88,7 @@ def root_with(source: pathlib.Path, needed: str, corpus: str) -> pathlib.Path:
 
 
 def wrong_layout(source: pathlib.Path, needed: str, corpus: str) -> DataError:
-    """What to raise where a folder does not hold what a corpus does."""
+    """The error for a folder that lacks a file or folder of the corpus."""
     held = sorted(path.name for path in source.iterdir())
     shown = ", ".join(held[:5]) + (", ..." if len(held) > 5 else "")
     return DataError(

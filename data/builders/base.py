@@ -1,7 +1,7 @@
-"""What every corpus here is built on: recordings cut into pieces, streamed to shards.
+"""Base class of all corpora: recordings cut into pieces and streamed to shards.
 
-A *recording* is the unit that windows never leave. It is stored as consecutive
-*pieces* so that reading a window never decodes an hour of sound. The corpus's
+No window spans two *recordings*. A recording is stored as consecutive
+*pieces*, so that reading a window never decodes an hour of sound. The corpus's
 metadata lists the pieces in storage order, so that a reader knows every
 recording's length without decoding any.
 """
@@ -28,15 +28,15 @@ PIECES_PER_SHARD = 1024
 
 
 class AudioDatasetBuilder(tfds.core.GeneratorBasedBuilder):
-    """Stores each split's recordings, in the order in which they are generated.
+    """A TFDS builder that stores each split's recordings in the order of their generation.
 
     Subclasses give `_split_generators` (an iterable of recordings for each
     split: the features that they declare, with `audio` int16 `[N]`, `recording`
-    and `start`) and describe themselves through `_recordings_info`.
+    and `start`) and return `_recordings_info` from `_info`.
 
     Attributes:
       LICENCE: Of the recordings, as their source states it.
-      HOMEPAGE: Where they come from; "" if nobody knows.
+      HOMEPAGE: Address of their source; "" where there is none.
     """
 
     LICENCE: str
@@ -47,7 +47,7 @@ class AudioDatasetBuilder(tfds.core.GeneratorBasedBuilder):
     def __init__(
         self, *, data_dir: str, source: pathlib.Path | None = None, options: Mapping[str, Any]
     ) -> None:
-        """`source` is the folder of recordings, unpacked, of a corpus that has one."""
+        """`source` is the unpacked folder of recordings, of a corpus that has one."""
         self.source = source
         self.options = options
         self.notices = Notices()
@@ -83,7 +83,8 @@ class AudioDatasetBuilder(tfds.core.GeneratorBasedBuilder):
         raise NotImplementedError("recordings come from _split_generators")
 
     def _download_and_prepare(self, dl_manager: Any, download_config: Any) -> None:
-        """Streams to disk: TFDS's own writer gathers a split, and past 1 GB needs TensorFlow."""
+        """Streams to disk: TFDS's own writer gathers a split in memory, and needs TensorFlow
+        beyond 1 GB."""
         del download_config
         index, splits = {}, []
         for split, recordings in self._split_generators(dl_manager).items():
@@ -91,7 +92,7 @@ class AudioDatasetBuilder(tfds.core.GeneratorBasedBuilder):
             splits.append(info)
         self.info.metadata["index"] = index
         self.info.set_splits(tfds_splits.SplitDict(splits))
-        self.notices.say()
+        self.notices.log()
 
     def _write(
         self, split: str, pieces: Iterator[Example]
@@ -153,7 +154,7 @@ class AudioDatasetBuilder(tfds.core.GeneratorBasedBuilder):
 
 @contextlib.contextmanager
 def _disk_errors(path: os.PathLike[str]) -> Iterator[None]:
-    """What array_record reports of a full disk, as the error that it is."""
+    """Raises array_record's RuntimeError of a full disk as OSError."""
     try:
         yield
     except RuntimeError as error:

@@ -1,4 +1,4 @@
-"""What is written beside recordings: lines of text, and labels in time."""
+"""Files beside recordings: lines of text, and labels in time."""
 
 import dataclasses
 import pathlib
@@ -13,13 +13,13 @@ MAX_BEYOND_S = 0.025
 
 
 @dataclasses.dataclass(frozen=True)
-class Span:
+class TimedLabel:
     """A label in time.
 
     Attributes:
       line: Of its file, from 1.
       start_s, end_s: From the recording's start.
-      name: Of what is there.
+      name: The label.
     """
 
     line: int
@@ -29,10 +29,10 @@ class Span:
 
 
 def text(path: pathlib.Path) -> str:
-    """What a file says.
+    """The text of a file.
 
     Raises:
-      DataError: there is no such file, or it is not text.
+      DataError: the file does not exist, or is not text.
     """
     try:
         return path.read_text(encoding="utf-8")
@@ -48,26 +48,26 @@ def lines(path: pathlib.Path) -> list[tuple[int, str]]:
     Raises:
       DataError: as `text` does.
     """
-    rows = enumerate(text(path).splitlines(), start=1)
-    return [(i, line.strip()) for i, line in rows if line.strip()]
+    numbered = enumerate(text(path).splitlines(), start=1)
+    return [(i, line.strip()) for i, line in numbered if line.strip()]
 
 
-def check(path: pathlib.Path, spans: Sequence[Span], length_s: float, *, tile: bool) -> None:
+def check(path: pathlib.Path, spans: Sequence[TimedLabel], length_s: float, *, tile: bool) -> None:
     """Refuses labels that cannot be of a recording.
 
     Args:
       path: Of the labels, for messages.
       spans: In their order in the file.
-      length_s: Of the recording. What is up to `MAX_BEYOND_S` past it passes.
+      length_s: Of the recording. Labels may end up to `MAX_BEYOND_S` after it.
       tile: Whether each must start where the last one ends, the first at the recording's
-        start, and all last some time; otherwise they must only start in order.
+        start, with a positive length; otherwise starts must only not fall.
 
     Raises:
-      DataError: there are none, or one is out of place.
+      DataError: the file has no labels, or one is out of place.
     """
     if not spans:
         raise DataError(f"{path} has no labels: restore it from the original corpus")
-    before = Span(0, 0.0, 0.0, "")
+    before = TimedLabel(0, 0.0, 0.0, "")
     for span in spans:
         where = f"line {span.line} of {path}: {span.name!r}"
         if span.end_s < span.start_s or (tile and span.end_s == span.start_s):
@@ -78,12 +78,12 @@ def check(path: pathlib.Path, spans: Sequence[Span], length_s: float, *, tile: b
             kind = "a gap" if span.start_s > before.end_s else "an overlap"
             raise DataError(
                 f"{where} starts at {span.start_s:.4f} s, {kind} after the end at "
-                f"{before.end_s:.4f} s of what is before it: correct it"
+                f"{before.end_s:.4f} s of the label before it: correct it"
             )
         if span.start_s < before.start_s:
             raise DataError(
-                f"{where} starts at {span.start_s:.4f} s, before what the line before it "
-                f"labels ({before.start_s:.4f} s): correct it"
+                f"{where} starts at {span.start_s:.4f} s, before the label of the line before it "
+                f"({before.start_s:.4f} s): correct it"
             )
         if span.end_s > length_s + MAX_BEYOND_S:
             raise DataError(
@@ -94,7 +94,7 @@ def check(path: pathlib.Path, spans: Sequence[Span], length_s: float, *, tile: b
 
 
 def length_s(path: pathlib.Path) -> float:
-    """Of a recording, by its header.
+    """Length of a recording, from its header.
 
     Raises:
       DataError: as `reading.read_header` does.
@@ -103,7 +103,9 @@ def length_s(path: pathlib.Path) -> float:
     return header.length / header.sample_rate_hz
 
 
-def features(kind: str, spans: Sequence[Span]) -> tuple[dict[str, Any], dict[str, list[float]]]:
+def features(
+    kind: str, spans: Sequence[TimedLabel]
+) -> tuple[dict[str, Any], dict[str, list[float]]]:
     """The names as the feature `{kind}s`, and the times `{kind}_starts` and `{kind}_ends`."""
     return (
         {f"{kind}s": [span.name for span in spans]},

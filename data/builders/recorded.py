@@ -1,8 +1,8 @@
-"""What corpora of recordings on disk are built on: files named by the corpus's own lists.
+"""Base classes of corpora of recordings on disk.
 
-A corpus says which recordings it has and what is known of each (`Clip`), and how they
-are split. Here they are read, resampled, mixed, trimmed and brought to one loudness, as
-the options ask, and those that cannot be used are dropped, counted and limited.
+A subclass lists the corpus's recordings with their labels (`Clip`) and splits them. The base
+class reads, resamples, mixes, trims and levels them as the options ask, and drops those
+that cannot be used, up to a limit.
 """
 
 import abc
@@ -36,10 +36,10 @@ OPTIONS: dict[str, Any] = {
     "skip_bad": False,
     "max_dropped_share": 0.01,
 }
-# What of a recording itself can be added to what is said of it.
+# Features computed from the recording itself.
 PITCH_OPTIONS: dict[str, Any] = {"f0": False}
 TEXT_OPTIONS = OPTIONS | PITCH_OPTIONS | {"align": None}
-# Cutting the ends would move what is labelled.
+# Cutting the beginning would move the labels in time.
 LABELLED_OPTIONS = {
     name: value for name, value in (OPTIONS | PITCH_OPTIONS).items() if name != "trim_db"
 }
@@ -51,10 +51,10 @@ class Clip:
 
     Attributes:
       path: Of its file.
-      name: Stable, and its own within the corpus.
-      features: What is known of it, beside the samples.
-      times_s: Features that are positions, in seconds from its start; they are stored as
-        samples at the rate that the recording is stored at, none beyond its end.
+      name: Stable, and unique within the corpus.
+      features: Its features beside the samples.
+      times_s: Features that are positions, in seconds from its start; stored in samples at
+        the rate of the stored recording, none beyond its end.
     """
 
     path: pathlib.Path
@@ -64,26 +64,26 @@ class Clip:
 
 
 class FileDatasetBuilder(AudioDatasetBuilder):
-    """Options, of every such corpus:
+    """A corpus of recordings on disk. Options of every such corpus:
 
     `source`: the folder or archive that the corpus is distributed as.
     `sample_rate_hz`: to resample to; None keeps the rate, which all must share.
     `mono`: whether to mix several channels into one.
-    `trim_db`: silence is what is further than so many dB below the recording's loudest
-      25 ms; it is cut from both ends. None and 0 cut nothing. Corpora whose recordings are
+    `trim_db`: silence, sound more than so many dB below the recording's loudest 25 ms, is cut
+      from both ends. None and 0 cut nothing. Corpora whose recordings are
       labelled in time do not have it.
     `peak_db`: the level, in dB of full scale, that each recording's peak is brought to.
     `loudness_lufs`: the integrated loudness (ITU-R BS.1770-4) it is brought to; less where
       its peak would pass full scale. One of the two at most.
-    `skip_bad`: drops recordings that cannot be used, saying which and why, where otherwise
+    `skip_bad`: drops recordings that cannot be used and logs each with the reason; otherwise
       the first stops the build.
     `max_dropped_share`: of the recordings that may be dropped; more stop the build.
 
     And of those that are speech:
 
-    `f0`: whether to add `f0_hz`, the pitch each 5 ms (`data.pitch`).
-    `align`: of those with text and no phones, the eSpeak voice whose phones they get, aligned
-      in time (`data.alignment`): the features that the `espeak` corpus has.
+    `f0`: whether to add `f0_hz`, F0 every 5 ms (`data.audio.pitch`).
+    `align`: for recordings with a text but no phones, the eSpeak voice whose phones are
+      aligned with them (`data.text.alignment`); adds the features of the `espeak` corpus.
     """
 
     @abc.abstractmethod
@@ -91,7 +91,7 @@ class FileDatasetBuilder(AudioDatasetBuilder):
         """All recordings of the corpus in a folder, at least one, in a stable order.
 
         Raises:
-          DataError: the folder is not laid out as the corpus is.
+          DataError: the folder has another layout.
         """
 
     @abc.abstractmethod
@@ -99,10 +99,10 @@ class FileDatasetBuilder(AudioDatasetBuilder):
         """The TFDS feature of each of the clips' features and times."""
 
     def _labelled(self, clip: Clip) -> Clip:
-        """The clip with what its own label files say; by default it has none.
+        """The clip with the labels of its own files; by default it has none.
 
         Raises:
-          DataError: the labels cannot be used, which `skip_bad` drops the recording for.
+          DataError: the labels cannot be used; `skip_bad` then drops the recording.
         """
         return clip
 
@@ -208,7 +208,7 @@ class FileDatasetBuilder(AudioDatasetBuilder):
         return usable
 
     def _alignable(self, clips: Sequence[Clip], voice: str) -> tuple[Sequence[Clip], Sequence[str]]:
-        """The clips that can last as long as what eSpeak says, and the names of its phones."""
+        """The clips that can be aligned with eSpeak's speech, and the names of its phones."""
         names: set[str] = set()
         usable = []
         spoken = synthesis.synthesise(_utterance(clip, voice) for clip in clips)
@@ -227,7 +227,7 @@ class FileDatasetBuilder(AudioDatasetBuilder):
         return usable, sorted(names | {spans.PAUSE})
 
     def _check_dropped(self, dropped: int, number: int) -> None:
-        """Says how many recordings were dropped, and refuses that it are too many."""
+        """Logs how many recordings were dropped, and refuses more than `max_dropped_share`."""
         if self.options["skip_bad"]:
             logging.warning("dropped %d of %d recordings", dropped, number)
         if dropped == number:
@@ -241,8 +241,8 @@ class FileDatasetBuilder(AudioDatasetBuilder):
 
 
 class SortedBuilder(FileDatasetBuilder):
-    """A corpus of wav files without labels, split in the order of their names, in which
-    numbers count as numbers.
+    """A corpus of wav files without labels, split in the order of their names, numbers in
+    which are compared as numbers.
 
     Attributes:
       TITLE: For messages.
@@ -266,16 +266,16 @@ class SortedBuilder(FileDatasetBuilder):
 
 
 def _natural(path: pathlib.Path) -> list[tuple[int, str]]:
-    """A key by which 9.wav comes before 10.wav."""
+    """A sort key by which 9.wav comes before 10.wav."""
     parts = re.split(r"(\d+)", path.name)
     return [(int(part), "") if i % 2 else (-1, part) for i, part in enumerate(parts)]
 
 
 def _utterance(clip: Clip, voice: str) -> synthesis.Utterance:
-    """eSpeak would spell words in capitals, as which some corpora write all."""
+    """The utterance of a clip's text; all capitals become lower case, which eSpeak would spell."""
     text = clip.features["text"]
-    said = text.lower() if text.isupper() else text
-    return synthesis.Utterance(said, voice, synthesis.WORDS_PER_MINUTE)
+    text = text.lower() if text.isupper() else text
+    return synthesis.Utterance(text, voice, synthesis.WORDS_PER_MINUTE)
 
 
 def _check_options(options: Mapping[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""Which recordings train, validate and test, where a corpus itself does not say."""
+"""Splits of corpora that have none of their own."""
 
 import collections
 import hashlib
@@ -8,13 +8,13 @@ HASH_SHARES = {"validation": 0.05, "test": 0.05}
 
 
 def by_hash(names: Sequence[str]) -> dict[str, list[str]]:
-    """By a hash of each name, so that adding recordings moves none of the others.
+    """Splits by a hash of each name, so that adding recordings moves none of the others.
 
     `HASH_SHARES` to validation and to test, the rest to train. Where chance leaves train or
     validation empty, the recording nearest to the border moves there.
 
     Args:
-      names: Of two or more recordings, or of whatever must stay together.
+      names: Of two or more recordings, or groups of recordings that stay together.
 
     Returns:
       Non-empty splits, each in the given order; train and validation are always among them.
@@ -38,9 +38,9 @@ def by_hash(names: Sequence[str]) -> dict[str, list[str]]:
 
 
 def in_order(names: Sequence[str], shares: Mapping[str, float]) -> dict[str, list[str]]:
-    """Consecutive parts: the first `shares[split]` of the names, the next, and so on.
+    """Splits of consecutive names: the first `shares[split]` of the names, the next, and so on.
 
-    The last split takes what is left; each other's end is rounded down.
+    The last split takes the rest; the ends of the others are rounded down.
     """
     splits: dict[str, list[str]] = {}
     total, begin = 0.0, 0

@@ -1,1 +1,1 @@
-"""Text: phones and words in time, linguistic features, eSpeak NG, full-context labels of HTS."""
+"""Text: phones and words in time, alignment, linguistic features, eSpeak NG, HTS labels."""

@@ -1,7 +1,6 @@
-"""Local conditioning from labels in time: one row a frame of `hop_samples` samples.
+"""Local features from labels in time, a vector for each frame of `hop_samples` samples.
 
-Sample n belongs to frame n // hop_samples; a frame is described by what holds at
-its middle sample.
+Sample n belongs to frame n // hop_samples; a frame's features are those at its middle sample.
 """
 
 from collections.abc import Mapping
@@ -13,7 +12,7 @@ from data.audio.pitch import FRAME_S, HIGHEST_HZ, LOWEST_HZ
 
 F0_CENTRE_HZ = 150.0
 NUM_PLACES = 4  # columns of `phone_places`
-# Where the hats of `pitch_features` peak: each two semitones, over all that `pitch` tracks.
+# Peaks of the hats of `pitch_features`: every two semitones, over the range of `audio.pitch`.
 PITCH_STEP = np.log(2) / 6
 PITCH_PEAKS = np.arange(
     np.log(LOWEST_HZ / F0_CENTRE_HZ), np.log(HIGHEST_HZ / F0_CENTRE_HZ) + PITCH_STEP, PITCH_STEP
@@ -44,7 +43,7 @@ def frame_labels(example: Mapping[str, Any], *, hop_samples: int) -> np.ndarray:
 def phone_features(
     example: Mapping[str, Any], *, hop_samples: int, num_phones: int, sample_rate_hz: int
 ) -> np.ndarray:
-    """Which phone sounds, between which others, how far it has come, and its pitch.
+    """The phone of each frame, its neighbours, the position in it, and the pitch.
 
     Args:
       example: A recording of the `espeak` corpus: `audio` `[N]`, `phones`,
@@ -70,7 +69,7 @@ def phone_features(
 def phone_places(
     example: Mapping[str, Any], hop_samples: int, sample_rate_hz: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Which phone sounds in each frame, int `[F]`, and how far it has come, float32 `[F, 4]`:
+    """Index of the phone of each frame, int `[F]`, and the position in it, float32 `[F, 4]`:
     three hats that peak at its start, middle and end, and its duration in units of 100 ms."""
     middles = frame_middles(example, hop_samples)
     at = _phone_at(example, middles)
@@ -97,17 +96,17 @@ def log_f0(example: Mapping[str, Any], hop_samples: int, sample_rate_hz: int) ->
 
 
 def pitch_features(pitch: np.ndarray) -> np.ndarray:
-    """ln F0 as a network can tell it apart: a column for each two semitones.
+    """ln F0 as hats, a column for every two semitones.
 
-    As a single number the pitch is one small column beside hundreds, and a model learns little of
-    it (docs/benchmarks.md).
+    Given as a single number among hundreds of columns, a model learns little of the pitch
+    (docs/benchmarks.md).
 
     Args:
       pitch: ln(F0 / 150 Hz) and voicing `[F, 2]`, of `log_f0`.
 
     Returns:
-      Float32 `[F, NUM_PITCH]`: hats that peak each two semitones from 60 Hz, of which those on
-      both sides of the pitch sum to 1, all 0 where unvoiced; 1 where voiced.
+      Float32 `[F, NUM_PITCH]`: hats that peak every two semitones from 60 Hz, of which the
+      two around the pitch sum to 1, all 0 where unvoiced; and 1 where voiced.
     """
     height, voiced = pitch[:, :1], pitch[:, 1:]
     height = np.clip(height, PITCH_PEAKS[0], PITCH_PEAKS[-1])

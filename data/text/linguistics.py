@@ -1,18 +1,18 @@
-"""What is said, as numbers: phones in their syllables, words and phrases (section 3.2).
+"""Linguistic features: phones in their syllables, words and phrases (section 3.2).
 
-A *phrase* is what stands between two pauses. A *word* has the phones between its start and its
+A *phrase* lies between two pauses. A *word* has the phones between its start and its
 end. A *syllable* is a vowel with the consonants before it in its word; the consonants after a
-word's last vowel are that vowel's. Phones of no word, as pauses are, have no place in any.
+word's last vowel are that vowel's. Phones of no word, such as pauses, are in none of them.
 
 Columns of a phone's context, K phones:
-    5 K   which phone it is, and the two before and after it (none beyond the ends)
+    5 K   one-hot of the phone, and of the two before and after it (0 beyond the ends)
     3     stress of its syllable: none, secondary, primary (all 0 outside syllables)
     1     whether it is a vowel
     2     phones before and after it in its syllable
     2     syllables before and after its own in the word
     2     words before and after its own in the phrase
     2     phrases before and after its own
-Counts are in units of `COUNT_UNIT`, so that they are about as large as the rest.
+Counts are in units of `COUNT_UNIT`, so that they are about as large as the other columns.
 """
 
 from collections.abc import Mapping, Sequence
@@ -30,7 +30,7 @@ LEVELS = ("phone", "syllable", "word", "phrase")
 
 
 def is_vowel(phone: str) -> bool:
-    """Whether a phone is the heart of a syllable, syllabic consonants among them.
+    """Whether a phone is the nucleus of a syllable; syllabic consonants are.
 
     For eSpeak's names of phones and for ARPAbet's, TIMIT's included.
     """
@@ -50,16 +50,16 @@ def num_linguistic_features(num_phones: int, *, with_pitch: bool) -> int:
 
 
 def num_context_frame_features(width: int, *, with_pitch: bool) -> int:
-    """Columns of `expand_contexts`, of contexts so wide."""
+    """Columns of `expand_contexts`, of contexts with `width` columns."""
     return width + frames.NUM_PLACES + with_pitch * frames.NUM_PITCH
 
 
 def phone_contexts(example: Mapping[str, Any], *, names: Sequence[str]) -> np.ndarray:
-    """The context of each phone, known before anything is said.
+    """The context of each phone, from the text alone.
 
     Args:
       example: `phones` `[P]` with `phone_starts`; `word_starts` and `word_ends` `[W]`; and
-        where it is known `phone_stress` `[P]`, 0 to 2.
+        optionally `phone_stress` `[P]`, 0 to 2.
       names: Of the K classes of phones.
 
     Returns:
@@ -93,7 +93,7 @@ def linguistic_features(
     sample_rate_hz: int,
     with_pitch: bool,
 ) -> np.ndarray:
-    """The context of the phone that sounds in each frame, and how far it has come.
+    """The context of the phone of each frame, and the position in the phone.
 
     Args:
       example: As for `phone_contexts`, with `audio` `[N]`, `phone_ends`, and for the pitch
@@ -124,7 +124,7 @@ def expand_contexts(
     sample_rate_hz: int,
     with_pitch: bool,
 ) -> np.ndarray:
-    """`linguistic_features` of contexts of any kind.
+    """Features of frames from contexts of phones, of any kind.
 
     Args:
       example: `audio` `[N]`, `phone_starts` and `phone_ends` `[P]`, and for the pitch `f0_hz`,
@@ -136,7 +136,7 @@ def expand_contexts(
 
     Returns:
       Float32 `[F, num_context_frame_features(D)]`, F = ceil(N / hop_samples): the context of the
-      phone that sounds, `phone_places`, and `pitch_features`.
+      frame's phone, `phone_places`, and `pitch_features`.
     """
     at, place = frames.phone_places(example, hop_samples, sample_rate_hz)
     columns = [contexts[at], place]
@@ -183,7 +183,7 @@ def _places(
 
 
 def _around(unit: np.ndarray, whole: np.ndarray | None) -> np.ndarray:
-    """How many units come before and after a phone's own within its whole: `[P, 2]`."""
+    """Number of units before and after a phone's own unit within its whole: `[P, 2]`."""
     counts = np.zeros((len(unit), 2))
     for i in np.flatnonzero(unit >= 0):
         others = unit[unit >= 0] if whole is None else unit[whole == whole[i]]

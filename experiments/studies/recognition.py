@@ -42,7 +42,7 @@ def _both_losses(config: ml_collections.ConfigDict) -> None:
 
 
 def _not_augmented(config: ml_collections.ConfigDict) -> None:
-    config.augmentation.update(schema.default().augmentation)
+    config.augmentation.update(schema.default().augmentation.to_dict())
 
 
 def _from_nothing(config: ml_collections.ConfigDict) -> None:

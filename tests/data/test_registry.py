@@ -18,7 +18,7 @@ def source(tmp_path: pathlib.Path) -> pathlib.Path:
 
 
 def test_unknown_names(tmp_path: pathlib.Path, source: pathlib.Path) -> None:
-    with pytest.raises(data.DataError, match="no dataset is called 'nobody': there are folder"):
+    with pytest.raises(data.DataError, match="no dataset is called 'nobody': use one of folder"):
         data.load("nobody", tmp_path, "train")
     with pytest.raises(data.DataError, match="no dataset is called 'nobody'"):
         data.build("nobody", data_dir=tmp_path)

@@ -220,7 +220,7 @@ def no_condition(frames: np.ndarray) -> np.ndarray:
     return np.full_like(frames, filler)
 
 
-def reached_lags(dilations: tuple[int, ...], kernel_size: int) -> set[int]:
+def lags_of_taps(dilations: tuple[int, ...], kernel_size: int) -> set[int]:
     """The lags of all inputs that the outputs of such layers depend on."""
     lags = {0}
     for dilation in dilations:

@@ -66,7 +66,7 @@ def test_floats_are_encoded_as_the_samples_they_stand_for(companding) -> None:
     ("arguments", "message"),
     [
         ((255, "linear"), "num_classes is 255: give an even number from 2 to 65536"),
-        ((1000, "linear"), "num_classes is 1000 linear codes: give a power of two"),
+        ((1000, "linear"), "num_classes is 1000: give a power of two for linear codes"),
         ((65538, "linear"), "num_classes is 65538"),
         ((0, "mu_law"), "num_classes is 0"),
         ((256, "a_law"), "companding is 'a_law': use one of mu_law, linear"),

@@ -51,9 +51,9 @@ def at(x: np.ndarray, index: int) -> np.ndarray:
 
 
 def gated_by_the_equations(
-    p: Any, x: np.ndarray, dilations: tuple, kernel_size: int, steady: Any, series: list
+    p: Any, x: np.ndarray, dilations: tuple, kernel_size: int, steady: Any, sequences: list
 ) -> np.ndarray:
-    """A stack, one row and one tap at a time: `[T, R]` to `[T, L G]`."""
+    """A stack, one sample and one tap at a time: `[T, R]` to `[T, L G]`."""
     gated = []
     for i, dilation in enumerate(dilations):
         block = p[f"blocks_{i}"]
@@ -63,8 +63,8 @@ def gated_by_the_equations(
                 z[t] += at(x, t - (kernel_size - 1 - k) * dilation) @ block["kernel"][k]
         if steady is not None:
             z += steady @ block["global_projection"]["kernel"]
-        for j, rows in enumerate(series):
-            z += rows @ block[f"local_projections_{j}"]["kernel"]
+        for j, values in enumerate(sequences):
+            z += values @ block[f"local_projections_{j}"]["kernel"]
         filter_, gate = np.split(z, 2, axis=1)
         a = np.tanh(filter_) / (1 + np.exp(-gate))
         gated.append(a)
@@ -80,49 +80,49 @@ def embedded_by_the_equations(p: Any, condition: np.ndarray, is_labels: bool) ->
 
 
 def upsampled_by_the_equations(config: Any, p: Any, frames: np.ndarray) -> np.ndarray:
-    """A row's frames from its first to its last: `[F, ...]` to `[F hop, C]`."""
+    """Frames of one item from the first to the last: `[F, ...]` to `[F hop, C]`."""
     hop, count = config.hop_samples, len(frames)
-    rows = embedded_by_the_equations(p["embedding"], frames, config.kind == "labels")
+    values = embedded_by_the_equations(p["embedding"], frames, config.kind == "labels")
     if config.upsampling == "linear":
         middles = hop * np.arange(-1, count + 1) + (hop - 1) / 2
-        padded = np.pad(rows, ((1, 1), (0, 0)))
+        padded = np.pad(values, ((1, 1), (0, 0)))
         times = np.arange(count * hop)
         return np.stack([np.interp(times, middles, column) for column in padded.T], axis=1)
     if config.upsampling == "repeat":
-        return rows.repeat(hop, axis=0)
+        return values.repeat(hop, axis=0)
     for i, factor in enumerate(config.factors):
         if i:
-            rows = np.where(rows > 0, rows, 0.4 * rows)
+            values = np.where(values > 0, values, 0.4 * values)
         kernel = p[f"upsampling_{i}"]
-        out = np.zeros((len(rows) * factor, kernel.shape[-1]))
+        out = np.zeros((len(values) * factor, kernel.shape[-1]))
         for n in range(len(out)):
             for side in (-1, 0, 1):
-                if 0 <= n // factor + side < len(rows):
-                    out[n] += rows[n // factor + side] @ kernel[side + 1, :, n % factor]
-        rows = out
-    return rows
+                if 0 <= n // factor + side < len(values):
+                    out[n] += values[n // factor + side] @ kernel[side + 1, :, n % factor]
+        values = out
+    return values
 
 
 def context_by_the_equations(
-    config: WaveNetConfig, stack: Any, p: Any, said: np.ndarray, inputs: np.ndarray, steady: Any
+    config: WaveNetConfig, stack: Any, p: Any, signal: np.ndarray, inputs: np.ndarray, steady: Any
 ) -> np.ndarray:
-    """What a context stack tells each of `said`'s samples."""
-    hop, count = stack.hop_samples, len(said) // stack.hop_samples
+    """The output of a context stack that conditions each sample of `signal`."""
+    hop, count = stack.hop_samples, len(signal) // stack.hop_samples
     if stack.input == "strided":
         half = config.num_classes / 2
-        values = ((said - half) / half)[: count * hop].reshape(count, hop)
+        values = ((signal - half) / half)[: count * hop].reshape(count, hop)
         x = values @ p["strided"]["kernel"] + p["strided"]["bias"]
     else:
-        rows = inputs @ p["embedding"]["kernel"][0] + p["embedding"]["bias"]
-        rows = np.maximum(rows, 0)[: count * hop]
-        x = np.stack([rows[j * hop : (j + 1) * hop].mean(axis=0) for j in range(count)])
+        values = inputs @ p["embedding"]["kernel"][0] + p["embedding"]["bias"]
+        values = np.maximum(values, 0)[: count * hop]
+        x = np.stack([values[j * hop : (j + 1) * hop].mean(axis=0) for j in range(count)])
     gated = gated_by_the_equations(p["stack"], x, stack.dilations, stack.kernel_size, steady, [])
     outputs = np.maximum(gated @ p["output"]["kernel"] + p["output"]["bias"], 0)
-    return np.stack([at(outputs, t // hop - 1) for t in range(len(said))])
+    return np.stack([at(outputs, t // hop - 1) for t in range(len(signal))])
 
 
 def from_the_equations(
-    config: WaveNetConfig, params: Any, codes: np.ndarray, conditions: dict, row: int
+    config: WaveNetConfig, params: Any, codes: np.ndarray, conditions: dict, item: int
 ) -> np.ndarray:
     """Outputs `[T, P]` in float64.
 
@@ -132,13 +132,13 @@ def from_the_equations(
     hop = config.hop_samples
     lead = -(-2 * receptive_field(config) // hop) * hop
     silent = np.full(lead, config.num_classes // 2)
-    said = np.concatenate([silent, codes[row]])
-    total = len(said)
+    signal = np.concatenate([silent, codes[item]])
+    total = len(signal)
     if config.input == "one_hot":
-        inputs = np.eye(config.num_classes)[said]
+        inputs = np.eye(config.num_classes)[signal]
     else:
         half = config.num_classes // 2
-        inputs = (said[:, None] - half) / half
+        inputs = (signal[:, None] - half) / half
     x = np.stack(
         [
             p["input"]["bias"]
@@ -149,23 +149,23 @@ def from_the_equations(
             for t in range(total)
         ]
     )
-    steady, series = None, []
+    steady, sequences = None, []
     if config.global_condition is not None:
         is_labels = config.global_condition.kind == "labels"
-        value = conditions["global"][row]
+        value = conditions["global"][item]
         steady = embedded_by_the_equations(p["global_embedding"], value, is_labels)
     if config.local_condition is not None:
         local = config.local_condition
-        none = grid.no_condition(conditions["local"][row][:1]).repeat(3, axis=0)
-        frames = np.concatenate([none, conditions["local"][row], none])
-        rows = upsampled_by_the_equations(local, p["local_conditioning"], frames)
-        rows = rows[3 * local.hop_samples :]
-        series.append(np.concatenate([np.zeros((lead, rows.shape[1])), rows])[:total])
+        none = grid.no_condition(conditions["local"][item][:1]).repeat(3, axis=0)
+        frames = np.concatenate([none, conditions["local"][item], none])
+        values = upsampled_by_the_equations(local, p["local_conditioning"], frames)
+        values = values[3 * local.hop_samples :]
+        sequences.append(np.concatenate([np.zeros((lead, values.shape[1])), values])[:total])
     for i, stack in enumerate(config.context_stacks):
         q = p[f"context_stacks_{i}"]
-        series.append(context_by_the_equations(config, stack, q, said, inputs, steady))
+        sequences.append(context_by_the_equations(config, stack, q, signal, inputs, steady))
     gated = gated_by_the_equations(
-        p["stack"], x, config.dilations, config.kernel_size, steady, series
+        p["stack"], x, config.dilations, config.kernel_size, steady, sequences
     )
     h = gated @ p["skip"]["kernel"] + p["skip"]["bias"]
     h = np.maximum(h, 0) @ p["head"]["kernel"] + p["head"]["bias"]
@@ -174,17 +174,17 @@ def from_the_equations(
 
 @every_config
 def test_the_model_is_that_of_the_equations(name: str) -> None:
-    wanted = from_the_equations(*case(name), row=1)
+    wanted = from_the_equations(*case(name), item=1)
     np.testing.assert_allclose(logits_of(name)[1], wanted, atol=2e-5)
     assert np.std(wanted, axis=0).min() > 1e-3  # the past matters
 
 
-# -- what an output sees ----------------------------------------------------------
+# -- what an output depends on ----------------------------------------------------------
 
 
 @every_config
 def test_causality_and_receptive_field_by_gradients(name: str) -> None:
-    """Row t depends on the samples before t, as far as the taps reach, and on no other.
+    """The output at t depends on the samples before t that its taps lead to, and on no other.
 
     Zero from t on, zero before t - R, not zero at t - 1, t - R and wherever a path
     of taps leads between.
@@ -219,24 +219,24 @@ def test_causality_and_receptive_field_by_gradients(name: str) -> None:
     lags = {
         1 + tap + lag
         for tap in range(config.input_kernel_size)
-        for lag in grid.reached_lags(config.dilations, config.kernel_size)
+        for lag in grid.lags_of_taps(config.dilations, config.kernel_size)
     }
     wanted = np.array([[t - s in lags for s in range(length)] for t in range(length)])
     for stack in config.context_stacks:
         hop = stack.hop_samples
-        frames_back = grid.reached_lags(stack.dilations, stack.kernel_size)
+        frames_back = grid.lags_of_taps(stack.dilations, stack.kernel_size)
         for t in range(length):
-            for lag in grid.reached_lags(config.dilations[1:], config.kernel_size):
+            for lag in grid.lags_of_taps(config.dilations[1:], config.kernel_size):
                 for back in frames_back:
                     begin = ((t - lag) // hop - 1 - back) * hop
                     wanted[t, max(begin, 0) : max(begin + hop, 0)] = True
     np.testing.assert_array_equal(seen, wanted)
-    reached = [t - s for t in range(length) for s in range(length) if wanted[t, s]]
-    assert (min(reached), max(reached)) == (1, field)
+    found = [t - s for t in range(length) for s in range(length) if wanted[t, s]]
+    assert (min(found), max(found)) == (1, field)
 
 
 def touched_by_frame(config: Any, frame: int) -> set[int]:
-    """The samples whose local condition a frame has a part in, as the module says."""
+    """The samples whose local condition a frame affects (`conditioning`)."""
     hop = config.hop_samples
     if config.upsampling == "linear":
         middle = frame * hop + (hop - 1) / 2
@@ -244,11 +244,11 @@ def touched_by_frame(config: Any, frame: int) -> set[int]:
         return {n for n in near if abs(n - middle) < hop}
     if config.upsampling == "repeat":
         return set(range(frame * hop, (frame + 1) * hop))
-    rows = {frame}
+    inputs = {frame}
     for factor in config.factors:
-        sides = {row + side for row in rows for side in (-1, 0, 1)}
-        rows = {row * factor + n for row in sides for n in range(factor)}
-    return rows
+        sides = {each + side for each in inputs for side in (-1, 0, 1)}
+        inputs = {each * factor + n for each in sides for n in range(factor)}
+    return inputs
 
 
 @pytest.mark.parametrize("name", [name for name in CONFIGS if CONFIGS[name].local_condition])
@@ -264,11 +264,11 @@ def test_a_frame_changes_the_samples_it_should(name: str, place: str) -> None:
     else:
         other["local"][:, frame] += 1
     changed = np.abs(logits_of(name) - grid.sequence_logits(config, params, codes, other)) > 1e-7
-    lags = grid.reached_lags(config.dilations[1:], config.kernel_size)
+    lags = grid.lags_of_taps(config.dilations[1:], config.kernel_size)
     touched = {n for n in touched_by_frame(local, frame) if n >= 0}
     wanted = [any(t - s in lags for s in touched) for t in range(LENGTH)]
-    for row in changed.any(axis=-1):
-        np.testing.assert_array_equal(row, wanted)
+    for item in changed.any(axis=-1):
+        np.testing.assert_array_equal(item, wanted)
 
 
 @pytest.mark.parametrize("name", [name for name in CONFIGS if CONFIGS[name].local_condition])
@@ -374,12 +374,12 @@ def test_a_window_scores_as_the_whole_recording_does(name: str, place: str) -> N
 
 
 @every_config
-def test_a_batch_gives_what_each_row_gives_alone(name: str) -> None:
+def test_a_batch_gives_what_each_item_gives_alone(name: str) -> None:
     config, params, codes, conditions = case(name)
-    for row in range(BATCH):
-        own = {key: value[row : row + 1] for key, value in conditions.items()}
-        alone = grid.sequence_logits(config, params, codes[row : row + 1], own)
-        np.testing.assert_allclose(alone[0], logits_of(name)[row], atol=1e-5)
+    for item in range(BATCH):
+        own = {key: value[item : item + 1] for key, value in conditions.items()}
+        alone = grid.sequence_logits(config, params, codes[item : item + 1], own)
+        np.testing.assert_allclose(alone[0], logits_of(name)[item], atol=1e-5)
 
 
 @pytest.mark.parametrize("name", ["speaker", "scalar"])
@@ -432,7 +432,7 @@ def test_missing_and_unexpected_conditions() -> None:
         ("all", "local", lambda x: x[..., :-1]),  # a width of 2 for 3
         ("all", "local", lambda x: x[:, :-1]),  # a frame too few
         ("all", "local", lambda x: x[..., 0]),  # no width
-        ("all", "local", lambda x: x[:2]),  # a row too few
+        ("all", "local", lambda x: x[:2]),  # an item too few
         ("all", "local", lambda x: x.astype(np.int32)),
         ("all", "global", lambda x: x.astype(np.float32)),
         ("all", "global", lambda x: x[:, None]),

@@ -1,14 +1,14 @@
-"""From posteriors of frames to a sequence of classes, and to where each of them sounds.
+"""Decoding: from posteriors of frames to a sequence of classes and their segments.
 
-* `viterbi`: the most likely sequence under a bigram model of the classes, each at least so
-  long, as a hybrid of a network and a hidden Markov model finds it (Bourlard and Morgan,
-  1994): a frame's likelihood is its posterior over the class's prior.
-* `greedy`: each frame's best class, without repetitions: no model of the sequence.
-* `align`: where the classes of a known sequence begin and end (forced alignment).
+* `viterbi`: the most likely sequence under a bigram model and minimum durations of the
+  classes, as in a hybrid of a network and a hidden Markov model (Bourlard and Morgan,
+  1994): a frame's likelihood is its posterior divided by the class's prior.
+* `greedy`: each frame's best class, equal frames merged, without a language model.
+* `align`: the segments of a given sequence of classes (forced alignment).
 * `ctc_greedy`, `ctc_beam`, `ctc_align`: the same for posteriors of CTC, in which the last
   class is the blank (Graves et al., 2006; prefix search as in Hannun et al., 2014).
 
-Letters in shapes: `F` frames, `K` classes, `U` classes of a sequence. Logarithms are natural.
+Logarithms are natural.
 """
 
 import dataclasses
@@ -33,14 +33,14 @@ class Segment(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class BigramLM:
-    """What is known of sequences of classes before anything is heard.
+    """A bigram model of sequences of classes, with priors and minimum durations of the classes.
 
     Attributes:
-      log_initial: of each class to be the first, `[K]`.
-      log_bigram: of each class (column) to follow each (row), `[K, K]`.
-      log_final: of each class to be the last, `[K]`.
-      log_priors: of each class to sound in a frame, `[K]`.
-      min_frames: that each class lasts, at least 1, int `[K]`.
+      log_initial: log p of each class to be the first, `[K]`.
+      log_bigram: log p of class j to follow class i, `[K, K]` indexed by i, j.
+      log_final: log p of each class to be the last, `[K]`.
+      log_priors: log p of each class in a frame, `[K]`.
+      min_frames: the minimum duration of each class, at least 1, int `[K]`.
     """
 
     log_initial: np.ndarray
@@ -50,69 +50,70 @@ class BigramLM:
     min_frames: np.ndarray
 
     def to_dict(self) -> dict[str, Any]:
-        """Fit for JSON."""
+        """The fields as lists, for JSON."""
         return {name: value.tolist() for name, value in dataclasses.asdict(self).items()}
 
     @classmethod
     def from_dict(cls, described: Mapping[str, Any]) -> Self:
-        """What `to_dict` made."""
+        """The inverse of `to_dict`."""
         return cls(**{name: np.array(value) for name, value in described.items()})
 
+    @classmethod
+    def fit(
+        cls,
+        utterances: Iterable[Sequence[Segment]],
+        num_classes: int,
+        *,
+        max_min_frames: int = 3,
+        shortest_share: float = 0.05,
+    ) -> Self:
+        """The model of segmented transcripts.
 
-def fit(
-    utterances: Iterable[Sequence[Segment]],
-    num_classes: int,
-    *,
-    max_least_frames: int = 3,
-    shortest_share: float = 0.05,
-) -> BigramLM:
-    """Counts transcripts in time.
+        Bigrams are smoothed by interpolation with the frequencies of the classes (Witten and
+        Bell, 1991), so that none is impossible.
 
-    Bigrams are smoothed by interpolation with the frequencies of the classes (Witten and
-    Bell, 1991), so that none is impossible.
+        Args:
+          utterances: the segments of each. Those labelled -1 are left out.
+          num_classes: K.
+          max_min_frames: the largest minimum duration.
+          shortest_share: share of a class's segments that may be shorter than its minimum.
 
-    Args:
-      utterances: the classes of each, in frames. Those labelled -1 are left out.
-      num_classes: K.
-      max_least_frames: the longest that a class may be asked to last.
-      shortest_share: of a class's segments that may be shorter than it is asked to last.
-
-    Raises:
-      InputError: there is no labelled segment.
-    """
-    end = num_classes
-    # Row K is before the first class, column K after the last.
-    counts = np.zeros((num_classes + 1, num_classes + 1))
-    lengths: list[list[int]] = [[] for _ in range(num_classes)]
-    for utterance in utterances:
-        labelled = [segment for segment in utterance if segment.label >= 0]
-        labels = [segment.label for segment in labelled]
-        np.add.at(counts, ([end, *labels], [*labels, end]), 1)
-        for label, start, stop in labelled:
-            lengths[label].append(stop - start)
-    if not any(lengths):
-        raise InputError("There is no labelled phone to count: give transcripts.")
-    unigram = (counts.sum(axis=0) + 1) / (counts.sum() + num_classes + 1)
-    seen = counts.sum(axis=1, keepdims=True)
-    followers = np.maximum((counts > 0).sum(axis=1, keepdims=True), 1)
-    log_probs = np.log((counts + followers * unigram) / (seen + followers))
-    frames = np.array([sum(each) for each in lengths], float) + 1
-    least = [
-        int(np.clip(np.quantile(each, shortest_share), 1, max_least_frames)) if each else 1
-        for each in lengths
-    ]
-    return BigramLM(
-        log_initial=log_probs[end, :end],
-        log_bigram=log_probs[:end, :end],
-        log_final=log_probs[:end, end],
-        log_priors=np.log(frames / frames.sum()),
-        min_frames=np.array(least),
-    )
+        Raises:
+          InputError: no segment is labelled.
+        """
+        end = num_classes
+        # Index K: before the first class, and after the last.
+        counts = np.zeros((num_classes + 1, num_classes + 1))
+        lengths: list[list[int]] = [[] for _ in range(num_classes)]
+        for utterance in utterances:
+            labelled = [segment for segment in utterance if segment.label >= 0]
+            labels = [segment.label for segment in labelled]
+            np.add.at(counts, ([end, *labels], [*labels, end]), 1)
+            for label, start, stop in labelled:
+                lengths[label].append(stop - start)
+        if not any(lengths):
+            raise InputError("There is no labelled phone to count: give transcripts.")
+        unigram = (counts.sum(axis=0) + 1) / (counts.sum() + num_classes + 1)
+        occurrences = counts.sum(axis=1, keepdims=True)
+        followers = np.maximum((counts > 0).sum(axis=1, keepdims=True), 1)
+        log_probs = np.log((counts + followers * unigram) / (occurrences + followers))
+        frames = np.array([sum(each) for each in lengths], float) + 1
+        min_frames = [
+            int(np.clip(np.quantile(each, shortest_share), 1, max_min_frames)) if each else 1
+            for each in lengths
+        ]
+        return cls(
+            log_initial=log_probs[end, :end],
+            log_bigram=log_probs[:end, :end],
+            log_final=log_probs[:end, end],
+            log_priors=np.log(frames / frames.sum()),
+            min_frames=np.array(min_frames),
+        )
 
 
 def viterbi(
     log_posteriors: np.ndarray,
-    model: BigramLM,
+    lm: BigramLM,
     *,
     prior_weight: float = 1.0,
     lm_weight: float = 1.0,
@@ -127,27 +128,27 @@ def viterbi(
 
     Args:
       log_posteriors: `[F, K]`.
-      model: of the sequences.
+      lm: of the sequences.
       prior_weight, lm_weight, insertion_penalty: as above.
 
     Returns:
-      Segments that tile the frames; where there are fewer than the shortest class lasts,
-      the best class of all frames together. None of no frames.
+      Segments that tile the frames; if there are fewer than the smallest minimum,
+      one segment of the best class. None for no frames.
     """
     num_frames, num_classes = log_posteriors.shape
     if not num_frames:
         return []
-    scores = log_posteriors - prior_weight * model.log_priors
-    enter = lm_weight * model.log_bigram - insertion_penalty
-    begin = lm_weight * model.log_initial - insertion_penalty
-    # State (k, d): class k has lasted d + 1 frames; the last of its states may last longer.
-    least = model.min_frames
-    states = np.arange(least.max())
+    scores = log_posteriors - prior_weight * lm.log_priors
+    enter = lm_weight * lm.log_bigram - insertion_penalty
+    begin = lm_weight * lm.log_initial - insertion_penalty
+    # State (k, d): class k has lasted d + 1 frames; its last state may last longer.
+    min_frames = lm.min_frames
+    states = np.arange(min_frames.max())
     best = np.full((num_classes, len(states)), _NONE)
     best[:, 0] = begin + scores[0]
-    rows, ends = np.arange(num_classes), least - 1
+    classes, ends = np.arange(num_classes), min_frames - 1
     entered_from = np.zeros((num_frames, num_classes), np.int32)
-    # How many frames the segment that ends here began ago, per state that may end.
+    # The frame at which the segment of each state began.
     began = np.zeros((num_classes, len(states)), np.int64)
     begun = np.zeros((num_frames, num_classes), np.int64)
     leaving = np.zeros((num_frames, num_classes))
@@ -156,18 +157,18 @@ def viterbi(
             left = leaving[t - 1]
             arrive = left[:, None] + enter
             entered_from[t] = arrive.argmax(axis=0)
-            entering = arrive[entered_from[t], rows]
-            stayed = best[rows, ends]
-            stayed_began = began[rows, ends]
+            entering = arrive[entered_from[t], classes]
+            stayed = best[classes, ends]
+            stayed_began = began[classes, ends]
             best[:, 1:], began[:, 1:] = best[:, :-1].copy(), began[:, :-1].copy()
             best[:, 0], began[:, 0] = entering, t
             # The last state is reached from the one before it, or by staying in it.
-            stays = stayed > best[rows, ends]
-            best[rows[stays], ends[stays]] = stayed[stays]
-            began[rows[stays], ends[stays]] = stayed_began[stays]
+            stays = stayed > best[classes, ends]
+            best[classes[stays], ends[stays]] = stayed[stays]
+            began[classes[stays], ends[stays]] = stayed_began[stays]
             best += scores[t][:, None]
-        leaving[t], begun[t] = best[rows, ends], began[rows, ends]
-    final = leaving[-1] + lm_weight * model.log_final
+        leaving[t], begun[t] = best[classes, ends], began[classes, ends]
+    final = leaving[-1] + lm_weight * lm.log_final
     if not np.isfinite(final.max()):
         return [Segment(int(scores.sum(axis=0).argmax()), 0, num_frames)]
     segments = []
@@ -180,7 +181,7 @@ def viterbi(
 
 
 def greedy(log_posteriors: np.ndarray) -> list[Segment]:
-    """Each frame's best class, frames of one class together: segments that tile the frames."""
+    """Each frame's best class, equal frames merged: segments that tile the frames."""
     best = log_posteriors.argmax(axis=1) if len(log_posteriors) else np.zeros(0, int)
     edges = [0, *np.flatnonzero(np.diff(best)) + 1, len(best)]
     return [
@@ -191,12 +192,12 @@ def greedy(log_posteriors: np.ndarray) -> list[Segment]:
 
 
 def align(log_posteriors: np.ndarray, labels: Sequence[int]) -> list[Segment]:
-    """Where the classes of a known sequence sound: the most likely segments that tile the
-    frames, each at least one.
+    """Forced alignment: the most likely segments of a given sequence that tile the frames,
+    each of at least one frame.
 
     Args:
       log_posteriors: `[F, K]`.
-      labels: classes `[U]` in their order.
+      labels: classes `[U]`, in order.
 
     Raises:
       InputError: there are no classes, or fewer frames than classes.
@@ -207,7 +208,7 @@ def align(log_posteriors: np.ndarray, labels: Sequence[int]) -> list[Segment]:
     if num_frames < number:
         raise InputError(
             f"The recording has {num_frames} frames, and the text {number} phones, each of which "
-            "lasts at least one: give a longer recording, or the text that is said in it."
+            "lasts at least one: give a longer recording, or the text of this one."
         )
     scores = log_posteriors[:, list(labels)]
     best = np.full(number, _NONE)
@@ -231,22 +232,21 @@ def align(log_posteriors: np.ndarray, labels: Sequence[int]) -> list[Segment]:
 
 
 def ctc_greedy(log_posteriors: np.ndarray) -> list[Segment]:
-    """Each frame's best class, repetitions merged and blanks left out.
+    """Each frame's best class, equal frames merged and blanks left out.
 
     Returns:
-      Segments that say where a class is heard, between which there may be gaps.
+      Segments, between which there may be gaps.
     """
     blank = log_posteriors.shape[1] - 1
     return [segment for segment in greedy(log_posteriors) if segment.label != blank]
 
 
 def ctc_align(log_posteriors: np.ndarray, labels: Sequence[int]) -> list[Segment]:
-    """As `align`, for posteriors of CTC: where the classes of a known sequence are heard,
-    between which there may be gaps.
+    """Forced alignment for posteriors of CTC, with gaps between the segments.
 
     Args:
       log_posteriors: `[F, K + 1]`, the last class being the blank.
-      labels: classes `[U]` in their order.
+      labels: classes `[U]`, in order.
 
     Raises:
       InputError: there are fewer frames than the sequence needs.
@@ -258,12 +258,12 @@ def ctc_align(log_posteriors: np.ndarray, labels: Sequence[int]) -> list[Segment
     if num_frames < needed:
         raise InputError(
             f"The recording has {num_frames} frames, and the text {len(labels)} phones, which need "
-            f"{needed}: give a longer recording, or the text that is said in it."
+            f"{needed}: give a longer recording, or the text of this one."
         )
     # Blanks around the classes: state 2 i + 1 is that of class i.
     states = np.full(2 * len(labels) + 1, blank)
     states[1::2] = labels
-    # A blank may be passed over, but between two of a kind.
+    # A blank may be skipped, except between equal classes.
     may_skip = np.zeros(len(states), bool)
     may_skip[3::2] = states[3::2] != states[1:-2:2]
     best = np.full(len(states), _NONE)
@@ -289,39 +289,39 @@ def ctc_align(log_posteriors: np.ndarray, labels: Sequence[int]) -> list[Segment
 
 def ctc_beam(
     log_posteriors: np.ndarray,
-    model: BigramLM | None = None,
+    lm: BigramLM | None = None,
     *,
     width: int = 16,
     lm_weight: float = 1.0,
     insertion_penalty: float = 0.0,
 ) -> list[int]:
-    """The most likely sequence of classes, its places in time summed over (prefix search).
+    """The most likely sequence of classes, summed over its alignments (prefix search).
 
     Args:
       log_posteriors: `[F, K + 1]`, the last class being the blank.
-      model: of the sequences, whose bigrams join the score of each class said; none by
+      lm: of the sequences, whose bigrams are added to the score of each class; none by
         default.
-      width: prefixes kept after each frame.
-      lm_weight: of the model's logarithms.
-      insertion_penalty: for each class said.
+      width: prefixes kept after each frame, at least 1.
+      lm_weight: of the bigrams' logarithms.
+      insertion_penalty: for each class.
 
     Returns:
-      Classes; none where silence is likeliest.
+      Classes; none if only blanks are likeliest.
     """
     if width < 1:
         raise InputError(f"The beam's width is {width}: give at least 1.")
     num_classes = log_posteriors.shape[1] - 1
-    say = np.full((num_classes + 1, num_classes), -insertion_penalty)
+    enter = np.full((num_classes + 1, num_classes), -insertion_penalty)
     end = np.zeros(num_classes + 1)
-    if model is not None:
-        # The last row is that of the beginning.
-        say += lm_weight * np.concatenate([model.log_bigram, model.log_initial[None]])
-        end[:num_classes] = lm_weight * model.log_final
+    if lm is not None:
+        # Index K: the beginning.
+        enter += lm_weight * np.concatenate([lm.log_bigram, lm.log_initial[None]])
+        end[:num_classes] = lm_weight * lm.log_final
     # Of each prefix: log p that it ends in a blank, and in its last class.
     beam: dict[tuple[int, ...], tuple[float, float]] = {(): (0.0, _NONE)}
-    for row in np.asarray(log_posteriors, np.float64):
-        # What is as unlikely as this would not stay in the beam.
-        likely = np.flatnonzero(row[:-1] > row.max() - 20)
+    for frame in np.asarray(log_posteriors, np.float64):
+        # Less likely classes would not stay in the beam.
+        likely = np.flatnonzero(frame[:-1] > frame.max() - 20)
         ended: dict[tuple[int, ...], list[float]] = {}
 
         def add(prefix, place, value, ended=ended):
@@ -330,14 +330,14 @@ def ctc_beam(
 
         for prefix, (in_blank, in_class) in beam.items():
             both = np.logaddexp(in_blank, in_class)
-            add(prefix, 0, both + row[-1])
+            add(prefix, 0, both + frame[-1])
             last = prefix[-1] if prefix else num_classes
             if prefix:
-                add(prefix, 1, in_class + row[last])
+                add(prefix, 1, in_class + frame[last])
             for label in likely:
                 begun = in_blank if label == last else both
                 if begun > _NONE:
-                    add((*prefix, int(label)), 1, begun + row[label] + say[last, label])
+                    add((*prefix, int(label)), 1, begun + frame[label] + enter[last, label])
         ranked = sorted(
             ended.items(), key=lambda item: np.logaddexp(item[1][0], item[1][1]), reverse=True
         )[:width]

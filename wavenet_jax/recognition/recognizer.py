@@ -197,9 +197,9 @@ class FrameClassifier(nn.Module):
           mask: bool `[B, F]`, true for the frames that the recording has.
 
         Returns:
-          Float32 `[B, F, K]`, or `[B, F, K + 1]` with the blank. Of the first and the last
-          `context_frames` frames they are those of the recording only where the mask says that
-          there are none beyond.
+          Float32 `[B, F, K]`, or `[B, F, K + 1]` with the blank. The first and the last
+          `context_frames` are those of the whole recording only at its beginning and end, and
+          lack their context elsewhere.
         """
         inside = mask[..., None]
         x = self.input(jnp.swapaxes(jnp.log(frames + LOG_EPSILON), 0, 1))

@@ -1,13 +1,13 @@
-"""The fused backend of GPU and TPU: one launch makes a chunk, with all that a step needs near.
+"""The fused backend of GPU and TPU: one kernel launch makes a chunk.
 
 `scan` dispatches some ten operations a layer and sample; here the loop over samples and layers is
-inside one Pallas kernel, whose program holds a few rows (`_ROWS`). There are two forms of it:
+inside one Pallas kernel, each program of which has a few batch items (`_ITEMS`). It has two forms:
 
 * TPU (Mosaic): weights, rings and activations lie in VMEM for the whole chunk; the conditions stay
-  in HBM, and a row of them is copied when its turn comes.
+  in HBM, and a frame of them is copied when its turn comes.
 * GPU (Triton): each program is a block of threads, its activations in registers; weights and rings
   are read from L2, which holds them. Mosaic GPU, which JAX recommends on Hopper, wants tiles of 64
-  rows and a pipeline written by hand: it is not chosen before there is a GPU to measure it on.
+  batch items and a pipeline written by hand: it is not used before there is a GPU to measure it on.
 
 Vectors are made as wide as a power of two, with zeros. Products are of full float32, so that the
 waveform is that of `scan`.
@@ -27,24 +27,55 @@ from jax.experimental.pallas import tpu as pltpu
 from jax.experimental.pallas import triton
 
 from wavenet_jax.config import WaveNetConfig
-from wavenet_jax.distributions import MAX_LOG_SCALE, MAX_MEAN, MIN_WITHIN, Mixture
+from wavenet_jax.distributions import MAX_LOG_SCALE, MAX_MEAN, MIN_WEIGHT, MIN_WITHIN, Mixture
+from wavenet_jax.sampling.on_devices import OnDevices
+from wavenet_jax.sampling.protocol import ChunkConditions, unsupported_layers
 from wavenet_jax.sampling.scan import over_frames
 from wavenet_jax.state import State
 from wavenet_jax.wavenet import WaveNet
 
 Form = Literal["tpu", "gpu"]
 
-_ROWS: dict[Form, int] = {"tpu": 8, "gpu": 16}
-"""Of a program: the least that its products take."""
+_ITEMS: dict[Form, int] = {"tpu": 8, "gpu": 16}
+"""Batch items of a program: the fewest that its products take."""
 
 _MIN_WIDTH = 16
 
 
-def unsupported_reason(config: WaveNetConfig) -> str | None:
-    """What of a model this backend cannot do, or None."""
-    if config.dtype != "float32":
-        return f"layers that compute in {config.dtype}"
-    return None
+class Pallas(OnDevices):
+    """A Pallas kernel for GPU and TPU.
+
+    Args:
+      form: of the kernel; that of the platform by default.
+      interpret: how to run it without the device that it is for: `pl.pallas_call`'s.
+    """
+
+    name = "pallas"
+    is_fused = True
+
+    def __init__(self, form: Form | None = None, interpret: Any = False):
+        self._form, self._interpret = form, interpret
+
+    def unsupported_reason(
+        self, config: WaveNetConfig, devices: Sequence[jax.Device] | None
+    ) -> str | None:
+        platform = (devices or jax.local_devices())[0].platform
+        if platform == "cpu" and not self._interpret:
+            return "a cpu"
+        return unsupported_layers(config)
+
+    def generate_chunk(
+        self,
+        model: WaveNet,
+        params: Any,
+        state: State,
+        uniforms: jax.Array,
+        temperature: jax.Array,
+        conditions: ChunkConditions,
+    ) -> tuple[jax.Array, State]:
+        form: Form = self._form or ("tpu" if jax.default_backend() == "tpu" else "gpu")
+        arguments = (model, params, state, uniforms, temperature, conditions)
+        return generate_chunk(*arguments, form=form, interpret=self._interpret)
 
 
 class Weights(NamedTuple):
@@ -110,66 +141,58 @@ def _parts(config: WaveNetConfig) -> int:
 
 def generate_chunk(
     model: WaveNet,
-    params,
+    params: Any,
     state: State,
     uniforms: jax.Array,
     temperature: jax.Array,
+    conditions: ChunkConditions,
     *,
-    global_condition: jax.Array | None = None,
-    local_condition: jax.Array | None = None,
-    phase: int = 0,
-    form: Form | None = None,
+    form: Form,
     interpret: Any = False,
 ) -> tuple[jax.Array, State]:
-    """As `scan.generate_chunk`.
-
-    Args:
-      model, params, state, uniforms, temperature, global_condition, local_condition, phase:
-        as there.
-      form: of the kernel; that of the platform by default.
-      interpret: how to run it without the device it is for: `pl.pallas_call`'s.
-    """
+    """As `OnDevices.generate_chunk`, by a kernel of that form."""
     config = model.config
-    form = form or ("tpu" if jax.default_backend() == "tpu" else "gpu")
-    conditions: Any
+    projected: Any
     samples_per_frame: int
-    conditions, samples_per_frame = model.apply(  # type: ignore[assignment]
-        params, global_condition, local_condition, phase, method="project_conditions"
+    projected, samples_per_frame = model.apply(  # type: ignore[assignment]
+        params,
+        conditions.global_condition,
+        conditions.local_condition,
+        conditions.phase,
+        method="project_conditions",
     )
+    launch = _Launch(config, form, samples_per_frame, interpret)
     batch = uniforms.shape[1]
-    missing = -batch % _ROWS[form]
+    missing = -batch % _ITEMS[form]
     weights = _weights(config, params)
     begins = np.cumsum([0, *(ring.shape[0] for ring in state.rings)])
 
-    def for_rows(x: jax.Array, axis: int) -> jax.Array:
+    def pad_batch(x: jax.Array, axis: int) -> jax.Array:
         more = [(0, 0)] * x.ndim
         more[axis] = (0, missing)
         return jnp.pad(x, more)
 
-    def draw_all(state: State, first: Any, uniforms: jax.Array) -> tuple[State, jax.Array]:
+    def generate_between(state: State, first: Any, uniforms: jax.Array) -> tuple[State, jax.Array]:
         """One launch, with conditions that no context stack changes in between."""
-        rows, offset = conditions, first + phase % max(1, samples_per_frame)
+        frames, offset = projected, first + conditions.phase % max(1, samples_per_frame)
         if config.context_stacks:
             contexts: Any = model.apply(params, state, method="project_contexts")
-            rows, offset = _held(conditions, samples_per_frame, offset, len(uniforms))
-            rows = rows + contexts[None]
-        rows = jnp.broadcast_to(rows, (*rows.shape[:2], batch, rows.shape[3]))
-        halves = [_wide(half, (3,)) for half in jnp.split(rows, 2, axis=3)]
+            frames, offset = _frames_of(projected, samples_per_frame, offset, len(uniforms))
+            frames = frames + contexts[None]
+        frames = jnp.broadcast_to(frames, (*frames.shape[:2], batch, frames.shape[3]))
+        halves = [_wide(half, (3,)) for half in jnp.split(frames, 2, axis=3)]
         codes, rings = _call(
-            config,
-            form,
-            interpret,
-            samples_per_frame,
-            _Given(
+            launch,
+            _Inputs(
                 time=state.time[None],
                 offset=jnp.asarray(offset, jnp.int32)[None],
                 temperature=temperature.reshape(1).astype(jnp.float32),
                 begins=jnp.asarray(begins, jnp.int32),
                 dilations=jnp.asarray(config.dilations, jnp.int32),
-                uniforms=for_rows(uniforms, 1),
-                conditions=for_rows(jnp.stack(halves, axis=2), 3),
-                samples=for_rows(state.samples.T, 1),
-                rings=_wide(for_rows(jnp.concatenate(state.rings), 1), (2,)),
+                uniforms=pad_batch(uniforms, 1),
+                conditions=pad_batch(jnp.stack(halves, axis=2), 3),
+                samples=pad_batch(state.samples.T, 1),
+                rings=_wide(pad_batch(jnp.concatenate(state.rings), 1), (2,)),
             ),
             weights,
         )
@@ -178,29 +201,36 @@ def generate_chunk(
         state = dataclasses.replace(state, rings=tuple(jnp.split(rings, begins[1:-1])))
         return state.extend(codes), codes
 
-    return over_frames(model, params, state, uniforms, global_condition, phase, draw_all)
+    return over_frames(model, params, state, uniforms, conditions, generate_between)
 
 
-def _held(
-    conditions: jax.Array, samples_per_frame: int, first: Any, length: int
+def _frames_of(
+    projected: jax.Array, samples_per_frame: int, first: Any, length: int
 ) -> tuple[jax.Array, jax.Array | int]:
-    """The rows that hold for some samples, and the index of the first sample among theirs."""
+    """The frames of projected conditions that cover `length` samples from `first` on, and the
+    index of the first sample within them."""
     if not samples_per_frame:
-        return conditions, 0
-    number = min(len(conditions), (length + samples_per_frame - 2) // samples_per_frame + 1)
-    begin = jnp.minimum(first // samples_per_frame, len(conditions) - number)
-    return jax.lax.dynamic_slice_in_dim(
-        conditions, begin, number
-    ), first - begin * samples_per_frame
+        return projected, 0
+    number = min(len(projected), (length + samples_per_frame - 2) // samples_per_frame + 1)
+    begin = jnp.minimum(first // samples_per_frame, len(projected) - number)
+    frames = jax.lax.dynamic_slice_in_dim(projected, begin, number)
+    return frames, first - begin * samples_per_frame
 
 
-class _Given(NamedTuple):
-    """What a launch reads beside the weights; T samples of B rows."""
+class _Launch(NamedTuple):
+    """Of what and how a kernel is built."""
+
+    config: WaveNetConfig
+    form: Form
+    samples_per_frame: int  # of the projected conditions, 0 where one frame holds for all
+    interpret: Any
+
+
+class _Inputs(NamedTuple):
+    """What a kernel reads beside the weights, of T samples."""
 
     time: jax.Array  # [1]
-    offset: (
-        jax.Array
-    )  # [1], of the first sample among those that the conditions samples_per_frame for
+    offset: jax.Array  # [1], samples since the first frame of the conditions began
     temperature: jax.Array  # [1]
     begins: jax.Array  # [L + 1]
     dilations: jax.Array  # [L]
@@ -210,61 +240,51 @@ class _Given(NamedTuple):
     rings: jax.Array  # [slots, B, R]
 
 
-def _call(
-    config: WaveNetConfig,
-    form: Form,
-    interpret: Any,
-    samples_per_frame: int,
-    given: _Given,
-    weights: Weights,
-) -> tuple[jax.Array, jax.Array]:
+def _call(launch: _Launch, given: _Inputs, weights: Weights) -> tuple[jax.Array, jax.Array]:
     """Codes `[T, B]` and the rings."""
-    at_once = _ROWS[form]
+    form, items = launch.form, _ITEMS[launch.form]
     scalars = pl.BlockSpec(memory_space=pltpu.SMEM) if form == "tpu" else pl.BlockSpec()
     whole = pl.BlockSpec(memory_space=pltpu.VMEM) if form == "tpu" else pl.BlockSpec()
 
-    def of_rows(x: jax.Array | jax.ShapeDtypeStruct, axis: int) -> pl.BlockSpec:
+    def per_items(x: jax.Array | jax.ShapeDtypeStruct, axis: int) -> pl.BlockSpec:
         block = [*x.shape]
-        block[axis] = at_once
+        block[axis] = items
         return pl.BlockSpec(
             tuple(block), lambda i: tuple(i if k == axis else 0 for k in range(x.ndim))
         )
 
-    conditions, rings = of_rows(given.conditions, 3), of_rows(given.rings, 1)
+    conditions, rings = per_items(given.conditions, 3), per_items(given.rings, 1)
     scratch: list[Any] = []
     if form == "tpu":
         conditions = rings = pl.BlockSpec(memory_space=pl.ANY)
-        shape = (*given.conditions.shape[1:3], at_once, given.conditions.shape[4])
-        of_past = (given.rings.shape[0], at_once, given.rings.shape[2])
-        scratch = [pltpu.VMEM(shape, jnp.float32), pltpu.VMEM(of_past, jnp.float32)]
-    rows = {
-        "uniforms": of_rows(given.uniforms, 1),
+        shape = (*given.conditions.shape[1:3], items, given.conditions.shape[4])
+        of_rings = (given.rings.shape[0], items, given.rings.shape[2])
+        scratch = [pltpu.VMEM(shape, jnp.float32), pltpu.VMEM(of_rings, jnp.float32)]
+    batched = {
+        "uniforms": per_items(given.uniforms, 1),
         "conditions": conditions,
-        "samples": of_rows(given.samples, 1),
+        "samples": per_items(given.samples, 1),
         "rings": rings,
     }
-    specs = [rows.get(name, scalars) for name in _Given._fields] + [whole] * len(weights)
+    specs = [batched.get(name, scalars) for name in _Inputs._fields] + [whole] * len(weights)
     made = (
         jax.ShapeDtypeStruct(given.uniforms.shape, jnp.int32),
         jax.ShapeDtypeStruct(given.samples.shape, jnp.int32),
         jax.ShapeDtypeStruct(given.rings.shape, jnp.float32),
     )
     call = pl.pallas_call(
-        functools.partial(
-            _kernel,
-            config=config,
-            form=form,
-            samples_per_frame=samples_per_frame,
-            interpret=interpret,
-        ),
-        grid=(given.uniforms.shape[1] // at_once,),
+        functools.partial(_kernel, launch=launch),
+        grid=(given.uniforms.shape[1] // items,),
         in_specs=specs,
-        out_specs=[of_rows(made[0], 1), of_rows(made[1], 1), rings],
+        out_specs=[per_items(made[0], 1), per_items(made[1], 1), rings],
         out_shape=made,
         scratch_shapes=scratch,
-        input_output_aliases={_Given._fields.index("samples"): 1, _Given._fields.index("rings"): 2},
+        input_output_aliases={
+            _Inputs._fields.index("samples"): 1,
+            _Inputs._fields.index("rings"): 2,
+        },
         compiler_params=_compiler_params(form),
-        interpret=interpret,
+        interpret=launch.interpret,
     )
     codes, _, rings = call(*given, *weights)  # the newest samples are the kernel's own memory
     return codes, rings
@@ -276,30 +296,29 @@ def _compiler_params(form: Form) -> Any:
     return triton.CompilerParams(num_warps=8, num_stages=1)
 
 
-def _kernel(
-    *refs: Any, config: WaveNetConfig, form: Form, samples_per_frame: int, interpret: Any
-) -> None:
-    """All samples of a chunk, of the rows of one program."""
-    given = _Given(*refs[: len(_Given._fields)])
+def _kernel(*refs: Any, launch: _Launch) -> None:
+    """All samples of a chunk, of the batch items of one program."""
+    config, form, samples_per_frame, interpret = launch
+    given = _Inputs(*refs[: len(_Inputs._fields)])
     weights = Weights(*refs[len(given) : len(given) + len(Weights._fields)])
     codes, samples, rings, *scratch = refs[len(given) + len(weights) :]
-    length, rows = codes.shape
-    first = pl.program_id(0) * rows
+    length, items = codes.shape
+    first = pl.program_id(0) * items
     samples[...] = given.samples[...]
     if form == "tpu":
-        here, past = scratch
-        pltpu.sync_copy(given.rings.at[:, pl.ds(first, rows)], past)
+        frame, history = scratch
+        pltpu.sync_copy(given.rings.at[:, pl.ds(first, items)], history)
     else:
-        past = rings  # which are `given.rings`: they share their memory
+        history = rings  # which are `given.rings`: they share their memory
     taps, layers = config.kernel_size, len(config.dilations)
     dot = functools.partial(
         jnp.dot, precision=jax.lax.Precision.HIGHEST, preferred_element_type=jnp.float32
     )
     time, offset, temperature = given.time[0], given.offset[0], given.temperature[0]
-    diagonal = _iota((rows, rows), 0) == _iota((rows, rows), 1)
+    diagonal = _iota((items, items), 0) == _iota((items, items), 1)
 
     def column(row: jax.Array) -> jax.Array:
-        """`[1, rows]` to `[rows, 1]`."""
+        """`[1, items]` to `[items, 1]`."""
         return jnp.sum(jnp.where(diagonal, row, jnp.zeros_like(row)), axis=1, keepdims=True)
 
     def condition_at(t: Any) -> Callable[[Any, int], jax.Array]:
@@ -308,7 +327,7 @@ def _kernel(
             return lambda layer, half: given.conditions[at, layer, half]
 
         def fetch() -> None:
-            pltpu.sync_copy(given.conditions.at[at, :, :, pl.ds(first, rows)], here)
+            pltpu.sync_copy(given.conditions.at[at, :, :, pl.ds(first, items)], frame)
 
         is_new = (
             (t == 0) | (jax.lax.rem(t + offset, samples_per_frame) == 0)
@@ -316,7 +335,7 @@ def _kernel(
             else t == 0
         )
         pl.when(is_new)(fetch)
-        return lambda layer, half: here[layer, half]
+        return lambda layer, half: frame[layer, half]
 
     def step(t: Any, carry: Any) -> Any:
         condition = condition_at(t)
@@ -325,10 +344,10 @@ def _kernel(
             sample = column(samples[pl.ds(tap, 1), :])
             if config.input == "scalar":
                 value = config.quantizer.values(sample)
-                place = _iota((rows, weights.input.shape[1]), 1)
+                place = _iota((items, weights.input.shape[1]), 1)
                 x = x + dot(jnp.where(place == 0, value, 0.0), weights.input[tap])
             else:
-                hot = _iota((rows, weights.input.shape[1]), 1) == sample
+                hot = _iota((items, weights.input.shape[1]), 1) == sample
                 x = x + dot(hot.astype(jnp.float32), weights.input[tap])
 
         def layer(i: Any, carry: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
@@ -338,17 +357,19 @@ def _kernel(
             filter_, gate = condition(i, 0), condition(i, 1)
             for tap in range(taps):
                 lag = (taps - 1 - tap) * given.dilations[i]
-                heard = (
-                    x if tap == taps - 1 else past[begin + jax.lax.rem(time + t + size - lag, size)]
+                x_then = (
+                    x
+                    if tap == taps - 1
+                    else history[begin + jax.lax.rem(time + t + size - lag, size)]
                 )
-                filter_ = filter_ + dot(heard, weights.filter[i * taps + tap])
-                gate = gate + dot(heard, weights.gate[i * taps + tap])
-            past[begin + jax.lax.rem(time + t, size)] = x
+                filter_ = filter_ + dot(x_then, weights.filter[i * taps + tap])
+                gate = gate + dot(x_then, weights.gate[i * taps + tap])
+            history[begin + jax.lax.rem(time + t, size)] = x
             gated = jnp.tanh(filter_) * jax.nn.sigmoid(gate)
             skips = skips + dot(gated, weights.skip[i])
             return x + dot(gated, weights.residual[i]) + weights.residual_bias[i], skips
 
-        skips = jnp.broadcast_to(weights.skip_bias[...], (rows, weights.skip.shape[2]))
+        skips = jnp.broadcast_to(weights.skip_bias[...], (items, weights.skip.shape[2]))
         _, skips = jax.lax.fori_loop(0, layers, layer, (x, skips))
         hidden = jax.nn.relu(dot(jax.nn.relu(skips), weights.head[...]) + weights.head_bias[...])
         outputs = [
@@ -368,7 +389,7 @@ def _kernel(
 
     jax.lax.fori_loop(0, length, step, 0)
     if form == "tpu":
-        pltpu.sync_copy(past, rings.at[:, pl.ds(first, rows)])
+        pltpu.sync_copy(history, rings.at[:, pl.ds(first, items)])
 
 
 def _iota(shape: tuple[int, ...], axis: int) -> jax.Array:
@@ -378,7 +399,7 @@ def _iota(shape: tuple[int, ...], axis: int) -> jax.Array:
 def _draw(
     config: WaveNetConfig, outputs: list[jax.Array], uniform: jax.Array, temperature: jax.Array
 ) -> jax.Array:
-    """Codes `[rows, 1]`, as `distributions` draws them."""
+    """Codes `[items, 1]`, as `distributions` draws them."""
     distribution = config.distribution
     if config.output == "categorical":
         return _pick(outputs[0], distribution.num_parameters, uniform, temperature)[0]
@@ -411,7 +432,7 @@ def _draw(
 def _pick(
     logits: jax.Array, number: int, uniform: jax.Array, temperature: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
-    """The class `[rows, 1]` at which the cumulative softmax passes a number, and how far."""
+    """The class `[items, 1]` at which the cumulative softmax passes a number, and how far."""
     place = _iota(logits.shape, 1)
     scaled = jnp.where(place < number, logits / jnp.maximum(temperature, 1e-6), -jnp.inf)
     likely = jnp.exp(scaled - jnp.max(scaled, axis=1, keepdims=True))
@@ -421,8 +442,12 @@ def _pick(
         likely, before, precision=jax.lax.Precision.HIGHEST, preferred_element_type=jnp.float32
     )
     total = jnp.sum(likely, axis=1, keepdims=True)
-    passed = (ends <= uniform * total) & (place < number)
-    index = jnp.minimum(jnp.sum(passed.astype(jnp.int32), axis=1, keepdims=True), number - 1)
+    # Rounding of the sums may lead to an impossible class: the next possible one, or the last.
+    possible = likely > MIN_WEIGHT
+    passes = possible & (ends > uniform * total)
+    first = jnp.min(jnp.where(passes, place, width), axis=1, keepdims=True)
+    last = jnp.max(jnp.where(possible, place, 0), axis=1, keepdims=True)
+    index = jnp.minimum(first, last)
     chosen = place == index
     end = jnp.sum(jnp.where(chosen, ends, 0.0), axis=1, keepdims=True)
     share = jnp.sum(jnp.where(chosen, likely, 0.0), axis=1, keepdims=True)

@@ -1,14 +1,14 @@
-"""How many bits a weight has while a model generates.
+"""Precision of the weights with which a model generates.
 
 A step reads each weight once for one or two operations, so that generation is as fast as its
 weights are read. Kernels (not biases, not embeddings) are kept in
 
 * "float32", as they were trained;
 * "bfloat16", the upper half of that;
-* "int8", a whole number times a scale that each output channel has.
+* "int8", a whole number times a scale of its output channel.
 
-All compute in float32. What a precision costs is what `quantize_weights` costs: the same values, in
-float32, for any other way to run the model.
+All compute in float32. `quantize_weights` gives the same values in float32, with which any other
+way to run the model shows what a precision costs.
 """
 
 from typing import Any, Literal, NamedTuple
@@ -27,7 +27,7 @@ _LARGEST = 127
 
 
 class Matrix(NamedTuple):
-    """Kernels `[..., inputs, outputs]`, of which the values are times `scale`.
+    """Kernels `[..., inputs, outputs]`, `values` times `scale`.
 
     Attributes:
       values: float32, int8, or uint16 with the bits of bfloat16.
@@ -40,7 +40,7 @@ class Matrix(NamedTuple):
 
 def matrix(kernel: np.ndarray, precision: Precision) -> Matrix:
     """A kernel, float32 `[..., inputs, outputs]`, at a precision."""
-    require(precision)
+    check_precision(precision)
     kernel = np.ascontiguousarray(kernel, np.float32)
     ones = np.ones((*kernel.shape[:-2], kernel.shape[-1]), np.float32)
     if precision == "float32":
@@ -53,13 +53,13 @@ def matrix(kernel: np.ndarray, precision: Precision) -> Matrix:
 
 
 def quantize_weights(params: Any, precision: Precision) -> Any:
-    """A model's variables, float32, with the values that the precision leaves its kernels."""
-    require(precision)
+    """A model's variables, float32, its kernels rounded to a precision."""
+    check_precision(precision)
     if precision == "float32":
         return params
 
     def value(path: tuple[str, ...], leaf: jax.Array) -> jax.Array:
-        if not is_rounded(path):
+        if not is_quantized(path):
             return leaf
         kernel = np.asarray(leaf)
         if path[-2].startswith("blocks_"):  # taps are inputs: one scale for all
@@ -72,15 +72,15 @@ def quantize_weights(params: Any, precision: Precision) -> Any:
     return traverse_util.unflatten_dict({path: value(path, leaf) for path, leaf in flat.items()})
 
 
-def is_rounded(path: tuple[str, ...]) -> bool:
-    """Whether a step of the main stack or of the head multiplies by the variable of that path."""
+def is_quantized(path: tuple[str, ...]) -> bool:
+    """Whether the variable of that path is a kernel of the main stack or of the head."""
     return path[-1] == "kernel" and (
         (path[1] == "stack" and (path[-2] == "residual" or path[-2].startswith("blocks_")))
         or path[1] in ("skip", "head", "output")
     )
 
 
-def require(precision: str) -> None:
-    """Raises InputError for a precision that there is not."""
+def check_precision(precision: str) -> None:
+    """Raises InputError for an unknown precision."""
     if precision not in PRECISIONS:
         raise InputError(f"The precision is {precision!r}: use one of {', '.join(PRECISIONS)}.")

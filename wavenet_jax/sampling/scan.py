@@ -1,120 +1,154 @@
-"""The plain backend: `jax.lax.scan` over samples, ring buffers in its carry.
+"""The plain backend, with which the others must agree: `jax.lax.scan` over samples, the ring
+buffers in its carry.
 
 With context stacks it is a scan over frames around a scan over samples.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
+from wavenet_jax.config import WaveNetConfig
+from wavenet_jax.sampling.on_devices import OnDevices
+from wavenet_jax.sampling.protocol import ChunkConditions
 from wavenet_jax.state import State
 from wavenet_jax.wavenet import WaveNet
 
 
-def generate_chunk(
+class Scan(OnDevices):
+    """`jax.lax.scan` over `WaveNet.step`: on any device, for any model."""
+
+    name = "scan"
+    is_fused = False
+
+    def unsupported_reason(
+        self, config: WaveNetConfig, devices: Sequence[jax.Device] | None
+    ) -> str | None:
+        return None
+
+    def generate_chunk(
+        self,
+        model: WaveNet,
+        params: Any,
+        state: State,
+        uniforms: jax.Array,
+        temperature: jax.Array,
+        conditions: ChunkConditions,
+    ) -> tuple[jax.Array, State]:
+        distribution = model.config.distribution
+
+        def draw(parameters: jax.Array, uniform: jax.Array) -> tuple[jax.Array, jax.Array]:
+            sample = distribution.sample(parameters, uniform, temperature)
+            return sample, sample
+
+        return scan_samples(model, params, state, uniforms, conditions, draw)
+
+
+Draw = Callable[[jax.Array, Any], tuple[jax.Array, Any]]
+
+
+def scan_samples(
     model: WaveNet,
-    params,
+    params: Any,
     state: State,
-    uniforms: jax.Array,
-    temperature: jax.Array,
-    *,
-    global_condition: jax.Array | None = None,
-    local_condition: jax.Array | None = None,
-    phase: int = 0,
-) -> tuple[jax.Array, State]:
-    """Draws a sample for each uniform number, one after the other.
+    inputs: Any,
+    conditions: ChunkConditions,
+    draw: Draw,
+) -> tuple[Any, State]:
+    """Steps through samples, one after the other.
 
     Args:
-      model: the model.
-      params: its variables.
-      state: after the samples before.
-      uniforms: in [0, 1), shape `[T, B]`.
-      temperature: scalar.
-      global_condition: as for `WaveNet.prefill`.
-      local_condition: likewise.
-      phase: `state.time` modulo the config's `hop_samples`.
+      model, params, state, conditions: as for `OnDevices.generate_chunk`.
+      inputs: a pytree of what `draw` reads of each sample, leaves `[T, B]`.
+      draw: from the parameters of the distribution `[B, P]` and the inputs `[B]` of a sample to
+        its codes int32 `[B]` and an output `[B]`.
 
     Returns:
-      int32 codes, shape `[T, B]`, and the state after them.
+      The outputs `[T, B]`, and the state after the samples.
     """
-    config, distribution = model.config, model.config.distribution
-    conditions: jax.Array
+    config = model.config
+    projected: jax.Array
     samples_per_frame: int
-    conditions, samples_per_frame = model.apply(  # type: ignore[assignment]
-        params, global_condition, local_condition, phase, method="project_conditions"
+    projected, samples_per_frame = model.apply(  # type: ignore[assignment]
+        params,
+        conditions.global_condition,
+        conditions.local_condition,
+        conditions.phase,
+        method="project_conditions",
     )
+    offset = conditions.phase % max(1, samples_per_frame)
 
-    def draw_all(state: State, first: Any, uniforms: jax.Array) -> tuple[State, jax.Array]:
-        """Samples between which no context stack steps; `first` is their index."""
+    def scan_between(state: State, first: Any, inputs: Any) -> tuple[State, Any]:
         contexts: Any = None
         if config.context_stacks:
             contexts = model.apply(params, state, method="project_contexts")
 
-        def draw(state: Any, inputs: tuple[jax.Array, jax.Array]) -> tuple[Any, jax.Array]:
-            index, uniform = inputs
-            row = (
-                (index + phase % samples_per_frame) // samples_per_frame if samples_per_frame else 0
-            )
-            condition = jax.lax.dynamic_index_in_dim(conditions, row, 0, False)
+        def step(state: Any, indexed: tuple[jax.Array, Any]) -> tuple[Any, Any]:
+            index, inputs = indexed
+            frame = (index + offset) // samples_per_frame if samples_per_frame else 0
+            condition = jax.lax.dynamic_index_in_dim(projected, frame, 0, False)
             if contexts is not None:
                 condition = condition + contexts
             parameters, state = model.apply(params, state, condition, method="step")
-            sample = distribution.sample(parameters, uniform, temperature)
-            return state.append(sample), sample
+            codes, output = draw(parameters, inputs)
+            return state.append(codes), output
 
-        return jax.lax.scan(draw, state, (first + jnp.arange(uniforms.shape[0]), uniforms))
+        length = len(jax.tree.leaves(inputs)[0])
+        return jax.lax.scan(step, state, (first + jnp.arange(length), inputs))
 
-    return over_frames(model, params, state, uniforms, global_condition, phase, draw_all)
+    return over_frames(model, params, state, inputs, conditions, scan_between)
 
 
-DrawAll = Callable[[State, Any, jax.Array], tuple[State, jax.Array]]
+ScanBetween = Callable[[State, Any, Any], tuple[State, Any]]
 
 
 def over_frames(
     model: WaveNet,
-    params,
+    params: Any,
     state: State,
-    uniforms: jax.Array,
-    global_condition: jax.Array | None,
-    phase: int,
-    draw_all: DrawAll,
-) -> tuple[jax.Array, State]:
-    """Steps the context stacks where they are due, and draws the samples between.
+    inputs: Any,
+    conditions: ChunkConditions,
+    scan_between: ScanBetween,
+) -> tuple[Any, State]:
+    """Steps the context stacks where they are due, and `scan_between` them.
 
     Args:
-      model, params, state, uniforms, global_condition, phase: as for `generate_chunk`.
-      draw_all: from the state, the index of the first sample and its and the following
-        numbers `[T', B]` to the state after these samples and the codes `[T', B]`.
+      model, params, state, inputs, conditions: as for `scan_samples`.
+      scan_between: from the state, the index of the first sample and the inputs of samples
+        between which no context stack steps, to the state after them and the outputs `[T', B]`.
 
     Returns:
-      As `generate_chunk`.
+      As `scan_samples`.
     """
     if not model.config.context_stacks:
-        state, samples = draw_all(state, 0, uniforms)
-        return samples, state
+        state, outputs = scan_between(state, 0, inputs)
+        return outputs, state
 
     def step_contexts(state: State) -> State:
-        stepped: Any = model.apply(params, state, global_condition, method="step_contexts")
+        stepped: Any = model.apply(
+            params, state, conditions.global_condition, method="step_contexts"
+        )
         return stepped
 
-    def frame(state: Any, inputs: tuple[jax.Array, jax.Array]) -> tuple[Any, jax.Array]:
-        return draw_all(step_contexts(state), *inputs)
+    def scan_frame(state: Any, indexed: tuple[jax.Array, Any]) -> tuple[Any, Any]:
+        return scan_between(step_contexts(state), *indexed)
 
     # The rest of a frame that was begun, whole frames, and the beginning of another.
-    length, hop = uniforms.shape[0], model.config.frame_samples
-    begun = min(-phase % hop, length)
+    length, hop = len(jax.tree.leaves(inputs)[0]), model.config.frame_samples
+    begun = min(-conditions.phase % hop, length)
     end = length - (length - begun) % hop
     parts = []
     if begun:
-        state, samples = draw_all(state, 0, uniforms[:begun])
-        parts.append(samples)
+        state, outputs = scan_between(state, 0, jax.tree.map(lambda x: x[:begun], inputs))
+        parts.append(outputs)
     if end > begun:
-        whole = uniforms[begun:end].reshape(-1, hop, uniforms.shape[1])
-        state, samples = jax.lax.scan(frame, state, (jnp.arange(begun, end, hop), whole))
-        parts.append(samples.reshape(-1, uniforms.shape[1]))
+        frames = jax.tree.map(lambda x: x[begun:end].reshape(-1, hop, *x.shape[1:]), inputs)
+        state, outputs = jax.lax.scan(scan_frame, state, (jnp.arange(begun, end, hop), frames))
+        parts.append(jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), outputs))
     if length > end:
-        state, samples = draw_all(step_contexts(state), end, uniforms[end:])
-        parts.append(samples)
-    return jnp.concatenate(parts), state
+        rest = jax.tree.map(lambda x: x[end:], inputs)
+        state, outputs = scan_between(step_contexts(state), end, rest)
+        parts.append(outputs)
+    return jax.tree.map(lambda *outputs: jnp.concatenate(outputs), *parts), state

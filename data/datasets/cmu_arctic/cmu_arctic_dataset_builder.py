@@ -1,10 +1,10 @@
 """CMU ARCTIC (free for any use, http://festvox.org/cmu_arctic): one speaker or several.
 
 Read in its own layout: `cmu_us_slt_arctic/wav/arctic_a0001.wav`, `etc/txt.done.data` with a
-line `( arctic_a0001 "What is read." )` for each sentence, and `lab/arctic_a0001.lab`, where
-after a line `#` each line is `end_s 125 phone`. The source is such a folder or holds several;
-its archive holds one. Recordings without a text, of which some speakers have a few, are left
-out, and so are labels that last no time.
+line `( arctic_a0001 "The transcript." )` for each sentence, and `lab/arctic_a0001.lab`, with
+lines `end_s 125 phone` after a line `#`. The source is such a folder, a folder of them, or an
+archive. Recordings without a text, of which some speakers have a few, are left out, and so
+are labels of zero length.
 
 Sentences go to splits by a hash of their ids (`splitting.by_hash`), so that each is in one
 split for all speakers.
@@ -20,7 +20,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from data.builders import archives, labels, splitting
-from data.builders.labels import Span
+from data.builders.labels import TimedLabel
 from data.builders.recorded import Clip, FileDatasetBuilder
 from data.errors import DataError
 
@@ -33,8 +33,8 @@ LABEL = re.compile(r"(?P<end_s>\d+(\.\d*)?)\s+\d+\s+(?P<name>[^\s;]+)(\s*;.*)?")
 class Builder(FileDatasetBuilder):
     """Sentences with their `speaker` and `text`.
 
-    Where every sentence has its labels, also with `phones`, which tile it up to the last
-    one's end, and `phone_starts` and `phone_ends`, in samples. Options as every recorded
+    Where every sentence has labels, also with `phones`, which tile it up to the end of the
+    last, and `phone_starts` and `phone_ends`, in samples. Options as every recorded
     corpus has them, but for `trim_db`.
     """
 
@@ -81,7 +81,7 @@ class Builder(FileDatasetBuilder):
         speakers = sorted({clip.features["speaker"] for clip in clips})
         features = {
             "speaker": tfds.features.ClassLabel(names=speakers),
-            "text": tfds.features.Text(doc="what is read"),
+            "text": tfds.features.Text(doc="transcript"),
         }
         if not self._has_labels:
             return features
@@ -113,7 +113,7 @@ def _texts(path: pathlib.Path) -> dict[str, str]:
         match = TEXT.fullmatch(line)
         if not match or not match["text"].strip():
             raise DataError(
-                f'line {i} of {path} is {line[:60]!r}: it must be ( sentence "what is read" )'
+                f'line {i} of {path} is {line[:60]!r}: it must be ( sentence "transcript" )'
             )
         if match["id"] in texts:
             raise DataError(f"{path} names {match['id']} twice, again in line {i}: remove one")
@@ -121,14 +121,14 @@ def _texts(path: pathlib.Path) -> dict[str, str]:
     return texts
 
 
-def _spans(path: pathlib.Path) -> list[Span]:
+def _spans(path: pathlib.Path) -> list[TimedLabel]:
     """The phones of a label file, each from the end of the one before."""
-    rows = labels.lines(path)
-    if "#" not in (line for _, line in rows):
+    numbered = labels.lines(path)
+    if "#" not in (line for _, line in numbered):
         raise DataError(f"{path} has no line '#' before its labels: restore the original file")
-    spans: list[Span] = []
+    spans: list[TimedLabel] = []
     begun, end_s = False, 0.0
-    for i, line in rows:
+    for i, line in numbered:
         if begun:
             match = LABEL.fullmatch(line)
             if not match:
@@ -138,6 +138,6 @@ def _spans(path: pathlib.Path) -> list[Span]:
                 )
             start_s, end_s = end_s, float(match["end_s"])
             if start_s != end_s:
-                spans.append(Span(i, start_s, end_s, match["name"]))
+                spans.append(TimedLabel(i, start_s, end_s, match["name"]))
         begun = begun or line == "#"
     return spans

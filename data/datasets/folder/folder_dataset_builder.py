@@ -1,4 +1,4 @@
-"""A corpus from any folder of recordings.
+"""A corpus from any folder of recordings, through links to folders.
 
 Recordings go to splits by a hash of their paths within the folder (`splitting.by_hash`).
 A single recording is cut: its last `LAST_SHARE` is the validation split, the rest before
@@ -15,6 +15,7 @@ import tensorflow_datasets as tfds
 
 from data.audio import reading
 from data.builders.base import Example
+from data.builders.files import files_below
 from data.builders.labels import text
 from data.builders.recorded import Clip, FileDatasetBuilder
 from data.errors import DataError
@@ -98,11 +99,11 @@ def labels_of(names: Sequence[str], labels: str) -> dict[str, str]:
 
 
 def _find(source: pathlib.Path, notices: reading.Notices) -> list[pathlib.Path]:
-    """The recordings below a folder in the order of their names; others are said aloud."""
+    """The recordings below a folder in the order of their paths; `notices` names other files."""
     if not source.is_dir():
         raise DataError(f"--source={source} is not a folder: check the path")
     found = []
-    for path in sorted(path for path in source.rglob("*") if path.is_file()):
+    for path in files_below(source, notices):
         if path.suffix.lower() in reading.EXTENSIONS and not path.name.startswith("."):
             found.append(path)
         else:

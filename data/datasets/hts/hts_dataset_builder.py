@@ -1,7 +1,7 @@
-"""Recordings with HTS full-context labels aligned in time, and the questions asked of them.
+"""Recordings with HTS full-context labels aligned in time, and the question file for them.
 
-Of each `NAME.wav`, at any depth of the source, the labels are `NAME.lab` beside it, or in a
-folder of labels beside the folder `wav` that holds it: `lab`, or as Merlin calls them
+The labels of each `NAME.wav`, at any depth of the source, are `NAME.lab` beside it, or in a
+folder of labels beside the folder `wav` that holds it: `lab`, or Merlin's
 `label_state_align` or `label_phone_align`. They may be by phone or by state.
 
 Recordings go to splits by a hash of their paths within the source (`splitting.by_hash`).
@@ -18,6 +18,7 @@ import tensorflow_datasets as tfds
 
 from data.audio import reading
 from data.builders import archives
+from data.builders.files import files_below
 from data.builders.recorded import Clip, FileDatasetBuilder
 from data.errors import DataError
 from data.text.hts.labels import phone_samples, read_labels
@@ -30,9 +31,9 @@ class Builder(FileDatasetBuilder):
     """Options: `questions`, the question file, and those of every recorded corpus but `trim_db`.
 
     Recordings have `labels`, the context of each of P phones, and `phone_starts` and
-    `phone_ends` `[P]`, in samples, which tile the recording: the last label holds to its end.
-    And `f0_hz`, one value each 5 ms, 0 where unvoiced. The questions are kept in the corpus's
-    metadata.
+    `phone_ends` `[P]`, in samples, which tile the recording: the last label is extended to its end.
+    And `f0_hz`, one value each 5 ms, 0 where unvoiced. The lines of the question file are in the
+    corpus's metadata (`Corpus.questions`).
     """
 
     LICENCE = "that of the recordings"
@@ -40,22 +41,24 @@ class Builder(FileDatasetBuilder):
 
     def _info(self) -> tfds.core.DatasetInfo:
         if not self.options["questions"]:
-            raise DataError(
-                "hts needs the questions to its labels: name them with --questions=FILE"
-            )
+            raise DataError("hts needs a question file: name it with --questions=FILE")
         self._questions = Questions.read(self.options["questions"])
         self._matched = False
         info = super()._info()
         if not self._matched:
             raise DataError(
                 f"no question of {self._questions.source} matches a label of "
-                f"{self.options['source']}: give the questions that go with these labels"
+                f"{self.options['source']}: give the question file that belongs to these labels"
             )
         info.metadata["questions"] = list(self._questions.lines)
         return info
 
     def _clips(self, source: pathlib.Path) -> Sequence[Clip]:
-        paths = sorted(path for path in source.rglob("*.wav") if not path.name.startswith("."))
+        paths = [
+            path
+            for path in files_below(source, self.notices)
+            if path.suffix == ".wav" and not path.name.startswith(".")
+        ]
         if not paths:
             needed = "NAME.wav with NAME.lab beside it, or wav/NAME.wav and lab/NAME.lab"
             raise archives.wrong_layout(source, needed, "a corpus for HTS")
@@ -72,7 +75,7 @@ class Builder(FileDatasetBuilder):
         binary = self._questions.num_binary
         self._matched |= bool((answers[:, :binary] > 0).any() or (answers[:, binary:] >= 0).any())
         times_s = {name: list(samples / rate) for name, samples in at.items()}
-        times_s["phone_ends"][-1] = math.inf  # the recording's end, however it is resampled
+        times_s["phone_ends"][-1] = math.inf  # the recording's end, also when it is resampled
         return dataclasses.replace(clip, features={"labels": labels.contexts}, times_s=times_s)
 
     def _features(self, clips: Sequence[Clip]) -> Mapping[str, Any]:
@@ -93,10 +96,10 @@ class Builder(FileDatasetBuilder):
 
 
 def _label_path(path: pathlib.Path) -> pathlib.Path:
-    """Of the labels of a recording.
+    """The path of a recording's labels.
 
     Raises:
-      DataError: there are none.
+      DataError: the recording has none.
     """
     name = f"{path.stem}.lab"
     beside = path.with_name(name)

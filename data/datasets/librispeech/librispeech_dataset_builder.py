@@ -1,12 +1,12 @@
 """LibriSpeech (CC BY 4.0, https://www.openslr.org/12), or some of its subsets.
 
 Read in its own layout: `LibriSpeech/train-clean-100/84/121123/84-121123-0000.flac`, by subset,
-speaker and chapter, beside `84-121123.trans.txt` with a line `84-121123-0000 WHAT IS READ` for
+speaker and chapter, beside `84-121123.trans.txt` with a line `84-121123-0000 THE TRANSCRIPT` for
 each utterance.
 
 The subsets `train-*` train, `dev-*` validate and `test-*` test; no speaker is in two of them.
-Where only one of the three kinds is there, its utterances go to splits by a hash of their
-names (`splitting.by_hash`), and speakers are in several.
+A source with one of the three kinds alone is split by a hash of the utterances' names
+(`splitting.by_hash`), and a speaker is then in more than one split.
 """
 
 import pathlib
@@ -48,7 +48,7 @@ class Builder(FileDatasetBuilder):
             "speaker": tfds.features.ClassLabel(names=sorted(speakers, key=int)),
             "chapter": tfds.features.Scalar(np.int64, doc="number of the chapter at LibriVox"),
             "subset": tfds.features.ClassLabel(names=sorted(subsets)),
-            "text": tfds.features.Text(doc="what is read, in capitals without punctuation"),
+            "text": tfds.features.Text(doc="transcript, in capitals without punctuation"),
         }
 
     def _splits(self, clips: Sequence[Clip]) -> Mapping[str, Sequence[Clip]]:
@@ -71,7 +71,7 @@ def _chapter(path: pathlib.Path) -> list[Clip]:
         if name.split("-")[:-1] != [speaker, chapter] or not text:
             raise DataError(
                 f"line {i} of {path} is {line[:60]!r}: it must be {speaker}-{chapter}-{{number}} "
-                "and what is read"
+                "and a transcript"
             )
         recording = path.with_name(f"{name}.flac")
         if not recording.is_file():

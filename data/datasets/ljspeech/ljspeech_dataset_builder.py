@@ -16,7 +16,7 @@ from data.builders import archives
 from data.builders.recorded import Clip, FileDatasetBuilder
 from data.errors import DataError
 
-HELD_OUT_LEAST = 4
+MIN_HELD_OUT = 4
 HELD_OUT_SHARE = 0.01
 
 
@@ -39,10 +39,10 @@ class Builder(FileDatasetBuilder):
         return clips
 
     def _features(self, clips: Sequence[Clip]) -> Mapping[str, Any]:
-        return {"text": tfds.features.Text(doc="what is read, with numbers and the like in words")}
+        return {"text": tfds.features.Text(doc="transcript, with numbers and the like in words")}
 
     def _splits(self, clips: Sequence[Clip]) -> Mapping[str, Sequence[Clip]]:
-        held_out = max(HELD_OUT_LEAST, int(HELD_OUT_SHARE * len(clips)))
+        held_out = max(MIN_HELD_OUT, int(HELD_OUT_SHARE * len(clips)))
         return {"train": clips[:-held_out], "validation": clips[-held_out:]}
 
 
@@ -57,7 +57,7 @@ def _transcripts(path: pathlib.Path) -> dict[str, str]:
     except UnicodeDecodeError as error:
         raise DataError(f"{path} is not UTF-8 ({error}): restore the original file") from None
     texts: dict[str, str] = {}
-    # Quotation marks in it are what is read, and not always closed.
+    # Quotation marks are part of the text, and not always closed.
     for i, row in enumerate(csv.reader(lines, delimiter="|", quoting=csv.QUOTE_NONE), start=1):
         clip, transcript, normalised, *_ = [*map(str.strip, row), "", "", ""]
         text = normalised or transcript

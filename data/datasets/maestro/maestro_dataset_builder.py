@@ -1,7 +1,7 @@
 """MAESTRO (CC BY-NC-SA 4.0), any version: piano performances.
 
-The root holds `maestro-vX.Y.Z.csv`, whose rows name recordings, within the folders of their
-years, and their official splits.
+`maestro-vX.Y.Z.csv` at the root lists the recordings, in a folder for each year, with their
+official splits.
 """
 
 import csv
@@ -45,12 +45,12 @@ class Builder(FileDatasetBuilder):
                     f"{', '.join(SPLITS)}"
                 )
             self._split_of[row["audio_filename"]] = row["split"]
-            known = {
+            features = {
                 "composer": row["canonical_composer"],
                 "title": row["canonical_title"],
                 "year": int(row["year"]),
             }
-            clips.append(Clip(path, row["audio_filename"], known))
+            clips.append(Clip(path, row["audio_filename"], features))
         return clips
 
     def _features(self, clips: Sequence[Clip]) -> Mapping[str, Any]:

@@ -1,8 +1,8 @@
 """MagnaTagATune (music CC BY-NC-SA 3.0, of Magnatune): clips of 29 s with tags.
 
-`annotations_final.csv`, columns parted by tabs (`clip_id`, one of 0 or 1 for each tag,
-`mp3_path`), beside the folders `0` to `f` that the paths lead into. Kept are the 50 tags that
-most clips have. The usual split is by folder: `0` to `b` train, `c` is validation, `d` to `f`
+`annotations_final.csv`, with tabs between its columns (`clip_id`, 0 or 1 for each tag,
+`mp3_path`), is beside the folders `0` to `f` of the paths. The 50 most frequent tags are kept.
+The usual split is by folder: `0` to `b` train, `c` is validation, `d` to `f`
 test. Three files of the corpus are empty: build with `skip_bad`.
 """
 
@@ -25,7 +25,7 @@ HELD_OUT = {"c": "validation", "d": "test", "e": "test", "f": "test"}
 
 
 class Builder(FileDatasetBuilder):
-    """Clips with `tags`, of which one may have none."""
+    """Clips with `tags`, any number each."""
 
     LICENCE = "CC BY-NC-SA 3.0"
     HOMEPAGE = "https://mirg.city.ac.uk/codeapps/the-magnatagatune-dataset"
@@ -36,7 +36,7 @@ class Builder(FileDatasetBuilder):
         rows = list(csv.reader(io.StringIO(labels.text(table)), delimiter="\t"))
         if len(rows) < 2 or rows[0][0] != "clip_id" or rows[0][-1] != "mp3_path":
             raise DataError(
-                f"{table} does not begin with a line clip_id, tags, mp3_path, parted by tabs: "
+                f"{table} does not begin with a line clip_id, tags, mp3_path, with tabs between: "
                 "restore the original file"
             )
         names = rows[0][1:-1]

@@ -1,9 +1,8 @@
 """NSynth (CC BY 4.0), whole or in some of its parts.
 
-Folders `nsynth-train`, `nsynth-valid` and `nsynth-test`, each with `examples.json`, by the name
-of a note what is known of it, and `audio/NOTE.wav`. Train shares no instrument with the others.
-Where one part alone is there, as in any of its archives, instruments are split by a hash
-(`splitting.by_hash`).
+Folders `nsynth-train`, `nsynth-valid` and `nsynth-test`, each with the labels of its notes in
+`examples.json` and `audio/NOTE.wav`. Train shares no instrument with the others. The
+instruments of a single part, as in each archive, are split by a hash (`splitting.by_hash`).
 """
 
 import json
@@ -38,11 +37,11 @@ class Builder(FileDatasetBuilder):
             folders = [root / part for part in PARTS if (root / part / "examples.json").is_file()]
         clips = []
         for folder in folders:
-            for note, known in _notes(folder / "examples.json").items():
+            for note, features in _notes(folder / "examples.json").items():
                 path = folder / "audio" / f"{note}.wav"
                 if not path.is_file():
                     raise DataError(f"{path} is missing, and examples.json names it: restore it")
-                clips.append(Clip(path, note, known))
+                clips.append(Clip(path, note, features))
         return clips
 
     def _features(self, clips: Sequence[Clip]) -> Mapping[str, Any]:
@@ -76,23 +75,23 @@ class Builder(FileDatasetBuilder):
 
 
 def _notes(path: pathlib.Path) -> dict[str, dict[str, Any]]:
-    """What is known of each note, in the order of their names.
+    """The labels of each note, in the order of the notes' names.
 
     Raises:
-      DataError: the file is not as NSynth's is.
+      DataError: the file is not laid out as NSynth's.
     """
     try:
         notes = {
             note: {
-                "pitch": str(int(known["pitch"])),
-                "velocity": int(known["velocity"]),
-                **{name.removesuffix("_str"): known[name] for name in LABELS},
+                "pitch": str(int(labels["pitch"])),
+                "velocity": int(labels["velocity"]),
+                **{name.removesuffix("_str"): labels[name] for name in LABELS},
             }
-            for note, known in sorted(json.loads(path.read_text(encoding="utf-8")).items())
+            for note, labels in sorted(json.loads(path.read_text(encoding="utf-8")).items())
         }
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(
-            f"{path} is not as NSynth's is ({type(error).__name__}: {error}): restore it"
+            f"{path} is not laid out as NSynth's ({type(error).__name__}: {error}): restore it"
         ) from None
     if not notes:
         raise DataError(f"{path} names no notes: restore the original file")

@@ -1,9 +1,9 @@
 """SC09: the ten digits of Speech Commands v0.02 (CC BY 4.0, https://arxiv.org/abs/1804.03209).
 
-Read in its own layout: `zero/004ae714_nohash_0.wav`, by word and then named by speaker and
-take, beside `validation_list.txt` and `testing_list.txt`, which name the clips that validate
-and test; the others train, and no speaker is in two splits. Its archive holds them without
-a folder of their own. Other words and the background noises are passed over.
+Read in its own layout: `zero/004ae714_nohash_0.wav`, a folder for each word and a file for each
+speaker and take, beside `validation_list.txt` and `testing_list.txt`, which name the clips that
+validate and test; the others train, and no speaker is in two splits. Other words and the
+background noises are left out.
 """
 
 import pathlib

@@ -33,7 +33,7 @@ _TO_39 = {
 }
 
 TO_48 = {phone: _TO_48.get(phone, phone) for phone in PHONES if phone != GLOTTAL_STOP}
-"""What to train on, by TIMIT's own names, all but q."""
+"""The 48 phones to train on, by TIMIT's own names; q has none."""
 
 TO_39 = {phone: _TO_39.get(phone, phone) for phone in sorted(set(TO_48.values()))}
-"""What to score, by the names of the 48."""
+"""The 39 phones to score, by the names of the 48."""

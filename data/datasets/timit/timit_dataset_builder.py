@@ -20,7 +20,8 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from data.builders import archives, labels
-from data.builders.labels import Span
+from data.builders.files import files_below
+from data.builders.labels import TimedLabel
 from data.builders.recorded import Clip, FileDatasetBuilder
 from data.datasets.timit import speakers
 from data.errors import DataError
@@ -33,7 +34,7 @@ _PHONES = (
 PHONES = tuple(_PHONES.split())
 WHOLE = re.compile(r"(?P<part>train|test)/dr\d/(?P<speaker>[a-z0-9]+)/s[ix]\d+\.phn")
 SAMPLE = re.compile(r"dr\d-(?P<speaker>[a-z0-9]+)/s[ix]\d+\.phn")
-ROW = re.compile(r"(\d+)\s+(\d+)\s+(\S+)")
+ENTRY = re.compile(r"(\d+)\s+(\d+)\s+(\S+)")
 
 
 class Builder(FileDatasetBuilder):
@@ -49,7 +50,10 @@ class Builder(FileDatasetBuilder):
     HOMEPAGE = "https://catalog.ldc.upenn.edu/LDC93S1"
 
     def _clips(self, source: pathlib.Path) -> Sequence[Clip]:
-        found = {path.relative_to(source).as_posix().lower(): path for path in source.rglob("*")}
+        found = {
+            path.relative_to(source).as_posix().lower(): path
+            for path in files_below(source, self.notices)
+        }
         self._beside: dict[str, dict[str, pathlib.Path]] = {}
         clips = []
         for lower in sorted(found):
@@ -96,7 +100,7 @@ class Builder(FileDatasetBuilder):
     def _features(self, clips: Sequence[Clip]) -> Mapping[str, Any]:
         positions = tfds.features.Tensor(shape=(None,), dtype=np.int64)
         return {
-            "text": tfds.features.Text(doc="what is read"),
+            "text": tfds.features.Text(doc="transcript"),
             "speaker": tfds.features.ClassLabel(
                 names=sorted({clip.features["speaker"] for clip in clips})
             ),
@@ -120,33 +124,33 @@ class Builder(FileDatasetBuilder):
 
 
 def _text(path: pathlib.Path) -> str:
-    """Of a line `0 63488 What is read.`"""
-    rows = labels.lines(path)
-    row = rows[0][1].split(maxsplit=2) if rows else []
-    if len(row) < 3:
+    """The transcript in a line `0 63488 She had your suit.`"""
+    lines = labels.lines(path)
+    fields = lines[0][1].split(maxsplit=2) if lines else []
+    if len(fields) < 3:
         raise DataError(
-            f"line 1 of {path} is {' '.join(row)!r}, with no text: it must be start, end and what "
-            "is read"
+            f"line 1 of {path} is {' '.join(fields)!r}, with no text: it must be start, end and "
+            "transcript"
         )
-    return row[2]
+    return fields[2]
 
 
-def _spans(path: pathlib.Path) -> list[Span]:
-    """Of lines `3050 4559 sh`, in samples."""
+def _spans(path: pathlib.Path) -> list[TimedLabel]:
+    """The labels of lines `3050 4559 sh`, in samples."""
     spans = []
     for i, line in labels.lines(path):
-        match = ROW.fullmatch(line)
+        match = ENTRY.fullmatch(line)
         if not match:
             raise DataError(
                 f"line {i} of {path} is {line[:60]!r}: it must be start and end in samples and a "
                 "label"
             )
         start, end, name = match.groups()
-        spans.append(Span(i, int(start) / RATE_HZ, int(end) / RATE_HZ, name))
+        spans.append(TimedLabel(i, int(start) / RATE_HZ, int(end) / RATE_HZ, name))
     return spans
 
 
-def _check_known(path: pathlib.Path, spans: Sequence[Span]) -> None:
+def _check_known(path: pathlib.Path, spans: Sequence[TimedLabel]) -> None:
     for span in spans:
         if span.name not in PHONES:
             raise DataError(

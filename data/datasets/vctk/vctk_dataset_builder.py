@@ -5,8 +5,8 @@ sentence has a file for each of two microphones) or `wav48/p225/p225_001.wav` (0
 `txt/p225/p225_001.txt`. Speaker p315 has no texts: they were lost, and are empty here.
 Speakers without recordings by the second microphone are left out where that is asked for.
 
-Splits are by a hash of the sentence's number, so that what all speakers read (the numbers
-up to 024) is in one split for all of them: 5% of the numbers validate, 5% test, the others
+Splits are by a hash of the sentence's number, so that a sentence that all speakers read (the
+numbers up to 024) is in one split for all of them: 5% of the numbers validate, 5% test, the others
 train. Every speaker of the whole corpus is in each split, and those of a part with two
 sentences or more are in train and validation.
 """
@@ -71,14 +71,14 @@ class Builder(FileDatasetBuilder):
         lines = labels.lines(text) if text.is_file() else []
         if not lines:
             self.notices.add("without a text", path)
-        said = " ".join(line for _, line in lines)
-        return Clip(path, match["id"], {"speaker": speaker, "text": said})
+        transcript = " ".join(line for _, line in lines)
+        return Clip(path, match["id"], {"speaker": speaker, "text": transcript})
 
     def _features(self, clips: Sequence[Clip]) -> Mapping[str, Any]:
         speakers = sorted({clip.features["speaker"] for clip in clips})
         return {
             "speaker": tfds.features.ClassLabel(names=speakers),
-            "text": tfds.features.Text(doc="what is read; empty where it was lost"),
+            "text": tfds.features.Text(doc="transcript; empty where it was lost"),
         }
 
     def _splits(self, clips: Sequence[Clip]) -> Mapping[str, Sequence[Clip]]:

@@ -1,7 +1,7 @@
-"""Speech synthesised on the spot by eSpeak NG (GPL-3.0-or-later), and what it makes of a text.
+"""Speech and phones of texts by eSpeak NG (GPL-3.0-or-later).
 
-`engine` is eSpeak NG in a process, `synthesis` says texts with it, `front_end` keeps only what
-is to be said, `texts` invents sentences; `espeak_dataset_builder` makes a corpus of them.
+`engine` is eSpeak NG in a process, `synthesis` makes speech of texts with it, `front_end` gives
+the phones and words of a text, `texts` makes sentences. `data.datasets.espeak` is a corpus of them.
 """
 
 from data.text.espeak.front_end import utterance

@@ -1,11 +1,11 @@
-"""eSpeak NG itself, through ctypes: a program that says what it reads.
+"""eSpeak NG through ctypes: a program that synthesises the texts that it reads.
 
-What eSpeak NG says depends on what it said before (its oscillators and noise run on), so
+eSpeak NG's speech depends on the texts before (its oscillators and noise continue), so
 `synthesis` starts a process of this file for each sequence of utterances. The file imports
-nothing of this package, so that the process is there at once.
+nothing of this package, so that the process starts fast.
 
 It reads pickled (text, voice, words a minute) on its input until that ends, and writes for
-each, pickled, either (samples, events) or a sentence that says what is wrong. Samples are int16
+each, pickled, either (samples, events) or an error message. Samples are int16
 at `NATIVE_RATE_HZ`; events are (type, sample, place in the text, length in it, phone).
 """
 
@@ -57,7 +57,7 @@ _Callback = ctypes.CFUNCTYPE(
 
 
 class EngineError(Exception):
-    """eSpeak NG cannot say what it was asked to; the message names the reason."""
+    """eSpeak NG cannot synthesise an utterance; the message has the reason and the remedy."""
 
 
 class Engine:
@@ -68,7 +68,7 @@ class Engine:
             import espeakng_loader
         except ImportError:
             raise EngineError(
-                "eSpeak NG is not installed: pip install .[demo] brings it (GPL-3.0-or-later)"
+                "eSpeak NG is not installed: pip install .[demo] has it (GPL-3.0-or-later)"
             ) from None
         self._library = ctypes.CDLL(espeakng_loader.get_library_path())
         rate_hz = self._library.espeak_Initialize(
@@ -94,7 +94,9 @@ class Engine:
             self._events.append((event.type, event.sample, event.text_position, event.length, name))
         return 0
 
-    def say(self, text: str, voice: str, words_per_minute: int) -> tuple[np.ndarray, list[Event]]:
+    def synthesise(
+        self, text: str, voice: str, words_per_minute: int
+    ) -> tuple[np.ndarray, list[Event]]:
         """Samples and events. Raises EngineError for a voice that it does not have."""
         if self._library.espeak_SetVoiceByName(voice.encode()):
             raise EngineError(
@@ -117,19 +119,19 @@ def _each(events: Any) -> Iterator[Any]:
 
 
 def main() -> None:
-    # Ctrl-C is for who reads, whose end is the end of the input.
+    # Ctrl-C ends the parent process, and with it the input.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    # What the library prints is no answer.
+    # The library may print to standard output, which is for answers.
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     engine = None
     with contextlib.suppress(EOFError, BrokenPipeError):
         while True:
-            asked = pickle.load(sys.stdin.buffer)
+            request = pickle.load(sys.stdin.buffer)
             answer: Any
             try:
                 engine = engine or Engine()
-                answer = engine.say(*asked)
+                answer = engine.synthesise(*request)
             except EngineError as error:
                 answer = str(error)
             pickle.dump(answer, answers)

@@ -1,4 +1,4 @@
-"""What is said: endless texts without repetition, from small grammars."""
+"""Endless texts without repetition, from small grammars."""
 
 from collections.abc import Callable, Iterator
 
@@ -60,9 +60,9 @@ def texts(domain: str, seed: int) -> Iterator[str]:
     sentences of 6 to 14 words.
     """
     random = np.random.default_rng(seed)
-    said: set[str] = set()
+    seen: set[str] = set()
     while True:
         text = DOMAINS[domain](random)
-        if text not in said:
-            said.add(text)
+        if text not in seen:
+            seen.add(text)
             yield text

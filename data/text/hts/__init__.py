@@ -1,7 +1,7 @@
 """Full-context labels and question files, as HTS and Merlin have them.
 
-`labels` reads label files, `questions` asks of the labels what a question file lists, `frames`
-makes rows of numbers of both. `hts_dataset_builder` makes a corpus of recordings with labels.
+`labels` reads label files, `questions` answers the questions of a question file for them, and
+`frames` makes features of the answers. `data.datasets.hts` is a corpus of recordings with labels.
 """
 
 from data.text.hts.frames import (

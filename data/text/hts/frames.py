@@ -1,8 +1,8 @@
-"""HTS labels and questions as rows of numbers: a phone, or a frame.
+"""Features of phones and of frames from HTS labels and questions.
 
 `phone_contexts` and `linguistic_features` are for a recording of the `hts` corpus, as those of
-`data.linguistics` are for phones, words and stress. `frame_answers` and `frame_features` are
-Merlin's rows to the bit, with its "full" sub-phone features.
+`data.text.linguistics` are for phones, words and stress. `frame_answers` and `frame_features` are
+bit for bit Merlin's, with its "full" sub-phone features.
 
 Wu, Watts, King: Merlin: An open source neural network speech synthesis system (SSW 2016).
 """
@@ -25,7 +25,7 @@ NUM_POSITIONS = 9
 
 
 def phone_contexts(example: Mapping[str, Any], *, questions: Questions) -> np.ndarray:
-    """The context of each phone, known before anything is said.
+    """The context of each phone, from its label alone.
 
     Args:
       example: `labels`, the P contexts; `recording`, its name, where it has one.
@@ -38,12 +38,12 @@ def phone_contexts(example: Mapping[str, Any], *, questions: Questions) -> np.nd
     Raises:
       DataError: as `Questions.answers`.
     """
-    name = example.get("recording", "what is said")
-    rows = [
+    name = example.get("recording", "the labels")
+    of_phones = [
         questions.answer(context, f"label {i} of {name}")
         for i, context in enumerate(example["labels"], start=1)
     ]
-    answers = np.array(rows, np.float32)
+    answers = np.array(of_phones, np.float32)
     answers[:, questions.num_binary :] /= COUNT_UNIT
     return answers
 
@@ -56,7 +56,7 @@ def linguistic_features(
     sample_rate_hz: int,
     with_pitch: bool,
 ) -> np.ndarray:
-    """The context of the phone that sounds in each frame, and how far it has come.
+    """The context of the phone of each frame, and the position in the phone.
 
     Args:
       example: As for `phone_contexts`, with `audio` `[N]`, `phone_starts`, `phone_ends`, and
@@ -84,7 +84,7 @@ def linguistic_features(
 def frame_answers(
     labels: Labels, questions: Questions, frame_s: float = ALIGNMENT_FRAME_S
 ) -> np.ndarray:
-    """The answers for each frame of the labels, and where in its state and phone it lies.
+    """The answers for each frame of the labels, and its position in its state and phone.
 
     A frame belongs to the state at its middle. Times that are multiples of `frame_s`, as
     alignments have them, give Merlin's frames; others are rounded, and no error adds up.
@@ -116,7 +116,9 @@ def frame_answers(
     # All times doubled, to keep the middles whole.
     num_frames = -(-(2 * int(labels.ends[-1]) - frame) // (2 * frame))
     twice_middles = (2 * np.arange(num_frames) + 1) * frame
-    return _rows(labels, questions, np.searchsorted(2 * labels.ends, twice_middles, side="right"))
+    return _features(
+        labels, questions, np.searchsorted(2 * labels.ends, twice_middles, side="right")
+    )
 
 
 def frame_features(
@@ -129,9 +131,9 @@ def frame_features(
 ) -> np.ndarray:
     """`frame_answers` of a recording by its samples: local features for `data.training_windows`.
 
-    The last label holds to the recording's end: alignments leave out what the last analysis
-    window does not fill, some 20 ms. Lengths are in frames of `hop_samples`; with a hop of 5 ms
-    the columns are those of `frame_answers`. They are not scaled.
+    The last label is extended to the recording's end: alignments leave out the samples after
+    the last full analysis window, some 20 ms. Lengths are in frames of `hop_samples`; with a hop
+    of 5 ms the columns are those of `frame_answers`. They are not scaled.
 
     Args:
       example: A recording with `audio` `[N]`, as long as it was when it was aligned (not
@@ -157,10 +159,10 @@ def frame_features(
     state = np.searchsorted(
         labels.ends * sample_rate_hz, at_samples.astype(np.int64) * TICKS_PER_S, side="right"
     )
-    return _rows(labels, questions, np.minimum(state, len(labels.ends) - 1))
+    return _features(labels, questions, np.minimum(state, len(labels.ends) - 1))
 
 
-def _rows(labels: Labels, questions: Questions, state: np.ndarray) -> np.ndarray:
+def _features(labels: Labels, questions: Questions, state: np.ndarray) -> np.ndarray:
     """Answers and positions of frames, by the state of each, `[F]`, which never falls."""
     phone = labels.phones[state]
     in_state, of_state = _places(state)

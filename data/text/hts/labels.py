@@ -4,9 +4,9 @@ A label file has a line a phone, `start end label`, or a line a state of its mod
 then ending in the state's number: `[2]` to `[6]` where a phone has five, for HTK numbers the
 states that emit from 2. Times are in units of 100 ns. The label is a phone with its context,
 `ll^l-c+r=rr` and what follows: which phone c is, between which others, where in the syllable,
-word and phrase. Nothing beyond these four delimiters is taken for granted, so that any
-inventory of phones and any language's context will do. What is yet to be said has labels
-without times, one a line, as HTS's text analysis writes them.
+word and phrase. Only these four delimiters are required, so that any inventory of phones and
+any language's context can be read. Labels of a text without a recording have no times, one a
+line, as HTS's text analysis writes them.
 """
 
 import dataclasses
@@ -32,10 +32,10 @@ _STATE = re.compile(r"\[(\d+)\]\Z")
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Labels:
-    """What a label file says. It has P phones and S states; S = P in a file of phones.
+    """A label file of P phones and S states; S = P in a file of phones.
 
     Attributes:
-      path: Of the file. State s stands in its line s + 1.
+      path: Of the file. State s is in line s + 1.
       contexts: The P labels, without the states' numbers.
       ends: Where each state ends, int64 `[S]`, in 100 ns; there the next begins, and the first
         begins at 0.
@@ -57,7 +57,7 @@ class Labels:
     def check_length(self, name: str, length_s: float) -> None:
         """Refuses labels that cannot be of a recording of that name and length.
 
-        Alignments leave out what the last analysis window does not fill, some 20 ms, and
+        Alignments leave out the samples after the last full analysis window, some 20 ms, and
         may be rounded to their frames.
 
         Raises:
@@ -82,17 +82,17 @@ def read_labels(path: str | pathlib.Path) -> Labels:
         later than it begins, or does not begin where the last one ended, at first 0.
     """
     path = pathlib.Path(path)
-    rows = [_fields(line, f"line {i} of {path}") for i, line in enumerate(lines(path), start=1)]
-    return _in_order(path, rows)
+    entries = [_fields(line, f"line {i} of {path}") for i, line in enumerate(lines(path), start=1)]
+    return _in_order(path, entries)
 
 
 def utterance(path: str | pathlib.Path, *, sample_rate_hz: int | None = None) -> dict[str, Any]:
-    """What is to be said, as a recording of the `hts` corpus has it, without the sound.
+    """The labels of a text, as a recording of the `hts` corpus has them, without the sound.
 
     Args:
       path: Of a label file, of phones or of states, with times or without; without them a
         line is a label alone.
-      sample_rate_hz: That times are given at; None leaves them out.
+      sample_rate_hz: Rate of the returned times; None leaves them out.
 
     Returns:
       `labels`, the P contexts; and where the file has times and `sample_rate_hz` is given,
@@ -103,17 +103,17 @@ def utterance(path: str | pathlib.Path, *, sample_rate_hz: int | None = None) ->
         no sample.
     """
     path = pathlib.Path(path)
-    said = lines(path)
-    if not said or len(said[0].split()) != 1:
+    text = lines(path)
+    if not text or len(text[0].split()) != 1:
         labels = read_labels(path)
         times = {} if sample_rate_hz is None else phone_samples(labels, sample_rate_hz)
         return {"labels": labels.contexts, **times}
-    for i, line in enumerate(said, start=1):
+    for i, line in enumerate(text, start=1):
         if len(line.split()) != 1:
             raise DataError(
                 f"line {i} of {path} is {short(line)}: it must be a label alone, as line 1 is"
             )
-    return {"labels": _in_order(path, [(i, i + 1, x.strip()) for i, x in enumerate(said)]).contexts}
+    return {"labels": _in_order(path, [(i, i + 1, x.strip()) for i, x in enumerate(text)]).contexts}
 
 
 def phone_samples(
@@ -143,14 +143,14 @@ def phone_samples(
     return {"phone_starts": edges[:-1], "phone_ends": edges[1:]}
 
 
-def _in_order(path: pathlib.Path, rows: Sequence[tuple[int, int, str]]) -> Labels:
-    """Labels of lines of start, end and label, else refused."""
+def _in_order(path: pathlib.Path, entries: Sequence[tuple[int, int, str]]) -> Labels:
+    """Labels from entries of start, end and label; refused unless in order."""
     contexts: list[str] = []
     ends: list[int] = []
     phones: list[int] = []
     counts: list[int] = []  # states of each phone
     by_state = False
-    for i, (start, end, label) in enumerate(rows, start=1):
+    for i, (start, end, label) in enumerate(entries, start=1):
         where = f"line {i} of {path}"
         due = ends[-1] if ends else 0
         if start != due:
@@ -192,7 +192,7 @@ def _in_order(path: pathlib.Path, rows: Sequence[tuple[int, int, str]]) -> Label
 
 
 def _fields(line: str, where: str) -> tuple[int, int, str]:
-    """Start, end and label of a line, else refused."""
+    """Start, end and label of a line; other lines are refused."""
     fields = line.split()
     if len(fields) != 3 or not all(re.fullmatch("[0-9]{1,15}", field) for field in fields[:2]):
         raise DataError(
@@ -203,7 +203,7 @@ def _fields(line: str, where: str) -> tuple[int, int, str]:
 
 
 def _split(label: str, where: str) -> tuple[str, int | None]:
-    """A label's context and state, else refused."""
+    """A label's context and state; other labels are refused."""
     state = _STATE.search(label)
     context = label[: state.start()] if state else label
     if not _CONTEXT.fullmatch(context):

@@ -1,12 +1,12 @@
-"""The questions that make numbers of HTS full-context labels.
+"""Question files, which map HTS full-context labels to numbers.
 
 A question file (`.hed`) has a line a question:
 
     QS "C-Stop" {*-b+*,*-d+*}     1 where one of the patterns matches the label, else 0
     CQS "Seg_Fw" {@(\\d+)_}        the number at `(\\d+)`, or with a point at `([\\d\\.]+)`; or -1
 
-In a pattern `*` stands for any text and `?` for any one character; all else is literal, `$`
-and `+` among it. A pattern with a `*` must match the whole label, as in HTK; one without may
+In a pattern `*` matches any text and `?` any one character; all other characters are literal,
+also `$` and `+`. A pattern with a `*` must match the whole label, as in HTK; one without may
 match anywhere, as in Merlin, except in a question named `LL-`, whose phone begins the label
 (without this, `{l^}` would match `sil^`).
 """
@@ -32,12 +32,12 @@ class Questions:
     """Questions to full-context labels, as the module's docstring defines them.
 
     Attributes:
-      source: What they come from, for messages.
-      lines: That ask them, of which `parse` makes the same questions again, in the order of the
-        file. Where those of two files are equal, so are the answers.
+      source: The file, or another name for messages.
+      lines: The lines of the questions in the order of the file, from which `parse` makes the
+        same questions. Two files with equal lines give equal answers.
       names: Of the Q questions in the order of the answers' columns: first all `QS`, then all
         `CQS`, each in the file's order, as Merlin has them.
-      patterns: What each looks for.
+      patterns: The pattern of each.
       num_binary: How many are `QS`.
     """
 
@@ -49,22 +49,22 @@ class Questions:
 
     @classmethod
     def read(cls, path: str | pathlib.Path) -> "Questions":
-        """Reads a question file. Empty lines and those that begin with `#` say nothing.
+        """Reads a question file, without empty lines and those that begin with `#`.
 
         Raises:
-          DataError: the file is missing or asks nothing; a line is no question; a pattern is
-            empty; a `CQS` has not one pattern with one number to find.
+          DataError: the file is missing or has no questions; a line is no question; a pattern is
+            empty; a `CQS` has not exactly one pattern with one number.
         """
         path = pathlib.Path(path)
         return cls.parse(lines(path), str(path))
 
     @classmethod
     def parse(cls, text: Sequence[str], source: str) -> "Questions":
-        """As `read`, of the lines of a question file.
+        """As `read`, from the lines of a question file.
 
         Args:
           text: The lines.
-          source: What they come from, for messages.
+          source: The file, or another name for messages.
 
         Raises:
           DataError: as `read`.
@@ -88,7 +88,7 @@ class Questions:
             patterns = [pattern.strip().strip("\"'") for pattern in found[3].split(",")]
             if not all(patterns):
                 raise DataError(
-                    f"{where} has an empty pattern in {short(line)}: write what it looks for, or "
+                    f"{where} has an empty pattern in {short(line)}: complete the pattern, or "
                     "remove it"
                 )
             if kind == "QS":
@@ -102,7 +102,7 @@ class Questions:
                 )
             numeric.append((name, re.compile(_expression(patterns[0], numbers=True))))
         if not binary and not numeric:
-            raise DataError(f"{source} asks no questions: give lines of QS or CQS")
+            raise DataError(f"{source} has no questions: give lines of QS or CQS")
         names, found_by = zip(*binary, *numeric, strict=True)
         return cls(source, tuple(asked), names, found_by, len(binary))
 
@@ -114,36 +114,36 @@ class Questions:
           has none (`x`, in a pause).
 
         Raises:
-          DataError: what a `CQS` found is no number, such as `1.2.3`.
+          DataError: the text that a `CQS` found is no number, such as `1.2.3`.
         """
         first_lines = np.searchsorted(labels.phones, np.arange(len(labels.contexts))) + 1
-        rows = [
+        answers = [
             self.answer(context, f"line {line} of {labels.path}")
             for context, line in zip(labels.contexts, first_lines, strict=True)
         ]
-        return np.array(rows, np.float32)
+        return np.array(answers, np.float32)
 
     def answer(self, context: str, where: str) -> list[float]:
-        """The answers for one label, as in a row of `answers`.
+        """The answers for one label, `[Q]`.
 
         Args:
           context: The label, without a state.
-          where: It stands, for messages.
+          where: Its place, for messages.
 
         Raises:
           DataError: as `answers`.
         """
         found = [pattern.search(context) for pattern in self.patterns]
-        row = [float(match is not None) for match in found[: self.num_binary]]
+        values = [float(match is not None) for match in found[: self.num_binary]]
         for i, match in enumerate(found[self.num_binary :], start=self.num_binary):
             try:
-                row.append(float(match[1]) if match else -1.0)
+                values.append(float(match[1]) if match else -1.0)
             except ValueError:
                 raise DataError(
-                    f"{where} answers {self.names[i]} of {self.source} with a number that is none: "
-                    "correct the label or the question"
+                    f"{where} answers {self.names[i]} of {self.source} with a text that is no "
+                    "number: correct the label or the question"
                 ) from None
-        return row
+        return values
 
 
 def _expression(pattern: str, *, name: str = "", numbers: bool = False) -> str:
@@ -152,7 +152,7 @@ def _expression(pattern: str, *, name: str = "", numbers: bool = False) -> str:
     begins = not pattern.startswith("*") if whole else name.startswith("LL-")
     ends = whole and not pattern.endswith("*")
     kept = [*map(re.escape, NUMBERS)] if numbers else []
-    # Split between what has a meaning, which a group keeps at odd places, and what has none.
+    # The group keeps the special parts, at odd places; the others are literal.
     parts = re.split("(" + "|".join([*kept, r"\*", r"\?"]) + ")", pattern.strip("*"))
     meaning = {"*": ".*", "?": "."}
     parts[1::2] = [meaning.get(part, part) for part in parts[1::2]]

@@ -106,7 +106,7 @@ def test_chunks_before_the_samples_are_skipped(tmp_path: pathlib.Path) -> None:
     path.write_bytes(b"RIFF" + struct.pack("<I", 4 + len(body)) + b"WAVE" + body)
     np.testing.assert_array_equal(reading.read(path)[0], noise(100))
     path.write_bytes(path.read_bytes()[:-2])
-    with pytest.raises(DataError, match="promises 200 bytes of samples but holds 198"):
+    with pytest.raises(DataError, match="gives 200 bytes of samples, and it has 198"):
         reading.read(path)
 
 
@@ -152,8 +152,8 @@ def test_what_was_done_is_said_once_a_kind(
     clipped = write(tmp_path / "loud.wav", np.where(noise(500) > 0, 32767, -32768).astype(np.int16))
     reading.read(clipped, notices=notices)
     with caplog.at_level(logging.WARNING, logger="absl"):
-        notices.say()
-        notices.say()
+        notices.log()
+        notices.log()
     messages = [record.getMessage() for record in caplog.records]
     assert len(messages) == 3
     assert "mixed from 2 channels to mono: 3 recording(s)" in messages[0]

@@ -164,7 +164,7 @@ def test_mixed_rates_and_channels(source: pathlib.Path, tmp_path: pathlib.Path) 
 
 
 def test_unusable_folders(tmp_path: pathlib.Path) -> None:
-    with pytest.raises(data.DataError, match="nowhere is not there"):
+    with pytest.raises(data.DataError, match="nowhere does not exist"):
         data.build("folder", data_dir=tmp_path / "out", source=tmp_path / "nowhere")
     (tmp_path / "empty").mkdir()
     with pytest.raises(data.DataError, match="empty holds no recordings"):

@@ -123,7 +123,7 @@ def test_pitch_is_that_of_the_recording(tmp_path: pathlib.Path, source: pathlib.
 
 def test_without_a_question_file(tmp_path: pathlib.Path, source: pathlib.Path) -> None:
     for questions, message in (
-        (None, "hts needs the questions to its labels: name them with --questions=FILE"),
+        (None, "hts needs a question file: name it with --questions=FILE"),
         (str(tmp_path / "no.hed"), r"no\.hed is missing: restore it, or check the path"),
     ):
         with pytest.raises(data.DataError, match=message):
@@ -161,7 +161,7 @@ def test_one_match_suffices_be_it_a_zero(
         (lab().replace("-ah+", "ah"), r"line 2 of .*1\.lab has the label .*phone in context"),
         (lab().replace("1900000", "2100000"), r"line 3 of .*1\.lab ends at 0\.21 s, and the audio"),
         ("0 2000100 x^x-ah+x=x\n2000100 2000200 x^x-b+x=x\n", r"line 2 .* lasts no sample at 16"),
-        (lab().replace("@3_", "@1.2.3_"), r"line 2 of .*1\.lab answers n of .*with a number that"),
+        (lab().replace("@3_", "@1.2.3_"), r"line 2 of .*1\.lab answers n of .*with a text that"),
     ],
 )
 def test_refused_labels(

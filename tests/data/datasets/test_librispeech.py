@@ -72,7 +72,7 @@ def test_two_kinds_need_no_third(tmp_path: pathlib.Path) -> None:
     ("lines", "message"),
     [
         ("1034-121117-0000\n", r"line 1 of .*121117\.trans\.txt is '1034-121117-0000': it must be"),
-        ("\n1034-9-0000 A\n", r"line 2 of .* must be 1034-121117-\{number\} and what is read"),
+        ("\n1034-9-0000 A\n", r"line 2 of .* must be 1034-121117-\{number\} and a transcript"),
         ("1034-121117-0009 A\n", r"0009\.flac is missing, and line 1 of 1034-121117\.trans\.txt"),
         ("", r"LibriSpeech has no transcripts in train-\*"),
     ],

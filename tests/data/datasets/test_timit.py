@@ -129,7 +129,11 @@ def test_speakers_are_as_many_as_documented() -> None:
         (".PHN", "", r"SX37\.PHN has no labels"),
         (".PHN", "300 sh\n", r"line 1 of .*SX37\.PHN is '300 sh': it must be start and end"),
         (".WRD", "300 2000 she\n", r"line 1 of .*SX37\.WRD: 'she' .* past the recording's end"),
-        (".WRD", "300 400 she\n10 200 he\n", r"line 2 of .*SX37\.WRD: 'he' starts .* before what"),
+        (
+            ".WRD",
+            "300 400 she\n10 200 he\n",
+            r"line 2 of .*SX37\.WRD: 'he' starts .* before the",
+        ),
         (".TXT", "0 1000\n", r"line 1 of .*SX37\.TXT is '0 1000', with no text"),
         (".TXT", "", r"line 1 of .*SX37\.TXT is '', with no text"),
         (".WRD", None, r"SX37\.PHN has no \.wrd beside it"),
@@ -172,7 +176,7 @@ def test_other_folders_and_a_truncated_recording(tmp_path: pathlib.Path) -> None
     path = make(tmp_path / "in") / "TIMIT" / "TEST" / "DR1" / "FADG0" / "SX37.WAV"
     path.write_bytes(path.read_bytes()[:-600])
     with pytest.raises(
-        data.DataError, match=r"SX37\.WAV is truncated: it promises 2000 bytes .* holds 1400"
+        data.DataError, match=r"SX37\.WAV is truncated: its header gives 2000 bytes .* it has 1400"
     ):
         built(tmp_path, tmp_path / "in")
 

@@ -1,4 +1,4 @@
-"""Phones and words of a text in a recording: near where they are heard, and in any recording."""
+"""Phones and words of a text in a recording: near the labels by hand, and in any recording."""
 
 import itertools
 import pathlib

@@ -1,4 +1,4 @@
-"""Speech made on the spot: deterministic, and its labels agree with its sound."""
+"""Synthesised speech: deterministic, and its labels agree with its sound."""
 
 import pathlib
 import sys
@@ -78,13 +78,13 @@ def test_the_same_options_give_the_same_corpus(spoken: data.Corpus, tmp_path: pa
 
 def test_held_out_texts_are_not_in_train(spoken: data.Corpus) -> None:
     data_dir = spoken.__reduce__()[1][1]
-    said = {}
+    texts_of = {}
     for split in ("train", "validation", "test"):
         corpus = data.load("espeak", data_dir, split)
-        said[split] = {corpus.recording(i)["text"] for i in range(len(corpus))}
-    assert len(said["train"]) == 10
-    assert not said["train"] & (said["validation"] | said["test"])
-    assert not said["validation"] & said["test"]
+        texts_of[split] = {corpus.recording(i)["text"] for i in range(len(corpus))}
+    assert len(texts_of["train"]) == 10
+    assert not texts_of["train"] & (texts_of["validation"] | texts_of["test"])
+    assert not texts_of["validation"] & texts_of["test"]
 
 
 def test_sentences(tmp_path: pathlib.Path) -> None:
@@ -137,7 +137,7 @@ def test_without_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
         engine.Engine()
 
 
-def test_an_engine_that_ends_is_told(tmp_path: pathlib.Path, monkeypatch) -> None:
+def test_an_engine_that_ends_is_an_error(tmp_path: pathlib.Path, monkeypatch) -> None:
     """Not a broken pipe, and not a wait for ever."""
     from data.text.espeak import synthesis
 

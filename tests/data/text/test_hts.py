@@ -190,10 +190,10 @@ def test_files_that_cannot_be_read(tmp_path: pathlib.Path) -> None:
 @pytest.mark.parametrize(("text", "ends"), [(PHONES, [80, 320, 360]), (STATES, [80, 320])])
 def test_what_is_to_be_said_at_a_rate(tmp_path: pathlib.Path, text: str, ends: list[int]) -> None:
     labels = made_labels(tmp_path, text)
-    said = hts.utterance(labels.path, sample_rate_hz=8000)
-    assert said["labels"] == labels.contexts
-    assert said["phone_starts"].tolist() == [0, *ends[:-1]]
-    assert said["phone_ends"].tolist() == ends
+    example = hts.utterance(labels.path, sample_rate_hz=8000)
+    assert example["labels"] == labels.contexts
+    assert example["phone_starts"].tolist() == [0, *ends[:-1]]
+    assert example["phone_ends"].tolist() == ends
     assert hts.utterance(labels.path) == {"labels": labels.contexts}
     to_an_end = hts.phone_samples(labels, 8000, 400)
     assert to_an_end["phone_starts"].tolist() == [0, *ends[:-1]]
@@ -341,8 +341,8 @@ def test_the_lines_ask_the_same_again(tmp_path: pathlib.Path, labels: hts.Labels
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "q.hed asks no questions"),
-        ("# nothing\n\n", "q.hed asks no questions"),
+        ("", "q.hed has no questions"),
+        ("# nothing\n\n", "q.hed has no questions"),
         ('# first\nQS "a" {*-a+*', "line 2 of .*q.hed is 'QS .* between { and }"),
         ('QS "a" *-a+*}', "line 1 of .* between { and }"),
         ('QS "a" {*-a+*}}', "line 1 of .* between { and }"),
@@ -380,17 +380,17 @@ def test_contexts_by_hand(tmp_path: pathlib.Path, labels: hts.Labels) -> None:
     contexts = hts.phone_contexts({"labels": labels.contexts}, questions=questions)
     assert contexts.dtype == np.float32
     np.testing.assert_allclose(contexts, [[0, 1, 0.2], [1, 0, -0.2], [0, 1, 2.6]], rtol=1e-6)
-    said = {"labels": ("a^b-c+d=e@1.2.3/",), "recording": "b/1.wav"}
+    example = {"labels": ("a^b-c+d=e@1.2.3/",), "recording": "b/1.wav"}
     with pytest.raises(data.DataError, match=r"label 1 of b/1\.wav answers n of .*q\.hed"):
-        hts.phone_contexts(said, questions=made_questions(tmp_path, r"CQS n {@([\d\.]+)/}"))
+        hts.phone_contexts(example, questions=made_questions(tmp_path, r"CQS n {@([\d\.]+)/}"))
 
 
 def test_contexts_are_the_peers_answers_scaled(shared: pathlib.Path) -> None:
     folder, questions = peer(shared)
     stored = np.fromfile(folder / "arctic_a0001_questions416_float32.bin", np.float32)
     answers = stored.reshape(37, 416)
-    said = hts.utterance(folder / "arctic_a0001_state.lab")
-    contexts = hts.phone_contexts(said, questions=questions)
+    example = hts.utterance(folder / "arctic_a0001_state.lab")
+    contexts = hts.phone_contexts(example, questions=questions)
     numbers = np.array([line.startswith("CQS") for line in questions.lines])
     np.testing.assert_array_equal(contexts[:, ~numbers], answers[:, ~numbers])
     np.testing.assert_allclose(contexts[:, numbers] * 5, answers[:, numbers], rtol=1e-6)

@@ -157,10 +157,10 @@ def test_vowels(vowels: str, others: str) -> None:
 
 
 @given(st.lists(st.sampled_from(NAMES), min_size=1, max_size=12), st.randoms())
-def test_any_phones(said: list[str], random) -> None:
+def test_any_phones(drawn: list[str], random) -> None:
     """Words of any phones that are no pauses: every syllable is within a word."""
     words, begin = [], None
-    for i, name in enumerate([*said, "_"]):
+    for i, name in enumerate([*drawn, "_"]):
         cut = begin is not None and (name == "_" or random.random() < 0.3)
         if cut:
             words.append((begin, i))
@@ -169,8 +169,8 @@ def test_any_phones(said: list[str], random) -> None:
             begin = i
     spans = np.array(words, np.int64).reshape(-1, 2)
     given_example = {
-        "phones": np.array([NAMES.index(name) for name in said]),
-        "phone_starts": np.arange(len(said)),
+        "phones": np.array([NAMES.index(name) for name in drawn]),
+        "phone_starts": np.arange(len(drawn)),
         "word_starts": spans[:, 0],
         "word_ends": spans[:, 1],
     }
@@ -180,9 +180,9 @@ def test_any_phones(said: list[str], random) -> None:
     syllables = contexts[:, -6:-4].sum(axis=1)
     for first, last in words:
         assert len(set(syllables[first:last])) == 1
-        own = [linguistics.is_vowel(name) for name in said[first:last]]
+        own = [linguistics.is_vowel(name) for name in drawn[first:last]]
         assert round(syllables[first] * linguistics.COUNT_UNIT) == max(0, sum(own) - 1)
-    assert not contexts[[name == "_" for name in said], 36:].any()
+    assert not contexts[[name == "_" for name in drawn], 36:].any()
 
 
 def test_on_synthesised_speech(spoken: data.Corpus) -> None:

@@ -29,7 +29,7 @@ def made_model(random: np.random.Generator, num_classes: int, longest: int = 3) 
 
 
 def tilings(num_frames: int, num_classes: int, least: np.ndarray):
-    """Every way to say something in so many frames."""
+    """Every sequence of segments of so many frames."""
     if not num_frames:
         yield []
     for label in range(num_classes):
@@ -43,8 +43,8 @@ def score(log_posteriors, model, segments, prior_weight, lm_weight, penalty) -> 
     total, before = 0.0, None
     for label, start, end in segments:
         total += (log_posteriors - prior_weight * model.log_priors)[start:end, label].sum()
-        said = model.log_initial if before is None else model.log_bigram[before]
-        total += lm_weight * said[label] - penalty
+        log_p = model.log_initial if before is None else model.log_bigram[before]
+        total += lm_weight * log_p[label] - penalty
         before = label
     return total + lm_weight * model.log_final[before]
 
@@ -76,13 +76,13 @@ def test_viterbi_of_nothing_is_nothing() -> None:
     assert decoding.viterbi(np.zeros((0, 3)), made_model(random, 3)) == []
 
 
-def test_a_short_class_is_not_heard_where_it_must_last() -> None:
-    """By hand: a single frame of class 1 among 0 is not said if it must last two."""
+def test_a_class_shorter_than_its_minimum_is_not_found() -> None:
+    """By hand: a single frame of class 1 among 0 is not found if its minimum is two."""
     sure, model = np.log([[0.9, 0.1], [0.2, 0.8], [0.9, 0.1]]), even_model(2)
     free = decoding.viterbi(sure, model, insertion_penalty=0.1)
     assert free == [Segment(0, 0, 1), Segment(1, 1, 2), Segment(0, 2, 3)] == decoding.greedy(sure)
-    held = BigramLM(**{**vars(model), "min_frames": np.array([1, 2])})
-    assert decoding.viterbi(sure, held, insertion_penalty=0.1) == [Segment(0, 0, 3)]
+    lasting = BigramLM(**{**vars(model), "min_frames": np.array([1, 2])})
+    assert decoding.viterbi(sure, lasting, insertion_penalty=0.1) == [Segment(0, 0, 3)]
 
 
 def even_model(num_classes: int) -> BigramLM:
@@ -129,7 +129,7 @@ def test_alignment_refuses_what_does_not_fit() -> None:
         decoding.ctc_align(np.zeros((2, 4)), [1, 1])
 
 
-def said_by(path: tuple[int, ...], blank: int) -> tuple[int, ...]:
+def sequence_of(path: tuple[int, ...], blank: int) -> tuple[int, ...]:
     return tuple(label for label, _ in itertools.groupby(path) if label != blank)
 
 
@@ -142,15 +142,15 @@ def test_beam_finds_the_likeliest_sequence_of_all(seed, num_frames, num_classes,
     model = made_model(random, num_classes) if modelled else None
     of_sequence: dict[tuple[int, ...], float] = {}
     for path in itertools.product(range(num_classes + 1), repeat=num_frames):
-        said = said_by(path, num_classes)
+        sequence = sequence_of(path, num_classes)
         value = log_posteriors[np.arange(num_frames), path].sum()
-        of_sequence[said] = np.logaddexp(of_sequence.get(said, -np.inf), value)
-    for said in of_sequence:
-        of_sequence[said] -= 0.3 * len(said)
-        if model is not None and said:
-            steps = itertools.pairwise(said)
-            bigrams = model.log_initial[said[0]] + sum(model.log_bigram[a, b] for a, b in steps)
-            of_sequence[said] += 0.7 * (bigrams + model.log_final[said[-1]])
+        of_sequence[sequence] = np.logaddexp(of_sequence.get(sequence, -np.inf), value)
+    for sequence in of_sequence:
+        of_sequence[sequence] -= 0.3 * len(sequence)
+        if model is not None and sequence:
+            steps = itertools.pairwise(sequence)
+            bigrams = model.log_initial[sequence[0]] + sum(model.log_bigram[a, b] for a, b in steps)
+            of_sequence[sequence] += 0.7 * (bigrams + model.log_final[sequence[-1]])
     found = decoding.ctc_beam(
         log_posteriors, model, width=1000, lm_weight=0.7, insertion_penalty=0.3
     )
@@ -163,19 +163,19 @@ def test_alignment_of_ctc_is_the_best_of_all(seed: int, num_frames: int) -> None
     random = np.random.default_rng(seed)
     log_posteriors = logs(random, num_frames, 3)
     paths = list(itertools.product(range(3), repeat=num_frames))
-    said = said_by(paths[random.integers(len(paths))], 2)
-    found = decoding.ctc_align(log_posteriors, said)
-    assert tuple(each.label for each in found) == said
+    sequence = sequence_of(paths[random.integers(len(paths))], 2)
+    found = decoding.ctc_align(log_posteriors, sequence)
+    assert tuple(each.label for each in found) == sequence
     assert all(a.end <= b.start for a, b in itertools.pairwise(found))
     path = np.full(num_frames, 2)
     for label, start, end in found:
         path[start:end] = label
-    assert said_by(tuple(path), 2) == said
+    assert sequence_of(tuple(path), 2) == sequence
 
     def total(path) -> float:
         return float(log_posteriors[np.arange(num_frames), path].sum())
 
-    best = max(total(each) for each in paths if said_by(each, 2) == said)
+    best = max(total(each) for each in paths if sequence_of(each, 2) == sequence)
     assert total(path) == pytest.approx(best)
 
 
@@ -196,16 +196,16 @@ def test_a_beam_has_a_width() -> None:
 
 
 def test_counts_by_hand() -> None:
-    """Classes 0 and 1 said, class 2 never; an unlabelled segment is passed over."""
+    """Classes 0 and 1 occur, class 2 does not; an unlabelled segment is left out."""
     utterances = [
         [Segment(0, 0, 4), Segment(1, 4, 5), Segment(-1, 5, 6), Segment(0, 6, 9)],
         [Segment(0, 0, 2)],
     ]
-    model = decoding.fit(utterances, 3, max_least_frames=3, shortest_share=0.0)
+    model = decoding.BigramLM.fit(utterances, 3, max_min_frames=3, shortest_share=0.0)
     every = np.concatenate([model.log_bigram, model.log_final[:, None]], axis=1)
     np.testing.assert_allclose(np.exp(every).sum(axis=1), 1)
     last = np.logaddexp.reduce(model.log_initial)
-    assert last < 0  # what remains is to say nothing
+    assert last < 0  # what remains is the empty sequence
     assert model.log_initial.argmax() == 0 and model.log_bigram[1].argmax() == 0
     assert np.isfinite(every).all()
     # Frames, one more each: 4 + 3 + 2 + 1, 1 + 1, 1.
@@ -218,4 +218,4 @@ def test_counts_by_hand() -> None:
     again = BigramLM.from_dict(model.to_dict())
     np.testing.assert_array_equal(again.log_bigram, model.log_bigram)
     with pytest.raises(InputError, match="no labelled phone"):
-        decoding.fit([[Segment(-1, 0, 1)]], 3)
+        decoding.BigramLM.fit([[Segment(-1, 0, 1)]], 3)

@@ -1,6 +1,5 @@
 """Generation: equal to training's own view, whatever the chunks, batch, devices and backend."""
 
-import dataclasses
 import functools
 import itertools
 import re
@@ -12,12 +11,20 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from wavenet_jax import InputError, WaveNet, WaveNetConfig, generate, utterance_keys
-from wavenet_jax.sampling import Backend, _chunk_length, _programs, choose
+from wavenet_jax import InputError, WaveNet, WaveNetConfig, generate, sampling, utterance_keys
+from wavenet_jax.sampling import ChunkConditions
+from wavenet_jax.sampling.generate import _chunk_length
 
 BATCH, LENGTH = 3, 50
 SEED = 7
-BACKENDS: tuple[Backend, ...] = ("scan", "cpu")
+BACKENDS = [
+    name
+    for name in sampling.BACKENDS
+    if sampling.supports(grid.CONFIGS["plain"], name, jax.devices()[:1])
+]
+PRECISIONS = [
+    (name, precision) for name in BACKENDS for precision in sampling.BACKENDS[name].weight_dtypes
+]
 
 
 @functools.cache
@@ -29,20 +36,20 @@ def case(name: str) -> tuple[WaveNetConfig, Any, dict]:
 
 def generated(
     name: str,
-    backend: Backend = "scan",
+    backend: str = "scan",
     *,
-    rows: slice = slice(BATCH),
+    items: slice = slice(BATCH),
     seed: int = SEED,
     **kwargs: Any,
 ) -> np.ndarray:
-    """LENGTH codes of some rows of the batch, on one device unless told otherwise."""
+    """LENGTH codes of some items of the batch, on one device by default."""
     config, params, conditions = case(name)
     kwargs = {"num_samples": LENGTH, "devices": jax.devices()[:1], "backend": backend} | kwargs
     chunks = generate(
         config,
         params,
-        keys=utterance_keys(seed, np.arange(BATCH)[rows]),
-        **{f"{key}_condition": value[rows] for key, value in conditions.items()},
+        keys=utterance_keys(seed, np.arange(BATCH)[items]),
+        **{f"{key}_condition": value[items] for key, value in conditions.items()},
         **kwargs,
     )
     return np.concatenate(list(chunks), axis=1)
@@ -87,30 +94,29 @@ def test_generation_is_what_training_scores(name: str) -> None:
     assert len(np.unique(codes)) > 5
 
 
+@pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("name", grid.CONFIGS)
-def test_backends_agree(name: str) -> None:
-    require_same(generated(name, "cpu"), name)
+def test_backends_agree(name: str, backend: str) -> None:
+    require_same(generated(name, backend), name)
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("chunk_samples", [7, 1000])
-def test_chunks_do_not_matter(chunk_samples: int, backend: Backend) -> None:
+def test_chunks_do_not_matter(chunk_samples: int, backend: str) -> None:
     """Of lengths that divide neither the whole nor a frame."""
     require_same(generated("all", backend, chunk_samples=chunk_samples), "all")
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("name", ["context", "contexts, speaker, transposed", "transposed"])
-def test_chunks_of_frames_do_not_matter(name: str, backend: Backend) -> None:
+def test_chunks_of_frames_do_not_matter(name: str, backend: str) -> None:
     require_same(generated(name, backend, chunk_samples=7), name)
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("name", ["all", "transposed", "tags, linear", "phones"])
 @pytest.mark.parametrize("sizes", [(1,), (3, 1), (100,)])
-def test_conditions_may_arrive_in_chunks(
-    name: str, backend: Backend, sizes: tuple[int, ...]
-) -> None:
+def test_conditions_may_arrive_in_chunks(name: str, backend: str, sizes: tuple[int, ...]) -> None:
     """Of any size, with or without a length asked for: the same waveform, to the bit."""
     config, params, conditions = case(name)
     frames = conditions["local"][:, : grid.num_frames(config, LENGTH)]
@@ -164,7 +170,7 @@ def test_a_chunk_waits_for_no_more_frames_than_it_needs() -> None:
     assert len(asked) == 2 + local.context_frames
 
 
-def test_frames_that_end_too_soon_are_told() -> None:
+def test_frames_that_end_too_soon_are_refused() -> None:
     config, params, conditions = case("all")
     few = iter([conditions["local"][:, :5]])
     kwargs = {"keys": utterance_keys(0, range(BATCH)), "global_condition": conditions["global"]}
@@ -174,7 +180,7 @@ def test_frames_that_end_too_soon_are_told() -> None:
     with pytest.raises(InputError, match="has 5 frames of 4 samples, too few for 40 samples"):
         list(chunks)
     with pytest.raises(InputError, match="There is no number of samples to generate"):
-        next(generate(grid.CONFIGS["plain"], params, keys=kwargs["keys"]))
+        generate(grid.CONFIGS["plain"], params, keys=kwargs["keys"])
 
 
 def test_chunks_are_as_short_as_asked() -> None:
@@ -206,10 +212,10 @@ def test_utterances_of_any_length_are_made_of_few_lengths_of_chunks() -> None:
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_a_batch_gives_what_each_row_gives_alone(backend: Backend) -> None:
-    for row in range(BATCH):
-        alone = generated("all", backend, rows=slice(row, row + 1))
-        np.testing.assert_array_equal(alone[0], whole("all")[row])
+def test_a_batch_gives_what_each_item_gives_alone(backend: str) -> None:
+    for item in range(BATCH):
+        alone = generated("all", backend, items=slice(item, item + 1))
+        np.testing.assert_array_equal(alone[0], whole("all")[item])
 
 
 def test_eight_devices_give_what_one_gives() -> None:
@@ -229,7 +235,7 @@ def test_eight_devices_give_what_one_gives() -> None:
     ("name", "primed", "chunk_samples"),
     [("plain", 11, 4000), ("scalar", 10, 4), ("all", 30, 8), ("context", 10, 9)],
 )
-def test_a_prime_is_continued(name: str, primed: int, chunk_samples: int, backend: Backend) -> None:
+def test_a_prime_is_continued(name: str, primed: int, chunk_samples: int, backend: str) -> None:
     """Primed with its own beginning, generation goes on as if never interrupted."""
     continued = generated(
         name,
@@ -250,7 +256,7 @@ def test_keys_and_seeds_are_different_utterances() -> None:
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_temperature_zero_is_the_likeliest(backend: Backend) -> None:
+def test_temperature_zero_is_the_likeliest(backend: str) -> None:
     config, params, _ = case("plain")
     codes = generated("plain", backend, temperature=0.0)
     logits = grid.sequence_logits(config, params, codes, {})
@@ -259,8 +265,10 @@ def test_temperature_zero_is_the_likeliest(backend: Backend) -> None:
 
 
 def test_backends_agree_at_other_temperatures() -> None:
-    warm = [generated("plain", backend, temperature=0.6) for backend in BACKENDS]
-    np.testing.assert_array_equal(*warm)
+    assert len(BACKENDS) > 1
+    first, *others = [generated("plain", backend, temperature=0.6) for backend in BACKENDS]
+    for other in others:
+        np.testing.assert_array_equal(first, other)
 
 
 @pytest.mark.parametrize("length", [1, 3, 7])
@@ -278,37 +286,33 @@ def test_extending_a_state_is_appending_each_sample(length: int) -> None:
     jax.tree.map(np.testing.assert_array_equal, state.extend(codes[5:]), appended)
 
 
-def test_what_is_chosen() -> None:
-    plain, context = grid.CONFIGS["plain"], grid.CONFIGS["context"]
-    half = dataclasses.replace(plain, dtype="bfloat16")
-    assert choose(plain, "auto", None) == "cpu"
-    assert choose(context, "auto", None) == "cpu"
-    assert choose(plain, "auto", jax.devices()) == "scan"
-    assert choose(half, "auto", None) == "scan"
-    with pytest.raises(InputError, match="cpu backend does not do layers that compute in bfloat16"):
-        choose(half, "cpu", None)
-    with pytest.raises(InputError, match="pallas backend does not do layers that .*: use scan"):
-        choose(half, "pallas", None)
-    with pytest.raises(InputError, match="pallas backend does not do a cpu: use cpu"):
-        choose(plain, "pallas", None)
-    with pytest.raises(InputError, match="cpu backend does not do 8 devices: use scan"):
-        choose(plain, "cpu", jax.devices())
-    with pytest.raises(InputError, match="backend is 'gpu': use one of auto, scan, cpu, pallas"):
-        choose(plain, "gpu", None)  # type: ignore[arg-type]
-    with pytest.raises(InputError, match="precision is 'int4': use one of float32, bfloat16, in"):
-        generated("plain", precision="int4")
+@pytest.mark.parametrize(("backend", "precision"), PRECISIONS)
+def test_precisions_are_those_of_rounded_weights(backend: str, precision: str) -> None:
+    """What a backend makes at a precision, `scan` makes in float32 of the rounded weights."""
+    config, params, conditions = case("speaker")
+    codes = generated("speaker", backend, precision=precision)
+    rounded = sampling.precision.quantize_weights(params, precision)
+    chunks = generate(
+        config,
+        rounded,
+        keys=utterance_keys(SEED, range(BATCH)),
+        num_samples=LENGTH,
+        global_condition=conditions["global"],
+        backend="scan",
+    )
+    np.testing.assert_array_equal(codes, np.concatenate(list(chunks), axis=1))
 
 
 # -- memory -----------------------------------------------------------------------
 
 
 def compiled_chunk(config: WaveNetConfig, length: int) -> Any:
-    run = _programs(config, (jax.devices()[0],), "scan")
     params = grid.random_params(config)
-    state = run.begin(params, 2, None)
-    keys = utterance_keys(0, np.arange(2))
-    arguments = (params, state, keys, jnp.float32(1), None, None)
-    return run.chunk.lower(*arguments, phase=0, length=length).compile()
+    model: Any = sampling.BACKENDS["scan"].prepare(config, params, "float32", jax.devices()[:1])
+    state = model.initial_state(2)
+    uniforms = sampling.uniforms(utterance_keys(0, np.arange(2)), 0, length)
+    arguments = (params, state, uniforms, jnp.float32(1), ChunkConditions())
+    return model.programs(2).generate_chunk.lower(*arguments).compile()
 
 
 @functools.cache
@@ -334,11 +338,12 @@ def test_memory_grows_with_the_chunk_and_not_with_the_sound() -> None:
     temp = [
         compiled_chunk(deep(), length).memory_analysis().temp_size_in_bytes for length in (64, 1088)
     ]
-    # A uniform number, a code, a key and an index a sample and row, with room to spare.
+    # A uniform number, a code and an index a sample and batch item, with room to spare.
     assert temp[1] - temp[0] <= 1024 * 2 * 64
     config, params, _ = case("plain")
-    programs = _programs(config, (jax.devices()[0],), "scan")
-    before = programs.chunk._cache_size()
+    scan: Any = sampling.BACKENDS["scan"].prepare(config, params, "float32", jax.devices()[:1])
+    chunk = scan.programs(1).generate_chunk
+    before = chunk._cache_size()
     for num_samples in (33, 330):
         chunks = generate(
             config,
@@ -350,7 +355,7 @@ def test_memory_grows_with_the_chunk_and_not_with_the_sound() -> None:
             backend="scan",
         )
         assert sum(chunk.shape[1] for chunk in chunks) == num_samples
-    assert programs.chunk._cache_size() - before == 1
+    assert chunk._cache_size() - before == 1
 
 
 # -- what is refused --------------------------------------------------------------
@@ -361,6 +366,12 @@ def test_memory_grows_with_the_chunk_and_not_with_the_sound() -> None:
     [
         ({"num_samples": 0}, "The number of samples to generate is 0: give at least 1."),
         ({"num_samples": -5}, "The number of samples to generate is -5: give at least 1."),
+        ({"num_samples": 1.5}, "The number of samples to generate is 1.5: give a whole number."),
+        ({"num_samples": 2**31}, "The utterance has 2147483648 samples, its prime included: give"),
+        ({"keys": np.arange(3)}, r"The keys have shape \(3,\) and type int64: give one PRNG key"),
+        ({"keys": utterance_keys(0, [0])[0]}, r"The keys have shape \(\) and type key<fry>: "),
+        ({"precision": "int4"}, "precision is 'int4': use one of float32, bfloat16, int8"),
+        ({"backend": "gpu"}, "The backend is 'gpu': use one of auto, cpu, scan, pallas."),
         ({"chunk_samples": 0}, "The chunk length to generate is 0: give at least 1."),
         ({"temperature": -0.1}, "The temperature is -0.1: "),
         ({"temperature": float("nan")}, "The temperature is nan: "),
@@ -378,7 +389,7 @@ def test_memory_grows_with_the_chunk_and_not_with_the_sound() -> None:
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
 )
-def test_bad_input(changes: dict, message: str) -> None:
+def test_bad_input_is_refused_at_the_call(changes: dict, message: str) -> None:
     config, params, conditions = case("all")
     arguments = {
         "keys": utterance_keys(0, np.arange(3)),
@@ -387,7 +398,7 @@ def test_bad_input(changes: dict, message: str) -> None:
         "local_condition": conditions["local"],
     }
     with pytest.raises(InputError, match=message):
-        next(generate(config, params, **(arguments | changes)))
+        generate(config, params, **(arguments | changes))
 
 
 def test_conditions_that_the_model_does_not_take() -> None:
@@ -395,4 +406,4 @@ def test_conditions_that_the_model_does_not_take() -> None:
     keys = utterance_keys(0, [0])
     for name, value in (("global", np.int32([0])), ("local", np.zeros((1, 9), np.int32))):
         with pytest.raises(InputError, match=f"takes no {name} condition"):
-            next(generate(config, params, keys=keys, num_samples=9, **{f"{name}_condition": value}))
+            generate(config, params, keys=keys, num_samples=9, **{f"{name}_condition": value})

@@ -16,15 +16,20 @@ from wavenet_jax.distributions import MIN_WITHIN
 from wavenet_jax.sampling import pallas
 
 BATCH, LENGTH = 3, 40
-# Conditions that samples_per_frame for longer than a context stack rests, and begin elsewhere.
+# Frames that are longer than those of the context stack, and begin elsewhere.
 CONFIGS = grid.CONFIGS | {
     "context, longer frames": dataclasses.replace(
         grid.CONFIGS["context"],
         local_condition=conditioning.LocalConditionConfig("labels", 5, 4, hop_samples=6),
     )
 }
-NAMES = [name for name, config in CONFIGS.items() if not pallas.unsupported_reason(config)]
 FORMS: dict[pallas.Form, Any] = {"gpu": True, "tpu": pltpu.InterpretParams()}
+INTERPRETED = {form: pallas.Pallas(form, interpret) for form, interpret in FORMS.items()}
+NAMES = [
+    name
+    for name, config in CONFIGS.items()
+    if not INTERPRETED["gpu"].unsupported_reason(config, None)
+]
 
 
 @functools.cache
@@ -56,10 +61,7 @@ def by_scan(name: str) -> np.ndarray:
 def form(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> pallas.Form:
     """The kernel of that form, run by `generate` on the CPU."""
     chosen: pallas.Form = request.param
-    run = functools.partial(pallas.generate_chunk, form=chosen, interpret=FORMS[chosen])
-    monkeypatch.setitem(sampling._ON_DEVICES, "pallas", run)
-    monkeypatch.setattr(sampling, "choose", lambda config, backend, devices: backend)
-    sampling._programs.cache_clear()
+    monkeypatch.setitem(sampling.BACKENDS, "pallas", INTERPRETED[chosen])
     return chosen
 
 
@@ -75,8 +77,8 @@ def test_makes_what_scan_makes(name: str, form: pallas.Form) -> None:
             assert np.mean(made == by_scan(name)) > 0.95
 
 
-def test_of_more_rows_than_a_program_has(form: pallas.Form) -> None:
-    """In two programs, of which the second has rows to spare; and more samples than the past."""
+def test_of_more_batch_items_than_a_program_has(form: pallas.Form) -> None:
+    """In two programs, of which the second is not full; and more samples than the rings have."""
     config, params, _ = case("plain")
     keys, rows = utterance_keys(3, range(18)), {"num_samples": 60, "devices": jax.devices()[:1]}
     made = [
@@ -120,8 +122,7 @@ def test_is_lowered_for_its_platform(
             state,
             uniforms,
             np.float32(1),
-            global_condition=conditions.get("global"),
-            local_condition=local,
+            sampling.ChunkConditions(conditions.get("global"), local),
             form=form_,
         )
 

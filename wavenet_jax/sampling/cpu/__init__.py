@@ -1,0 +1,3 @@
+"""The CPU's backend: `packing` of parameters and state, and the `kernels` that numba compiles."""
+
+from wavenet_jax.sampling.cpu.backend import Cpu as Cpu

@@ -1,0 +1,182 @@
+"""The CPU's backend: the loop over samples is one compiled function, with no dispatch inside."""
+
+import concurrent.futures
+import dataclasses
+import functools
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import jax
+import numpy as np
+
+from wavenet_jax.config import WaveNetConfig
+from wavenet_jax.sampling.cpu import kernels, packing
+from wavenet_jax.sampling.cpu.packing import Conditions, CpuState, Draws
+from wavenet_jax.sampling.on_devices import StatePrograms
+from wavenet_jax.sampling.precision import Precision, quantize_weights
+from wavenet_jax.sampling.protocol import (
+    ChunkConditions,
+    samples_per_projection,
+    unsupported_layers,
+)
+from wavenet_jax.state import State
+from wavenet_jax.wavenet import WaveNet
+
+
+class Cpu:
+    """numba's kernels on the cores of this machine: of one device, which stands for them all."""
+
+    name = "cpu"
+    is_fused = True
+    compiles_per_length = False
+    weight_dtypes: ClassVar[dict[Precision, Any]] = {
+        "float32": np.float32,
+        "bfloat16": np.uint16,
+        "int8": np.int8,
+    }
+
+    def unsupported_reason(
+        self, config: WaveNetConfig, devices: Sequence[jax.Device] | None
+    ) -> str | None:
+        platform = (devices or jax.local_devices())[0].platform
+        if platform != "cpu":
+            return f"a {platform}"
+        if devices is not None and len(devices) > 1:
+            return f"{len(devices)} devices"
+        return unsupported_layers(config)
+
+    def prepare(
+        self,
+        config: WaveNetConfig,
+        params: Any,
+        precision: Precision,
+        devices: Sequence[jax.Device] | None,
+    ) -> "CpuModel":
+        (device, *_) = devices or jax.local_devices()
+        return CpuModel(config, quantize_weights(params, precision), precision, device)
+
+
+class CpuModel:
+    """A model for the kernels; what surrounds them is computed by JAX."""
+
+    def __init__(
+        self, config: WaveNetConfig, params: Any, precision: Precision, device: jax.Device
+    ):
+        self._config, self._params, self._precision = config, params, precision
+        self._weights = packing.pack(config, params, precision)
+        self._output = packing.output_of(config)
+        self._programs = _programs(config, device)
+
+    def initial_state(self, batch: int, global_condition: Any = None) -> State:
+        return self._programs.initial_state(self._params, batch, global_condition)
+
+    def prefill(self, state: State, codes: np.ndarray, conditions: ChunkConditions) -> State:
+        return self._programs.prefill(self._params, state, codes, conditions)
+
+    def generate_chunk(
+        self,
+        state: State | CpuState,
+        uniforms: Any,
+        temperature: float,
+        conditions: ChunkConditions,
+    ) -> tuple[np.ndarray, CpuState]:
+        if isinstance(state, State):
+            shares = packing.pack_state(state, self._precision)
+            state = CpuState(shares, dataclasses.replace(state, rings=()))
+        projected = np.asarray(self._programs.project(self._params, conditions))
+        numbers, phase = np.asarray(uniforms).T, conditions.phase
+        draws = Draws(numbers, np.float32(temperature), self._output)
+        samples_per_frame = samples_per_projection(self._config.local_condition)
+        own = Conditions(projected, samples_per_frame, phase % max(1, samples_per_frame))
+        if not self._config.context_stacks:
+            return self._generate(state, draws, own)
+        frame, length, parts = self._config.frame_samples, numbers.shape[1], []
+        done = 0
+        while done < length:  # until the next step of a context stack
+            is_due = not (phase + done) % frame
+            contexts, shares = self._programs.step_contexts(
+                self._params, state.contexts, conditions.global_condition, is_due=is_due
+            )
+            state = dataclasses.replace(state, contexts=contexts)
+            end = min(length, done + frame - (phase + done) % frame)
+            codes, state = self._generate(
+                state,
+                draws._replace(uniforms=numbers[:, done:end]),
+                _conditions_between(own, done, end, np.asarray(shares)),
+            )
+            contexts = self._programs.append_codes(state.contexts, codes)
+            state = dataclasses.replace(state, contexts=contexts)
+            parts.append(codes)
+            done = end
+        return np.concatenate(parts, axis=1), state
+
+    def _generate(
+        self, state: CpuState, draws: Draws, conditions: Conditions
+    ) -> tuple[np.ndarray, CpuState]:
+        """Samples between which no context stack steps."""
+        codes: np.ndarray = np.zeros(draws.uniforms.shape, np.int32)
+        shares = packing.share_out(state.shares)
+        jobs, first = [], 0
+        with concurrent.futures.ThreadPoolExecutor(len(shares)) as threads:
+            for share in shares:
+                items = slice(first, first := first + len(share.samples))
+                frames = conditions.frames
+                if frames.shape[2] > 1:
+                    frames = frames[:, :, items]
+                jobs.append(
+                    threads.submit(
+                        kernels.generate,
+                        self._weights,
+                        share,
+                        packing.make_workspace(self._weights, share),
+                        conditions._replace(frames=packing.read_only(frames)),
+                        draws._replace(uniforms=packing.read_only(draws.uniforms[items])),
+                        codes[items],
+                    )
+                )
+            for job in jobs:
+                job.result()
+        shares = [share._replace(time=share.time + codes.shape[1]) for share in shares]
+        return codes, dataclasses.replace(state, shares=shares)
+
+
+def _conditions_between(
+    conditions: Conditions, begin: int, end: int, contexts: np.ndarray
+) -> Conditions:
+    """The conditions of some of the samples, with the shares of context stacks `[L, B, 2G]`."""
+    frames, size, phase = conditions
+    if size:
+        first, phase = divmod(phase + begin, size)
+        frames = frames[first : -(-(conditions.phase + end) // size)]
+    return Conditions(frames + contexts[None], size, phase)
+
+
+class _Programs(StatePrograms):
+    """Compiled programs of what surrounds the kernels."""
+
+    def __init__(self, config: WaveNetConfig, device: jax.Device):
+        super().__init__(config, (device,))
+        model = WaveNet(config)
+
+        def project(params: Any, conditions: ChunkConditions) -> Any:
+            return model.apply(
+                params,
+                conditions.global_condition,
+                conditions.local_condition,
+                conditions.phase,
+                method="project_conditions",
+            )[0]
+
+        def step_contexts(
+            params: Any, state: Any, global_condition: Any, *, is_due: bool
+        ) -> tuple[Any, Any]:
+            if is_due:
+                state = model.apply(params, state, global_condition, method="step_contexts")
+            return state, model.apply(params, state, method="project_contexts")
+
+        self.project = jax.jit(project)
+        self.step_contexts = jax.jit(step_contexts, static_argnames="is_due")
+        self.append_codes = jax.jit(lambda state, codes: state.extend(codes.T))
+
+
+_programs = functools.lru_cache(maxsize=8)(_Programs)

@@ -1,0 +1,107 @@
+"""What a backend is: the one interface through which generation, the benchmark and tests use it.
+
+A backend is one file that defines an object with the members of `Backend`, and one line in
+`backends.BACKENDS`.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+import flax.struct
+import jax
+import numpy as np
+
+from wavenet_jax.config import LocalConditionConfig, WaveNetConfig
+from wavenet_jax.sampling.precision import Precision
+
+
+@flax.struct.dataclass
+class ChunkConditions:
+    """Conditions of consecutive samples.
+
+    Attributes:
+      global_condition: labels `[B]`, or tags or vectors `[B, D]`, or None.
+      local_condition: labels `[B, F]`, or tags or vectors `[B, F, D]`, or None: the frames that
+        cover the samples, or more (`conditioning.frames_covering`).
+      phase: index of the first sample modulo the config's `hop_samples`.
+    """
+
+    global_condition: Any = None
+    local_condition: Any = None
+    phase: int = flax.struct.field(pytree_node=False, default=0)
+
+
+class PreparedModel(Protocol):
+    """A model's parameters as the programs of one backend read them.
+
+    Its states are opaque: a state that was passed to a method must not be used again.
+    """
+
+    def initial_state(self, batch: int, global_condition: Any = None) -> Any:
+        """The state before sample 0, after endless silence."""
+
+    def prefill(self, state: Any, codes: np.ndarray, conditions: ChunkConditions) -> Any:
+        """The state after given samples, codes `[B, T]`; before any are generated."""
+
+    def generate_chunk(
+        self, state: Any, uniforms: Any, temperature: float, conditions: ChunkConditions
+    ) -> tuple[np.ndarray, Any]:
+        """Draws a sample for each uniform number, one after the other.
+
+        Args:
+          state: after the samples before.
+          uniforms: in (0, 1), shape `[T, B]` (`randomness.uniforms`).
+          temperature: of the distribution.
+          conditions: of these samples.
+
+        Returns:
+          int32 codes `[B, T]`, and the state after them.
+        """
+
+
+class Backend(Protocol):
+    """A way to generate.
+
+    Attributes:
+      name: by which users choose it.
+      is_fused: whether it computes the layers itself instead of by `WaveNet.step`, so that its
+        numbers are compared with those of `WaveNet.step` before they are used.
+      weight_dtypes: the precisions it supports, and as what it keeps a weight at each.
+      compiles_per_length: whether each length of a chunk is one more program to compile.
+    """
+
+    name: str
+    is_fused: bool
+    weight_dtypes: Mapping[Precision, Any]
+    compiles_per_length: bool
+
+    def unsupported_reason(
+        self, config: WaveNetConfig, devices: Sequence[jax.Device] | None
+    ) -> str | None:
+        """What of a model or of devices (None: those of this process) it does not support, as a
+        noun ("layers that compute in bfloat16"), or None."""
+
+    def prepare(
+        self,
+        config: WaveNetConfig,
+        params: Any,
+        precision: Precision,
+        devices: Sequence[jax.Device] | None,
+    ) -> PreparedModel:
+        """The model with its weights at a precision, float32 variables `params`."""
+
+
+def unsupported_layers(config: WaveNetConfig) -> str | None:
+    """Layers that the arithmetic of fused backends does not cover, or None."""
+    if getattr(config, "block", "gated") != "gated":
+        return f"blocks of the kind {config.block!r}"  # type: ignore[attr-defined]
+    if config.dtype != "float32":
+        return f"layers that compute in {config.dtype}"
+    return None
+
+
+def samples_per_projection(local: LocalConditionConfig | None) -> int:
+    """Samples for which one frame of projected conditions holds, 0 for all."""
+    if local is None:
+        return 0
+    return local.hop_samples if local.upsampling == "repeat" else 1
