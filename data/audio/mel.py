@@ -12,6 +12,7 @@ occur: zeros mark the frames beyond a recording's ends (`data.training_windows`)
 """
 
 import dataclasses
+import inspect
 import math
 import warnings
 from collections.abc import Mapping
@@ -28,6 +29,9 @@ LN_LOWEST, LN_HIGHEST = math.log(FLOOR), 2.0
 """The values of ln(mel) that frames hold as -1 and +1."""
 
 GRIFFIN_LIM_ITERATIONS = 60
+# librosa 1.0 renamed the argument.
+_HAS_RNG = "rng" in inspect.signature(librosa.griffinlim).parameters
+_SEED: dict[str, Any] = {"rng" if _HAS_RNG else "random_state": 0}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -204,7 +208,7 @@ def griffin_lim(mel: np.ndarray, config: MelConfig, num_samples: int) -> np.ndar
         hop_length=config.hop_samples,
         n_fft=config.n_fft,
         center=False,
-        **{"rng" if librosa.__version__ >= "1" else "random_state": 0},  # renamed in librosa 1.0
+        **_SEED,
     )
     lead = config._lead_samples
     return reading.to_int16(padded[lead : lead + num_samples] * reading.FULL_SCALE)

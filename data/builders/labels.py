@@ -13,7 +13,7 @@ MAX_BEYOND_S = 0.025
 
 
 @dataclasses.dataclass(frozen=True)
-class Span:
+class TimedLabel:
     """A label in time.
 
     Attributes:
@@ -52,7 +52,7 @@ def lines(path: pathlib.Path) -> list[tuple[int, str]]:
     return [(i, line.strip()) for i, line in numbered if line.strip()]
 
 
-def check(path: pathlib.Path, spans: Sequence[Span], length_s: float, *, tile: bool) -> None:
+def check(path: pathlib.Path, spans: Sequence[TimedLabel], length_s: float, *, tile: bool) -> None:
     """Refuses labels that cannot be of a recording.
 
     Args:
@@ -67,7 +67,7 @@ def check(path: pathlib.Path, spans: Sequence[Span], length_s: float, *, tile: b
     """
     if not spans:
         raise DataError(f"{path} has no labels: restore it from the original corpus")
-    before = Span(0, 0.0, 0.0, "")
+    before = TimedLabel(0, 0.0, 0.0, "")
     for span in spans:
         where = f"line {span.line} of {path}: {span.name!r}"
         if span.end_s < span.start_s or (tile and span.end_s == span.start_s):
@@ -103,7 +103,9 @@ def length_s(path: pathlib.Path) -> float:
     return header.length / header.sample_rate_hz
 
 
-def features(kind: str, spans: Sequence[Span]) -> tuple[dict[str, Any], dict[str, list[float]]]:
+def features(
+    kind: str, spans: Sequence[TimedLabel]
+) -> tuple[dict[str, Any], dict[str, list[float]]]:
     """The names as the feature `{kind}s`, and the times `{kind}_starts` and `{kind}_ends`."""
     return (
         {f"{kind}s": [span.name for span in spans]},

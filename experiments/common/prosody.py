@@ -14,7 +14,7 @@ import data
 from experiments.common.run import Run
 from wavenet_jax import InputError
 from wavenet_jax.prosody import checkpoints
-from wavenet_jax.prosody.networks import DURATION_UNIT_S, OUTPUTS, ProsodyConfig, predict
+from wavenet_jax.prosody.networks import DURATION_UNIT_S, NUM_OUTPUTS, ProsodyConfig, predict
 
 SHORTEST_S = 0.005
 
@@ -81,7 +81,7 @@ def load(workdir: str | os.PathLike[str], run: Run) -> Prosody:
       InputError: there is none, or it is for other contexts.
     """
     networks = {}
-    for kind in OUTPUTS:
+    for kind in NUM_OUTPUTS:
         saved = checkpoints.restore(workdir, kind)
         if saved is None or int(saved.state.step) < saved.config.num_steps:
             raise InputError(

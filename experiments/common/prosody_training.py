@@ -12,7 +12,7 @@ from experiments.common.run import Run
 from experiments.configs.schema import build
 from wavenet_jax import InputError
 from wavenet_jax.prosody import checkpoints
-from wavenet_jax.prosody.networks import OUTPUTS, ProsodyConfig, batch_of, init_state, make_step
+from wavenet_jax.prosody.networks import NUM_OUTPUTS, ProsodyConfig, batch_of, init_state, make_step
 from wavenet_jax.training import NonFiniteLossError
 
 LOG_EVERY = 10
@@ -46,7 +46,7 @@ def train_prosody(
             f"The {corpus.name} corpus has no {missing[0]}, which prosody is trained on: prepare "
             "it with --f0, and with --align=VOICE where it has text alone."
         )
-    return all(_train(run, corpus, kind, workdir) for kind in OUTPUTS)
+    return all(_train(run, corpus, kind, workdir) for kind in NUM_OUTPUTS)
 
 
 def _train(run: Run, corpus: data.Corpus, kind: str, workdir: str | os.PathLike[str]) -> bool:

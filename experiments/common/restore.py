@@ -4,11 +4,10 @@ import os
 import pathlib
 from typing import Any, NamedTuple
 
-from wavenet_jax.loading import Model
-
 from experiments.common.run import Run
 from wavenet_jax import InputError
 from wavenet_jax.checkpoints import Checkpoints
+from wavenet_jax.loading import Model
 
 
 class TrainedModel(NamedTuple):

@@ -10,7 +10,6 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Self
 
 import numpy as np
-from wavenet_jax.audio import AudioConfig
 
 import data
 from experiments.common import compatibility, phones
@@ -18,6 +17,7 @@ from experiments.common.local_features import FrameFunction, local_features_of, 
 from experiments.common.model import labels_of, model_config, needs_questions, symbols_of
 from experiments.configs.schema import ExperimentConfig, build
 from wavenet_jax import InputError
+from wavenet_jax.audio import AudioConfig
 from wavenet_jax.checkpoints import Checkpoint
 from wavenet_jax.config import WaveNetConfig, from_dict, receptive_field, to_dict
 from wavenet_jax.recognition import decoding

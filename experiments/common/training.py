@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-from wavenet_jax.audio import DeEmphasis
 
 import data
 from experiments.common import cli, plots, restore, signals
@@ -17,6 +16,7 @@ from experiments.common.run import Run
 from experiments.configs.schema import ExperimentConfig
 from experiments.metrics import phone_errors
 from wavenet_jax import InputError, scoring, training
+from wavenet_jax.audio import DeEmphasis
 from wavenet_jax.checkpoints import Checkpoints
 
 

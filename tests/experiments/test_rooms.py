@@ -76,10 +76,10 @@ def test_nothing_reads_a_config_by_get() -> None:
     """Every field is there: a default of its own would be a second one."""
     for name, tree in SOURCES.items():
         for node in ast.walk(tree):
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
-                if node.func.attr == "get":
-                    owner = ast.unparse(node.func.value)
-                    assert "config" not in owner, f"{name}: {owner}.get"
+            is_method = isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)
+            if is_method and node.func.attr == "get":
+                owner = ast.unparse(node.func.value)
+                assert "config" not in owner, f"{name}: {owner}.get"
 
 
 def test_only_studies_of_several_programs_share_flags() -> None:

@@ -20,7 +20,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from data.builders import archives, labels, splitting
-from data.builders.labels import Span
+from data.builders.labels import TimedLabel
 from data.builders.recorded import Clip, FileDatasetBuilder
 from data.errors import DataError
 
@@ -121,12 +121,12 @@ def _texts(path: pathlib.Path) -> dict[str, str]:
     return texts
 
 
-def _spans(path: pathlib.Path) -> list[Span]:
+def _spans(path: pathlib.Path) -> list[TimedLabel]:
     """The phones of a label file, each from the end of the one before."""
     numbered = labels.lines(path)
     if "#" not in (line for _, line in numbered):
         raise DataError(f"{path} has no line '#' before its labels: restore the original file")
-    spans: list[Span] = []
+    spans: list[TimedLabel] = []
     begun, end_s = False, 0.0
     for i, line in numbered:
         if begun:
@@ -138,6 +138,6 @@ def _spans(path: pathlib.Path) -> list[Span]:
                 )
             start_s, end_s = end_s, float(match["end_s"])
             if start_s != end_s:
-                spans.append(Span(i, start_s, end_s, match["name"]))
+                spans.append(TimedLabel(i, start_s, end_s, match["name"]))
         begun = begun or line == "#"
     return spans

@@ -21,7 +21,7 @@ import tensorflow_datasets as tfds
 
 from data.builders import archives, labels
 from data.builders.files import files_below
-from data.builders.labels import Span
+from data.builders.labels import TimedLabel
 from data.builders.recorded import Clip, FileDatasetBuilder
 from data.datasets.timit import speakers
 from data.errors import DataError
@@ -135,7 +135,7 @@ def _text(path: pathlib.Path) -> str:
     return fields[2]
 
 
-def _spans(path: pathlib.Path) -> list[Span]:
+def _spans(path: pathlib.Path) -> list[TimedLabel]:
     """The labels of lines `3050 4559 sh`, in samples."""
     spans = []
     for i, line in labels.lines(path):
@@ -146,11 +146,11 @@ def _spans(path: pathlib.Path) -> list[Span]:
                 "label"
             )
         start, end, name = match.groups()
-        spans.append(Span(i, int(start) / RATE_HZ, int(end) / RATE_HZ, name))
+        spans.append(TimedLabel(i, int(start) / RATE_HZ, int(end) / RATE_HZ, name))
     return spans
 
 
-def _check_known(path: pathlib.Path, spans: Sequence[Span]) -> None:
+def _check_known(path: pathlib.Path, spans: Sequence[TimedLabel]) -> None:
     for span in spans:
         if span.name not in PHONES:
             raise DataError(
