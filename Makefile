@@ -1,14 +1,20 @@
 # make demo   a WaveNet trained on this machine, and what it has to say
 # make test   lint, types and the whole test suite, on the CPU
 # make lint   the first two alone
+# make clean  removes .venv and what was built
 #
-# Each makes .venv when it is missing or older than what it is made from.
+# The first three make .venv when it is missing or older than what it is made from: with python3,
+# or with the one that is asked for, such as make test PYTHON=python3.13.
 
 PYTHON ?= python3
 BIN := .venv/bin
-PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: demo test lint clean
+# Two lines of versions are proven: that of Python 3.11, and the newest, for every later Python.
+LINE = $(shell $(BIN)/python -c 'import sys; print("3.11" if sys.version_info < (3, 12) else "3.13")')
+INSTALL = $(BIN)/python -m pip --disable-pip-version-check install --quiet \
+  --constraint constraints-$(LINE).txt --editable
+
+.PHONY: demo test lint clean venv
 
 demo: .venv/.demo
 	$(BIN)/python -m experiments.demo
@@ -22,18 +28,26 @@ lint: .venv/.test
 	$(BIN)/mypy
 	$(BIN)/shellcheck launch_tpu.sh .ci/run
 
-.venv/bin/python:
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
-	  { echo "error: $(PYTHON) is older than Python 3.11: say make PYTHON=python3.11" >&2; exit 1; }
-	$(PYTHON) -m venv .venv
-
-.venv/.demo: setup.cfg constraints.txt | .venv/bin/python
-	$(PIP) install --quiet --constraint constraints.txt --editable '.[demo]'
+.venv/.demo: setup.cfg constraints-3.11.txt constraints-3.13.txt | venv
+	$(INSTALL) '.[demo]'
 	@touch $@
 
-.venv/.test: setup.cfg constraints.txt | .venv/bin/python
-	$(PIP) install --quiet --constraint constraints.txt --editable '.[demo,test]'
+.venv/.test: setup.cfg constraints-3.11.txt constraints-3.13.txt | venv
+	$(INSTALL) '.[demo,test]'
 	@touch $@ .venv/.demo
+
+# A .venv that is there serves, unless PYTHON asks for another version.
+VERSION := -c 'import sys; print("Python %d.%d" % sys.version_info[:2])'
+venv:
+	@if [ ! -e $(BIN)/python ]; then \
+	  $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	    { echo "error: $(PYTHON) is no Python 3.11 or later: say make PYTHON=python3.11" >&2; exit 1; }; \
+	  $(PYTHON) -m venv .venv || { rm -rf .venv; exit 1; }; \
+	elif [ "$(origin PYTHON)" != file ] && \
+	    [ "$$($(PYTHON) $(VERSION))" != "$$($(BIN)/python $(VERSION))" ]; then \
+	  echo "error: .venv has $$($(BIN)/python $(VERSION)), not that of $(PYTHON): say make clean first" >&2; \
+	  exit 1; \
+	fi
 
 clean:
 	rm -rf .venv build *.egg-info .*_cache

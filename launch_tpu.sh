@@ -221,6 +221,8 @@ delete_command=("${tpu[@]}" delete "$tpu_name" "${where[@]}" --quiet)
 # becomes of the connection; gcloud repeats a command whose connection broke, so each
 # of these may run twice without harm.
 home=wavenet_for_jax
+constraints="constraints-3.13.txt"
+[[ $python_version != 3.11* ]] || constraints="constraints-3.11.txt"
 install_script="set -e
 mkdir -p $home
 cd $home
@@ -236,7 +238,7 @@ python3 -m pip install --quiet --user uv ||
   python3 -m pip install --quiet --user --break-system-packages uv
 python3 -m uv venv --quiet --allow-existing --python $(quote "$python_version") ../env
 python3 -m uv pip install --quiet --python ../env/bin/python \
---constraint constraints.txt '.[tpu]'"
+--constraint $constraints '.[experiments,tpu]'"
 
 train="../env/bin/python -m experiments.train $(quote_all "$@")"
 run_and_record="$train

@@ -9,22 +9,17 @@ Nothing half-written stays behind, whatever stops it. Preparing again with the
 same flags does nothing; with others it is refused.
 """
 
-import os
 import signal
 import sys
 from collections.abc import Sequence
-from typing import Any
 
 from absl import flags
 
 import data
 from experiments.common import cli
+from experiments.common.corpora import prepare
 
-FLAGS = flags.FLAGS
-flags.declare_key_flag("dataset")
-flags.declare_key_flag("data_dir")
-flags.declare_key_flag("seed")
-
+cli.takes(cli.DATASET, cli.DATA_DIR, cli.SEED)
 flags.DEFINE_string(
     "source", None, "The corpus as it is distributed: a folder or an archive (all but espeak)."
 )
@@ -84,46 +79,14 @@ flags.DEFINE_integer("words_per_minute", None, "Speed of the voices (espeak).")
 OPTION_FLAGS = sorted({option for options in data.OPTIONS.values() for option in options})
 
 
-def prepare(name: str, *, data_dir: os.PathLike[str] | str, **options: Any) -> str:
-    """Builds a corpus and describes it.
-
-    Args:
-      name: One of `data.OPTIONS`.
-      data_dir: Folder of corpora.
-      **options: As `data.OPTIONS[name]` lists them.
-
-    Returns:
-      Recordings, duration and rate of each split, the labels, and the licence and source, a
-      line each.
-
-    Raises:
-      data.DataError: the input cannot be used; nothing is left behind.
-    """
-    folder = data.build(name, data_dir=data_dir, **options)
-    lines = [f"{name} in {folder}"]
-    for split in data.splits(name, data_dir):
-        corpus = data.load(name, data_dir, split)
-        hours = corpus.lengths.sum() / corpus.sample_rate_hz / 3600
-        lines.append(
-            f"  {split}: {len(corpus)} recordings, {hours:.3f} h at {corpus.sample_rate_hz} Hz"
-        )
-    for label, classes in corpus.class_names.items():
-        short = [name if len(name) <= 24 else f"{name[:21]}..." for name in classes[:12]]
-        shown = ", ".join(short) + (", ..." if len(classes) > 12 else "")
-        lines.append(f"  {label}: {len(classes)} classes ({shown})")
-    lines.append(f"  licence: {corpus.licence}" + f" ({corpus.homepage})" * bool(corpus.homepage))
-    return "\n".join(lines)
-
-
 def main(argv: Sequence[str]) -> None:
     del argv
-    cli.require(dataset=FLAGS.dataset, data_dir=FLAGS.data_dir)
     # As Ctrl-C does: an exception, on whose way out everything half-written is removed.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-    given = {option: FLAGS[option].value for option in OPTION_FLAGS}
+    given = {option: flags.FLAGS[option].value for option in OPTION_FLAGS}
     options = {option: value for option, value in given.items() if value is not None}
-    print(prepare(FLAGS.dataset, data_dir=FLAGS.data_dir, **options))
+    print(prepare(cli.DATASET.value, data_dir=cli.DATA_DIR.value, **options))
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    cli.run(main, required=(cli.DATASET, cli.DATA_DIR))

@@ -8,146 +8,29 @@ whatever becomes of the WaveNet's later checkpoints. Stopped by Ctrl-C or SIGTER
 command goes on. At the end it says how far off they are on held-out recordings.
 """
 
-import os
-import sys
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-from absl import flags
-from tqdm import tqdm
+from experiments.common import cli, huge_pages, prosody, restore
+from experiments.common.prosody_training import train_prosody
+from experiments.metrics import prosody_errors
 
-import data
-from experiments import train
-from experiments.common import cli, prosody, restore
-from experiments.common.run import Experiment
-from wavenet_jax import InputError, checkpoints
-from wavenet_jax.prosody.networks import OUTPUTS, ProsodyConfig, batch_of, init_state, make_step
-from wavenet_jax.training import NonFiniteLossError
-
-FLAGS = flags.FLAGS
-flags.declare_key_flag("workdir")
-flags.declare_key_flag("data_dir")
-flags.declare_key_flag("json")
-flags.declare_key_flag("step")
-
-LOG_EVERY = 10
-
-
-def train_prosody(
-    experiment: Experiment,
-    *,
-    workdir: str | os.PathLike[str],
-    data_dir: str | os.PathLike[str],
-) -> bool:
-    """Trains both networks to their ends, from where they were stopped.
-
-    Args:
-      experiment: of the WaveNet in `workdir`.
-      workdir: gets `prosody/duration/STEP` and `prosody/pitch/STEP`.
-      data_dir: folder of corpora.
-
-    Returns:
-      Whether both are trained; False if asked to stop before.
-
-    Raises:
-      InputError, data.DataError: bad input, of which the message tells.
-      NonFiniteLossError: a loss is no number; nothing is saved.
-    """
-    if "prosody" not in experiment.config:
-        raise InputError(
-            "The run's config has no prosody: train with one that has, such as "
-            "--config=experiments/configs/tts.py."
-        )
-    corpus = experiment.load(data_dir, "train")
-    needed = ("phone_starts", "phone_ends", "f0_hz")
-    if missing := [name for name in needed if name not in corpus.recording(0)]:
-        raise InputError(
-            f"The {corpus.name} corpus has no {missing[0]}, which prosody is learnt from: prepare "
-            "it with --f0, and with --align=VOICE where it has text alone."
-        )
-    return all(_train(experiment, corpus, kind, workdir) for kind in OUTPUTS)
-
-
-def _train(
-    experiment: Experiment, corpus: data.Corpus, kind: str, workdir: str | os.PathLike[str]
-) -> bool:
-    config = ProsodyConfig(kind, _width(experiment, corpus, kind), **experiment.config["prosody"])
-    saved = checkpoints.restore_prosody(workdir, kind)
-    if saved is not None:
-        prosody.check_fits(experiment, saved, workdir)
-        if saved.config != config:
-            raise InputError(
-                f"{workdir} holds a {kind} model trained with {saved.config}, and the config says "
-                f"{config}: delete {workdir}/prosody to train it again."
-            )
-    state = init_state(config) if saved is None else saved.state
-    step, first = make_step(config), int(state.step)
-    with (
-        train.stop_on_signals() as should_stop,
-        tqdm(
-            total=config.num_steps, initial=first, desc=kind, unit="step", file=sys.stderr
-        ) as progress,
-    ):
-        for i in range(first, config.num_steps):
-            state, loss = step(state, _batch(experiment, corpus, config, i))
-            progress.update()
-            stopping = should_stop(i + 1)
-            if i % LOG_EVERY == 0 or i + 1 == config.num_steps or stopping:
-                if not np.isfinite(loss):
-                    raise NonFiniteLossError(
-                        f"At step {i + 1} the loss of the {kind} model is {loss}: lower "
-                        "config.prosody.learning_rate, or look for damaged recordings."
-                    )
-                progress.set_postfix(loss=f"{float(loss):.3f}")
-            if stopping:
-                break
-    if int(state.step) > first:
-        checkpoints.save_prosody(workdir, config, state, prosody.description(experiment))
-    is_trained = int(state.step) == config.num_steps
-    if not is_trained:
-        print(
-            f"Stopped and saved at step {int(state.step)} of {config.num_steps} of the {kind} "
-            "model: the same command goes on from there.",
-            file=sys.stderr,
-        )
-    return is_trained
-
-
-def _width(experiment: Experiment, corpus: data.Corpus, kind: str) -> int:
-    features, _ = _example(experiment, corpus, kind, 0)
-    return features.shape[1]
-
-
-def _batch(experiment: Experiment, corpus: data.Corpus, config: ProsodyConfig, step: int):
-    """Sentences of a step, a function of the seed and the step."""
-    random = np.random.default_rng((config.seed, step))
-    chosen = random.integers(len(corpus), size=config.batch_size)
-    pairs = [_example(experiment, corpus, config.kind, int(i)) for i in chosen]
-    return batch_of([x for x, _ in pairs], [y for _, y in pairs])
-
-
-def _example(
-    experiment: Experiment, corpus: data.Corpus, kind: str, recording: int
-) -> tuple[np.ndarray, np.ndarray]:
-    voice = prosody.voice_of(experiment, experiment.global_condition_of(corpus, recording))
-    features, targets = prosody.EXAMPLES[kind](experiment, corpus.recording(recording))
-    return prosody.with_voice(features, voice), targets
+cli.takes(cli.WORKDIR, cli.DATA_DIR, cli.STEP, cli.JSON)
 
 
 def main(argv: Sequence[str]) -> None:
     del argv
-    cli.require(workdir=FLAGS.workdir, data_dir=FLAGS.data_dir)
-    experiment = restore.load(FLAGS.workdir, restore.STEP.value).experiment
-    if not train_prosody(experiment, workdir=FLAGS.workdir, data_dir=FLAGS.data_dir):
+    huge_pages.restart()
+    run = restore.load(cli.WORKDIR.value, cli.STEP.value).run
+    if not train_prosody(run, workdir=cli.WORKDIR.value, data_dir=cli.DATA_DIR.value):
         return
-    split = experiment.config["held_out_split"]
-    figures: dict[str, Any] = prosody.prosody_errors(
-        prosody.load(FLAGS.workdir, experiment), experiment.load(FLAGS.data_dir, split)
+    split = run.config.held_out_split
+    figures: dict[str, Any] = prosody_errors.prosody_errors(
+        prosody.load(cli.WORKDIR.value, run), run.load(cli.DATA_DIR.value, split)
     )
-    print(f"{split}: {prosody.sentence(figures)}")
+    print(f"{split}: {prosody_errors.sentence(figures)}")
     cli.write_json(figures)
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    cli.run(main, required=(cli.WORKDIR, cli.DATA_DIR))

@@ -23,9 +23,12 @@ from wavenet_jax.config import (
     receptive_field_ms,
 )
 from wavenet_jax.errors import ConfigError, InputError
+from wavenet_jax.loading import Model, load
 from wavenet_jax.recognition.recognizer import Recognizer, RecognizerConfig
 from wavenet_jax.sampling import generate, utterance_keys
 from wavenet_jax.wavenet import WaveNet
+
+__version__ = "0.2.0"
 
 __all__ = [
     "ConditionConfig",
@@ -33,11 +36,13 @@ __all__ = [
     "ContextStackConfig",
     "InputError",
     "LocalConditionConfig",
+    "Model",
     "Recognizer",
     "RecognizerConfig",
     "WaveNet",
     "WaveNetConfig",
     "generate",
+    "load",
     "receptive_field",
     "receptive_field_ms",
     "utterance_keys",

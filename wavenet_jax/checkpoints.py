@@ -1,80 +1,114 @@
-"""Checkpoints that explain themselves, written by orbax in the background.
+"""Checkpoints of training runs, written by orbax in the background.
 
-Each holds the whole training state, the position in the data and the config
-with its audio settings. A checkpoint appears under its step's name only once it
-is complete, so that a kill at any moment leaves the one before it whole.
+Each holds the whole training state, the position in the data and a description: the
+configurations of model, training and audio. A checkpoint appears under its step's name only once
+it is complete, so that a kill at any moment leaves the one before it whole. Checksums of all
+content are verified on reading.
+
+Checkpoints of format version 1 (wavenet_jax 0.1) are converted on reading: `convert_version_1`.
 """
 
 import dataclasses
 import json
+import math
 import os
 import pathlib
 import shutil
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import numpy as np
 import orbax.checkpoint as ocp
 from jax.experimental import multihost_utils
-from orbax.checkpoint.checkpoint_managers import (
-    AnyPreservationPolicy,
-    BestN,
-    LatestN,
-)
 
-from wavenet_jax import training
+from wavenet_jax import storage
 from wavenet_jax.config import WaveNetConfig, from_dict
 from wavenet_jax.errors import InputError
-from wavenet_jax.prosody import networks
-from wavenet_jax.prosody.networks import ProsodyConfig, ProsodyState
-from wavenet_jax.training import TrainingConfig, TrainState
+from wavenet_jax.recognition.recognizer import RecognizerConfig
+from wavenet_jax.training import ModelConfig, TrainingConfig, TrainState, init_state
 
-SCORE = "held_out"
+_MODELS: dict[str, type] = {"wavenet": WaveNetConfig, "recognizer": RecognizerConfig}
+"""The `type` of a model in a description, and its configuration."""
+
+_VERSION_1_SCORE = "held_out"
 
 
 @dataclasses.dataclass(frozen=True)
 class Checkpoint:
-    """What was restored.
+    """A restored checkpoint.
 
     Attributes:
       state: of numpy arrays.
-      data_position: of this process's iterator, as it was given.
-      config: the whole, with `model` and `training` among its keys.
-      model_config: `config["model"]` as the model takes it.
+      description: as it was saved, converted to this format version; `model` has a `type`.
+      model_config: `description["model"]` as a dataclass.
+      training_config: `description["training"]` as a dataclass.
+      format_version: in which it was written. In version 1 `description["experiment"]` is
+        of that version still: whoever wrote it converts it.
+      data_positions: of each process's iterator, by the process's number.
     """
 
     state: TrainState
-    data_position: Any
-    config: dict[str, Any]
-    model_config: WaveNetConfig
+    description: dict[str, Any]
+    model_config: ModelConfig
+    training_config: TrainingConfig
+    format_version: int
+    data_positions: dict[str, Any]
+
+    @property
+    def data_position(self) -> Any:
+        """The position of this process's iterator, as it was saved.
+
+        Raises:
+          InputError: there were more processes, or fewer.
+        """
+        if len(self.data_positions) != jax.process_count():
+            raise InputError(
+                f"The checkpoint was saved by {len(self.data_positions)} processes and is resumed "
+                f"by {jax.process_count()}: use as many hosts as before."
+            )
+        return self.data_positions[str(jax.process_index())]
 
 
 class Checkpoints:
     """The checkpoints of one work directory, `workdir/checkpoints/STEP/`.
 
-    The newest `keep` are kept, and the one with the best held-out score. Opened
-    `read_only`, nothing is made, removed or kept.
+    The newest `keep` are kept, and the one with the best score.
+
+    Args:
+      workdir: of the run.
+      keep: how many of the newest are kept.
+      best_score: the name of the score by which the best one is kept, smaller being better;
+        None to keep none for its score. `restore("best")` goes by the name that the newest
+        checkpoint was saved with, where none is given.
+      read_only: whether to create, write and remove nothing.
+
+    Raises:
+      InputError: `keep` is below 1.
     """
 
-    def __init__(self, workdir: str | os.PathLike[str], *, keep: int = 3, read_only: bool = False):
+    def __init__(
+        self,
+        workdir: str | os.PathLike[str],
+        *,
+        keep: int = 3,
+        best_score: str | None = None,
+        read_only: bool = False,
+    ):
         self.directory = pathlib.Path(workdir).absolute() / "checkpoints"
+        self._best_score = best_score
         if keep < 1:
             raise InputError(f"The number of checkpoints to keep is {keep}: give at least 1.")
-        best = BestN(
-            get_metric_fn=lambda metrics: metrics[SCORE],
-            reverse=True,  # the last in order is kept: the fewest bits
-            n=1,
-            keep_checkpoints_without_metrics=False,
-        )
+
         options = ocp.CheckpointManagerOptions(
-            preservation_policy=AnyPreservationPolicy([LatestN(keep), best]),
-            best_fn=best.get_metric_fn,  # without it orbax writes no metrics
-            best_mode="min",
+            preservation_policy=_NewestAndBest(keep, best_score),
+            best_fn=lambda metrics: 0.0,  # without one orbax writes no scores
             read_only=read_only,
             create=not read_only,
+            save_interval_steps=0 if read_only else 1,
         )
-        self._manager = ocp.CheckpointManager(self.directory, options=options)
+        with storage.without_read_only_warning():
+            self._manager = ocp.CheckpointManager(self.directory, options=options)
 
     def __enter__(self) -> "Checkpoints":
         return self
@@ -87,32 +121,37 @@ class Checkpoints:
         state: TrainState,
         *,
         data_position: Any,
-        config: Mapping[str, Any],
-        score: float | None = None,
+        description: Mapping[str, Any],
+        scores: Mapping[str, float] | None = None,
     ) -> None:
         """Begins to save, and returns once the state may change again.
 
         Args:
-          state: the training's.
-          data_position: of this process's iterator, anything JSON can hold.
-          config: the whole config, anything JSON can hold.
-          score: on held-out recordings, less being better, if it was measured.
+          state: of the training.
+          data_position: of this process's iterator, fit for JSON.
+          description: `model` and `training` (`config.to_dict`), and anything else that is fit
+            for JSON.
+          scores: on held-out recordings by name, if they were measured.
 
         Raises:
-          InputError: this or the previous checkpoint could not be written, or the
-            disk is too full for it.
+          InputError: the scores lack `best_score`; this or the previous checkpoint could not
+            be written, or the disk is too full for it.
         """
+        if scores is not None and self._best_score not in (None, *scores):
+            raise InputError(
+                f"There is no score {self._best_score!r} to keep the best checkpoint by: use one "
+                f"of {', '.join(scores)}."
+            )
+        config = storage.with_versions(description) | {"best_score": self._best_score}
+        kind = "recognizer" if "wavenet" in config["model"] else "wavenet"
+        config["model"] = {"type": kind} | config["model"]
         step = int(state.step)
         # A copy on the host: the next step is given the state's own buffers.
         state = jax.tree.map(lambda x: np.array(x, copy=True), state)
         self._check_free_space(sum(x.nbytes for x in jax.tree.leaves(state)))
-        items = {
-            "state": ocp.args.StandardSave(dataclasses.asdict(state)),
-            "data": ocp.args.JsonSave(_of_all_processes(data_position)),
-            "config": ocp.args.JsonSave(dict(config)),
-        }
-        metrics = None if score is None else {SCORE: score}
-        self._writing(self._manager.save, step, args=ocp.args.Composite(**items), metrics=metrics)
+        args = storage.save_args(state, config=config, data=_of_all_processes(data_position))
+        metrics = {name: float(score) for name, score in (scores or {}).items()}
+        self._writing(self._manager.save, step, args=args, metrics=metrics)
 
     def wait(self) -> None:
         """Returns when all that was saved is on disk."""
@@ -134,74 +173,184 @@ class Checkpoints:
         except Exception as error:  # orbax and tensorstore raise many kinds
             raise InputError(
                 f"A checkpoint could not be written in {self.directory} "
-                f"({_first_line(error)}): free some space or choose another workdir; "
+                f"({storage.first_line(error)}): free some space or choose another workdir; "
                 f"the newest whole checkpoint is that of step {self.latest_step}."
             ) from error
 
     @property
     def latest_step(self) -> int | None:
-        """The newest checkpoint's step, or None where there is none."""
+        """The step of the newest checkpoint, or None without any."""
         return self._manager.latest_step()
 
     @property
     def best_step(self) -> int | None:
-        """The step of the best held-out score, or None where none was scored."""
-        scored = [
-            (metrics[SCORE], step)
-            for step in self._manager.all_steps()
-            if (metrics := self._manager.metrics(step)) is not None
-        ]
-        return min(scored)[1] if scored else None
+        """The step of the best score, or None where none was saved."""
+        name = self._best_score
+        if name is None and self.latest_step is not None:
+            _, config = self._read_config(self.latest_step)
+            name = config.get("best_score")
+        return _best_step({x: self._manager.metrics(x) for x in self._manager.all_steps()}, name)
 
-    def restore(self, step: int | None = None) -> Checkpoint:
-        """Restores a checkpoint, the newest by default.
+    def restore(self, step: int | str = "newest") -> Checkpoint:
+        """Restores a checkpoint: "newest", "best", or that of a step.
 
         Raises:
-          InputError: there is none, or it cannot be read.
+          InputError: there is none; or it is of another version, or damaged.
         """
-        if step is None:
-            step = self.latest_step
-        if step is None or step not in self._manager.all_steps():
-            raise InputError(
-                f"There is no checkpoint {'' if step is None else f'of step {step} '}"
-                f"in {self.directory}: train first, or name the workdir of a run."
-            )
+        number = self._number(step)
+        name = f"The checkpoint {self.directory / str(number)}"
         try:
-            described = self._manager.restore(
-                step,
-                args=ocp.args.Composite(config=ocp.args.JsonRestore(), data=ocp.args.JsonRestore()),
-            )
-            config = described["config"]
-            model_config = from_dict(WaveNetConfig, config["model"], "model")
-            like = jax.eval_shape(
-                lambda: training.init_state(model_config, TrainingConfig(**config["training"]))
-            )
-            like = dataclasses.asdict(like)
-            restored = self._manager.restore(
-                step,
-                args=ocp.args.Composite(
-                    state=ocp.args.StandardRestore(
-                        jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), like)
-                    )
-                ),
-            )
-        except Exception as error:  # whatever a damaged file makes them raise
-            raise InputError(
-                f"The checkpoint {self.directory / str(step)} cannot be read "
-                f"({_first_line(error)}): delete that directory to go on from the "
-                "checkpoint before it."
-            ) from error
+            version, config = self._read_config(number)
+            checksums = None
+            names = ["data"] if version == 1 else ["data", "checksums"]
+            items = storage.read_json(self._manager, number, *names)
+            if version > 1:
+                checksums = items["checksums"]
+                storage.verify_json(checksums, {"config": config, "data": items["data"]})
+            try:
+                description = convert_version_1(config) if version == 1 else config
+                model_config = _model_config(description["model"])
+                training_config = from_dict(TrainingConfig, description["training"], "training")
+                like = jax.eval_shape(lambda: init_state(model_config, training_config))
+                if checksums is not None:
+                    storage.check_arrays(checksums, like)
+            except KeyError as error:
+                raise storage.misfit(config, name, f"it has no field {error}") from error
+            except ValueError as error:
+                raise storage.misfit(config, name, str(error)) from error
+            state = storage.read_state(self._manager, number, like, checksums)
+        except storage.DamagedError as error:
+            raise InputError(self._damaged(number, str(error))) from error
         return Checkpoint(
-            state=TrainState(**restored["state"]),
-            data_position=_of_this_process(described["data"]),
-            config=config,
+            state=state,
+            description=description,
             model_config=model_config,
+            training_config=training_config,
+            format_version=version,
+            data_positions=items["data"],
+        )
+
+    def _number(self, step: int | str) -> int:
+        if step not in ("newest", "best") and not isinstance(step, int):
+            raise InputError(f"The step is {step!r}: use 'newest', 'best' or a number.")
+        steps = sorted(self._manager.all_steps())
+        if not steps:
+            raise InputError(
+                f"There is no checkpoint in {self.directory}: train first, or name the workdir "
+                "of a run."
+            )
+        if step == "newest":
+            return steps[-1]
+        if step == "best":
+            best = self.best_step
+            if best is None:
+                raise InputError(
+                    f"No checkpoint in {self.directory} has the score that the best one is chosen "
+                    f"by: use 'newest' or one of the steps {', '.join(map(str, steps))}."
+                )
+            return best
+        if step not in steps:
+            raise InputError(
+                f"There is no checkpoint of step {step} in {self.directory}: use one of "
+                f"{', '.join(map(str, steps))}."
+            )
+        return int(step)
+
+    def _read_config(self, step: int) -> tuple[int, dict[str, Any]]:
+        """Format version and content of the `config` item."""
+        config = storage.read_json(self._manager, step, "config")["config"]
+        return storage.read_version(config, f"The checkpoint {self.directory / str(step)}"), config
+
+    def _damaged(self, step: int, reason: str) -> str:
+        folder = self.directory / str(step)
+        earlier = [other for other in self._manager.all_steps() if other < step]
+        if not earlier:
+            return (
+                f"The checkpoint {folder} cannot be read ({reason}), and there is no earlier one: "
+                "restore its files from a copy, or train in another workdir."
+            )
+        return (
+            f"The checkpoint {folder} cannot be read ({reason}): use that of step {max(earlier)}, "
+            f"{step - max(earlier)} steps before it (--step={max(earlier)}); to train on from "
+            f"there, move {folder} out of {self.directory}."
         )
 
 
-def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0][:200] if lines else 'no message'}"
+def convert_version_1(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The description of a version 1 checkpoint in version 2.
+
+    `model` gets its `type`, and a recognizer the WaveNet that it was a field of; `audio` the
+    labels that the experiment's global condition named; `sequence_model` becomes `bigram_lm`.
+    `experiment` is left to the programs that wrote it.
+
+    Raises:
+      KeyError: a field is missing.
+    """
+    description = dict(config)
+    model = dict(description["model"])
+    recognizer = model.pop("recognizer", None)
+    if recognizer is None:
+        description["model"] = {"type": "wavenet"} | model
+    else:
+        description["model"] = {"type": "recognizer", "wavenet": model} | recognizer
+    audio = description["audio"]
+    condition = description.get("experiment", {}).get("global_condition") or {}
+    description["audio"] = {
+        "sample_rate_hz": audio["sample_rate_hz"],
+        "pre_emphasis": audio["pre_emphasis"],
+        "classes": audio["classes"],
+        "global_labels": list(condition.get("labels", [])),
+        "multi_label": bool(condition.get("several", False)),
+    }
+    bigram_lm = description.pop("sequence_model", None)
+    if bigram_lm:
+        bigram_lm = dict(bigram_lm)
+        bigram_lm["min_frames"] = bigram_lm.pop("least_frames")
+    description["bigram_lm"] = bigram_lm
+    return description
+
+
+def _model_config(fields: Mapping[str, Any]) -> ModelConfig:
+    """Of a description's `model`.
+
+    Raises:
+      InputError: its type, or a field of it, is unknown.
+    """
+    fields = dict(fields)
+    kind = fields.pop("type")
+    if kind not in _MODELS:
+        raise InputError(f"The model's type is {kind!r}: use one of {', '.join(_MODELS)}.")
+    return from_dict(_MODELS[kind], fields, "model")
+
+
+@dataclasses.dataclass(frozen=True)
+class _NewestAndBest:
+    """Which checkpoints orbax keeps."""
+
+    keep: int
+    best_score: str | None
+
+    def should_preserve(self, checkpoints, *, context) -> list[bool]:
+        del context
+        kept = set(sorted(checkpoint.step for checkpoint in checkpoints)[-self.keep :])
+        if self.best_score is not None:
+            scores = {checkpoint.step: checkpoint.metrics for checkpoint in checkpoints}
+            kept.add(_best_step(scores, self.best_score))
+        return [checkpoint.step in kept for checkpoint in checkpoints]
+
+
+def _best_step(scores: Mapping[int, Mapping[str, float] | None], name: str | None) -> int | None:
+    """The step with the smallest finite score of a name.
+
+    Version 1 has one score, whatever its name.
+    """
+    named = {
+        step: each.get(name or "", each.get(_VERSION_1_SCORE, math.nan))
+        for step, each in scores.items()
+        if each is not None
+    }
+    finite = [(score, step) for step, score in named.items() if math.isfinite(score)]
+    return min(finite)[1] if finite else None
 
 
 def _of_all_processes(position: Any) -> dict[str, Any]:
@@ -212,104 +361,4 @@ def _of_all_processes(position: Any) -> dict[str, Any]:
     longest = int(multihost_utils.process_allgather(np.array(len(text))).max())
     padded = np.pad(text, (0, longest - len(text)), constant_values=ord(" "))
     gathered = multihost_utils.process_allgather(padded)
-    return {str(i): json.loads(bytes(row)) for i, row in enumerate(gathered)}
-
-
-def _of_this_process(positions: Mapping[str, Any]) -> Any:
-    if len(positions) != jax.process_count():
-        raise InputError(
-            f"The checkpoint was saved by {len(positions)} processes and is resumed "
-            f"by {jax.process_count()}: use as many hosts as before."
-        )
-    return positions[str(jax.process_index())]
-
-
-class ProsodyCheckpoint(NamedTuple):
-    """A network of durations or of pitch, as it was saved.
-
-    Attributes:
-      config: of the network.
-      state: of its training.
-      described: what else was saved with it.
-    """
-
-    config: ProsodyConfig
-    state: ProsodyState
-    described: dict[str, Any]
-
-
-def save_prosody(
-    workdir: str | os.PathLike[str],
-    config: ProsodyConfig,
-    state: ProsodyState,
-    described: Mapping[str, Any],
-) -> None:
-    """Saves to `workdir/prosody/KIND/STEP/`, then removes what was there of earlier steps.
-
-    Args:
-      workdir: of the WaveNet that it belongs to.
-      config: of the network.
-      state: of its training.
-      described: what is to be known of it, anything JSON can hold.
-
-    Raises:
-      InputError: it could not be written.
-    """
-    directory = _prosody_directory(workdir, config.kind)
-    try:
-        options = ocp.CheckpointManagerOptions(max_to_keep=1)
-        with ocp.CheckpointManager(directory, options=options) as manager:
-            about = {"network": dataclasses.asdict(config), "described": dict(described)}
-            items = {
-                "state": ocp.args.StandardSave(_as_dict(state)),
-                "config": ocp.args.JsonSave(about),
-            }
-            manager.save(int(state.step), args=ocp.args.Composite(**items))
-    except Exception as error:  # orbax and tensorstore raise many kinds
-        raise InputError(
-            f"The prosody could not be saved in {directory} ({_first_line(error)}): free some "
-            "space or choose another workdir."
-        ) from error
-
-
-def restore_prosody(workdir: str | os.PathLike[str], kind: str) -> ProsodyCheckpoint | None:
-    """What `save_prosody` saved last, or None where nothing was.
-
-    Raises:
-      InputError: it cannot be read.
-    """
-    directory = _prosody_directory(workdir, kind)
-    if not directory.is_dir():
-        return None
-    options = ocp.CheckpointManagerOptions(read_only=True)
-    try:
-        with ocp.CheckpointManager(directory, options=options) as manager:
-            if (step := manager.latest_step()) is None:
-                return None
-            about = manager.restore(step, args=ocp.args.Composite(config=ocp.args.JsonRestore()))
-            config = ProsodyConfig(**_with_tuples(about["config"]["network"]))
-            like = jax.eval_shape(lambda: networks.init_state(config))
-            item = ocp.args.StandardRestore(
-                jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), _as_dict(like))
-            )
-            restored = manager.restore(step, args=ocp.args.Composite(state=item))
-    except Exception as error:  # whatever a damaged file makes them raise
-        raise InputError(
-            f"The prosody in {directory} cannot be read ({_first_line(error)}): delete that "
-            "directory and train it again."
-        ) from error
-    return ProsodyCheckpoint(
-        config, ProsodyState(**restored["state"]), about["config"]["described"]
-    )
-
-
-def _prosody_directory(workdir: str | os.PathLike[str], kind: str) -> pathlib.Path:
-    return pathlib.Path(workdir).absolute() / "prosody" / kind
-
-
-def _as_dict(state: ProsodyState) -> dict[str, Any]:
-    return {field.name: getattr(state, field.name) for field in dataclasses.fields(state)}
-
-
-def _with_tuples(fields: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: tuple(x) if isinstance(x, list) else x for name, x in fields.items()}
+    return {str(i): json.loads(bytes(encoded)) for i, encoded in enumerate(gathered)}

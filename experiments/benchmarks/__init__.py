@@ -1,1 +1,1 @@
-"""Throughput of training and generation, beside what limits it."""
+"""Measurements of throughput and latency, with their rooflines."""

@@ -1,4 +1,12 @@
-"""What the hardware allows: the same products, the same weights, and nothing else of a model."""
+"""Rooflines: the speed that the hardware allows a model's matrix products and weights.
+
+* weights read: one core reads every weight once, with the bits of the precision, as fast as
+  numpy can (its maximum, which is vectorised where the sum of floats is not). No step on one core
+  that needs all weights can be faster.
+* model GEMM: the model's matrix products alone, in their shapes, one after the other as the model
+  needs them; for training the two of the backward pass as well.
+* peak GEMM: the same multiply-adds at the rate of one 1024 x 1024 x 1024 product.
+"""
 
 import functools
 import itertools
@@ -11,39 +19,48 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from wavenet_jax.config import WaveNetConfig
+from wavenet_jax import WaveNetConfig
 
 Shape = tuple[int, int, int]
-"""Rows, inner and columns of a matrix product."""
+"""m, k and n of a matrix product `[m, k] @ [k, n]`."""
+
+LIMITS = ("weights read", "model GEMM", "peak GEMM")
 
 
-def products(config: WaveNetConfig, rows: Callable[[int], int], scored: int) -> list[Shape]:
+def gemm_shapes(
+    config: WaveNetConfig, layer_batch: Callable[[int], int], output_batch: int
+) -> list[Shape]:
     """The model's matrix products, in their order.
 
     Args:
-      config: the model's.
-      rows: how many rows (batch times samples) layer i computes.
-      scored: how many rows the output has.
+      config: of the model.
+      layer_batch: from the index of a layer to how many samples it computes, in the whole batch.
+      output_batch: how many samples the output computes.
     """
     cfg, shapes = config, []
     last = len(cfg.dilations) - 1
     for i in range(last + 1):
         taps = cfg.kernel_size * cfg.residual_channels
-        shapes.append((rows(i), taps, 2 * cfg.gate_channels))
+        shapes.append((layer_batch(i), taps, 2 * cfg.gate_channels))
         if i < last:
-            shapes.append((rows(i), cfg.gate_channels, cfg.residual_channels))
+            shapes.append((layer_batch(i), cfg.gate_channels, cfg.residual_channels))
     gates = len(cfg.dilations) * cfg.gate_channels
     widths = (gates, cfg.skip_channels, cfg.head_channels, cfg.num_classes)
-    return shapes + [(scored, *pair) for pair in itertools.pairwise(widths)]
+    return shapes + [(output_batch, *pair) for pair in itertools.pairwise(widths)]
 
 
 def multiply_adds(shapes: Sequence[Shape]) -> int:
-    """Of all the products together."""
+    """The multiply-adds of all products."""
     return sum(m * k * n for m, k, n in shapes)
 
 
+def multiply_adds_per_sample(config: WaveNetConfig) -> int:
+    """The multiply-adds of one sample, which are also the weights of all products."""
+    return multiply_adds(gemm_shapes(config, lambda _: 1, 1))
+
+
 def median_s(function: Callable[[], Any], repeats: int) -> float:
-    """Seconds a call takes; the first call, which compiles, does not count."""
+    """The median time of a call in seconds; a first call, which compiles, is not counted."""
     jax.block_until_ready(function())
     times_s = []
     for _ in range(repeats):
@@ -53,7 +70,7 @@ def median_s(function: Callable[[], Any], repeats: int) -> float:
     return statistics.median(times_s)
 
 
-def large_product_rate(repeats: int) -> float:
+def peak_gemm_rate(repeats: int) -> float:
     """Multiply-adds a second of a 1024 x 1024 x 1024 product."""
     a = _random((1024, 1024))
     product = jax.jit(lambda a, b: a @ b)
@@ -61,44 +78,44 @@ def large_product_rate(repeats: int) -> float:
 
 
 def weights_read_s(num_weights: int, repeats: int, dtype: Any = np.float32) -> float:
-    """Seconds in which one core reads so many weights; a GPU or TPU, all of it, from wherever it
-    keeps what it has just read."""
+    """The time in which one core reads the weights; on a GPU or TPU, the whole device, from the
+    cache where they fit it."""
     values = 100 * _random((num_weights,))
     if jax.default_backend() == "cpu":
         weights = np.asarray(values).astype(dtype)
         return median_s(lambda: weights.max(), 20 * repeats)
-    times, kept = 200, values.astype(dtype)
+    times, weights_on_device = 200, values.astype(dtype)
 
     @jax.jit
-    def read(kept):
-        return jax.lax.fori_loop(0, times, lambda _, most: jnp.max(kept + most), kept[0])
+    def read(weights):
+        return jax.lax.fori_loop(0, times, lambda _, most: jnp.max(weights + most), weights[0])
 
-    return median_s(lambda: read(kept), repeats) / times
+    return median_s(lambda: read(weights_on_device), repeats) / times
 
 
-def step_products_s(shapes: Sequence[Shape], repeats: int) -> float:
-    """Seconds of one generated step's products alone, each after the one before."""
+def step_gemms_s(shapes: Sequence[Shape], repeats: int) -> float:
+    """The time of one generated step's products alone, each after the one before."""
     weights = [_random((k, n)) / k**0.5 for _, k, n in shapes]
-    times, rows = 200, shapes[0][0]
+    times, batch = 200, shapes[0][0]
 
     @jax.jit
     def run(weights):
         def step(_, x):
             for weight in weights:
-                # Width of the next input, whatever the last output's was.
+                # The next product's input has its own width: tile and cut the output to it.
                 repeats = -(-weight.shape[0] // x.shape[1])
                 x = jnp.tile(x, (1, repeats))[:, : weight.shape[0]] @ weight
             return x[:, :1]
 
-        return jax.lax.fori_loop(0, times, step, jnp.ones((rows, 1)))
+        return jax.lax.fori_loop(0, times, step, jnp.ones((batch, 1)))
 
     return median_s(lambda: run(weights), repeats) / times
 
 
-def products_s(shapes: Sequence[Shape], repeats: int, *, backward: bool) -> float:
-    """Seconds of products alone: forward, and for training both of the backward pass.
+def gemms_s(shapes: Sequence[Shape], repeats: int, *, backward: bool) -> float:
+    """The time of the products alone: forward, and with `backward` both of the backward pass.
 
-    Products of one shape take as long as one another: each shape is timed once.
+    Products of one shape take the same time: each shape is measured once.
     """
     total_s = 0.0
     for m, k, n in set(shapes):
@@ -114,8 +131,8 @@ def products_s(shapes: Sequence[Shape], repeats: int, *, backward: bool) -> floa
     return total_s
 
 
-def row(name: str, samples_per_s: float, limits: dict[str, float]) -> dict[str, Any]:
-    """A figure beside its limits: by the name of each, `limits` and `share`."""
+def compared(name: str, samples_per_s: float, limits: dict[str, float]) -> dict[str, Any]:
+    """A speed with its limits: `name`, `samples_per_s`, `limits`, and `share` of each limit."""
     return {
         "name": name,
         "samples_per_s": samples_per_s,

@@ -1,41 +1,103 @@
-"""What the programs share: flags of one meaning, and how each of them ends."""
+"""The flags that several programs share, and the frame in which each program runs."""
 
 import json
 import os
 import pathlib
 import sys
 import tempfile
+import traceback
 from collections.abc import Callable, Sequence
+from typing import Any, NoReturn
 
 from absl import app, flags, logging
 from ml_collections import config_flags
 
 import data
-from wavenet_jax import InputError
+from wavenet_jax import InputError, sampling
 from wavenet_jax.training import NonFiniteLossError
 
-DATA_DIR = flags.DEFINE_string("data_dir", None, "Folder of prepared corpora.")
-DATASET = flags.DEFINE_enum("dataset", None, sorted(data.OPTIONS), "Name of a corpus.")
-WORKDIR = flags.DEFINE_string("workdir", None, "Folder of a training run.")
-JSON = flags.DEFINE_string("json", None, "File to write the figures to, as JSON.")
-SPLIT = flags.DEFINE_string("split", None, "Split of the corpus, such as train or test.")
-OUT = flags.DEFINE_string(
-    "out", None, "Folder for the files that are written; for speak the file itself."
-)
-NUM_RECORDINGS = flags.DEFINE_integer(
-    "num_recordings", None, "How many of the split's recordings, its first; all by default."
-)
-CONFIG = config_flags.DEFINE_config_file(
+
+class _StepParser(flags.ArgumentParser):
+    """`newest`, `best`, or the number of a step."""
+
+    def parse(self, argument: str | int) -> str | int:
+        if argument in ("newest", "best"):
+            return argument
+        if str(argument).isdecimal():
+            return int(argument)
+        raise ValueError("give newest, best or the number of a step")
+
+    def flag_type(self) -> str:
+        return "newest|best|N"
+
+
+CONFIG: flags.FlagHolder[Any] = config_flags.DEFINE_config_file(
     "config", None, "File with get_config(), such as experiments/configs/fsdd.py."
 )
-SEED = flags.DEFINE_integer("seed", None, "Of what is random; 0 by default.", lower_bound=0)
+WORKDIR: flags.FlagHolder[Any] = flags.DEFINE_string("workdir", None, "Folder of a training run.")
+DATA_DIR: flags.FlagHolder[Any] = flags.DEFINE_string(
+    "data_dir", None, "Folder of prepared corpora."
+)
+DATASET: flags.FlagHolder[Any] = flags.DEFINE_enum(
+    "dataset", None, sorted(data.OPTIONS), "Name of a corpus."
+)
+SPLIT: flags.FlagHolder[Any] = flags.DEFINE_string(
+    "split", None, "Split of the corpus, such as train or test."
+)
+STEP: flags.FlagHolder[Any] = flags.DEFINE(
+    _StepParser(),
+    "step",
+    "newest",
+    "Checkpoint to use: the newest, the one with the best held-out score, or that of a step.",
+)
+OUT: flags.FlagHolder[Any] = flags.DEFINE_string(
+    "out", None, "Folder for the files that are written; for speak the file itself."
+)
+JSON = flags.DEFINE_string("json", None, "File to write the figures to, as JSON.")
+SEED = flags.DEFINE_integer("seed", None, "Seed of all random numbers; 0 by default.", 0)
+NUM_RECORDINGS = flags.DEFINE_integer(
+    "num_recordings", None, "How many of the split's recordings, its first; all by default.", 1
+)
+NUM_SAMPLES = flags.DEFINE_integer("num_samples", 1, "How many recordings to generate.", 1)
+SECONDS = flags.DEFINE_float(
+    "seconds", None, "Length of each; 1 by default, or that of the recordings of --split.", 0.0
+)
+TEMPERATURE = flags.DEFINE_float(
+    "temperature",
+    1.0,
+    "Below 1 the likelier samples grow likelier; 0 takes the likeliest.",
+    0.0,
+)
+BACKEND: flags.FlagHolder[Any] = flags.DEFINE_enum(
+    "backend", "auto", sampling.BACKENDS, "What generates (`wavenet_jax.sampling`)."
+)
+PRECISION: flags.FlagHolder[Any] = flags.DEFINE_enum(
+    "precision", "float32", sampling.PRECISIONS, "Of the weights it generates with."
+)
+NUM_STEPS = flags.DEFINE_integer("num_steps", 200, "Training steps of each variant.", 1)
+VARIANTS = flags.DEFINE_list("variants", None, "Which variants to train; all by default.")
+
+# A flag that `takes` declares is a key flag of the program that calls it.
+flags.disclaim_key_flags()
 
 
-def run(main: Callable[[Sequence[str]], None], *, takes_files: bool = False) -> None:
+def takes(*holders: flags.FlagHolder[Any]) -> None:
+    """Declares which of this module's flags a program reads; it refuses the others."""
+    for holder in holders:
+        flags.declare_key_flag(holder.name)
+
+
+def run(
+    main: Callable[[Sequence[str]], None],
+    *,
+    required: Sequence[flags.FlagHolder[Any]] = (),
+    takes_files: bool = False,
+) -> None:
     """Runs `main` under absl.
 
-    Bad input ends with `error: ...` on stderr, one line, and exit code 1. So does what is no
-    flag, unless the program takes files.
+    Bad input ends with `error: ...` on stderr, one line, and exit code 1: so does a flag of
+    this module that the program does not take, one of `required` that is missing, and, unless
+    the program takes files, an argument that is no flag.
     """
 
     def guarded(argv: Sequence[str]) -> None:
@@ -47,10 +109,12 @@ def run(main: Callable[[Sequence[str]], None], *, takes_files: bool = False) -> 
                     f"{argv[1]!r} is no flag: write --NAME={argv[1]}, with a name that "
                     "--help lists."
                 )
+            for holder in required:
+                if holder.value is None:
+                    raise InputError(f"--{holder.name} is missing: give it, or see --help.")
             main(argv)
         except (InputError, data.DataError, NonFiniteLossError, OSError) as error:
-            print("error:", " ".join(str(error).split()), file=sys.stderr)
-            sys.exit(1)
+            _end(_place_in_config(error, sys.argv) or " ".join(str(error).split()))
         except KeyboardInterrupt:
             print("Stopped.", file=sys.stderr)
             sys.exit(130)
@@ -59,28 +123,56 @@ def run(main: Callable[[Sequence[str]], None], *, takes_files: bool = False) -> 
 
 
 def _parse_flags(argv: Sequence[str]) -> list[str]:
-    """Parses as absl does, and says in one line what it, or a config's file, cannot take."""
+    """Parses as absl does; a wrong flag or config file ends the program in one line."""
     try:
-        return flags.FLAGS(argv)
-    except (flags.Error, OSError, AttributeError, KeyError, TypeError, ValueError) as error:
-        reason = " ".join(str(error).split())
-        print(
-            f"error: a flag cannot be used ({reason}): see --help, and experiments/configs "
-            "for the fields of --config.",
-            file=sys.stderr,
-        )
-        sys.exit(1)
+        rest = flags.FLAGS(argv)
+        _refuse_unread(argv[0])
+        return rest
+    except Exception as error:  # a config file may raise anything
+        if place := _place_in_config(error, argv):
+            _end(place)
+        if isinstance(error, KeyError | AttributeError):
+            reason = _one_line(error)
+            _end(f"The config has no such field ({reason}): see experiments/configs/schema.py.")
+        if isinstance(error, flags.Error | OSError):
+            _end(f"{_one_line(error)}: see --help.")
+        raise
 
 
-def require(**values: object) -> None:
-    """Refuses to go on without a flag.
+def _place_in_config(error: BaseException | None, argv: Sequence[str]) -> str | None:
+    """File, line and error, if a config file raised it."""
+    paths = {os.path.realpath(arg.partition("=")[2].partition(":")[0] or arg) for arg in argv[1:]}
+    found = None
+    while error is not None:  # absl and ml_collections raise others from it
+        if isinstance(error, SyntaxError) and os.path.realpath(error.filename or "") in paths:
+            found = f"{error.filename}, line {error.lineno}: SyntaxError: {error.msg}"
+        for frame, line in traceback.walk_tb(error.__traceback__):
+            if os.path.realpath(frame.f_code.co_filename) in paths:
+                place = f"{frame.f_code.co_filename}, line {line}"
+                found = f"{place}: {type(error).__name__}: {_one_line(error)}"
+        error = error.__cause__ or error.__context__
+    return found
 
-    Raises:
-      InputError: one is missing.
-    """
-    for name, value in values.items():
-        if value is None:
-            raise InputError(f"--{name} is missing: give it, or see --help.")
+
+def _one_line(error: BaseException) -> str:
+    """The message, without the content of the config, which ml_collections adds."""
+    message: Any = error
+    while isinstance(message, KeyError | AttributeError) and message.args:
+        message = message.args[0]  # not its repr
+    return " ".join(str(message).partition("Other fields present")[0].split()).rstrip(".")
+
+
+def _end(message: str) -> NoReturn:
+    print("error:", message, file=sys.stderr)
+    sys.exit(1)
+
+
+def _refuse_unread(program: str) -> None:
+    """Refuses a flag of this module that the program does not read."""
+    read = {flag.name for flag in flags.FLAGS.get_key_flags_for_module(program)}
+    for flag in flags.FLAGS.get_flags_for_module(__name__):
+        if flag.present and flag.name not in read:
+            raise flags.UnrecognizedFlagError(flag.name, str(flag.value))
 
 
 def require_writable(folder: str | os.PathLike[str]) -> pathlib.Path:

@@ -1,31 +1,29 @@
-"""Memory in huge pages, which a CPU trains 1.3 times as fast in.
+"""Memory in huge pages, which training on a CPU is faster in.
 
-Each call of a compiled step takes gigabytes from the C library and gives them back;
-in pages of 4 KiB the kernel then spends a quarter of the time on clearing half a
-million of them. glibc asks for pages of 2 MiB instead if told so, but it reads that
-wish when a process begins, and never again.
+Each call of a compiled step allocates gigabytes from the C library and frees them; in pages of
+4 KiB the kernel then spends much of the time on clearing them. glibc asks for pages of 2 MiB
+if a tunable says so, which it reads only when a process begins.
 """
 
 import os
 import sys
 
 _TUNABLES = "GLIBC_TUNABLES"
-_WISH = "glibc.malloc.hugetlb=1"
+_HUGE_PAGES = "glibc.malloc.hugetlb=1"
 
 
-def restart_with() -> None:
-    """Starts `python -m experiments.PROGRAM` over, once, with the wish made.
+def restart() -> None:
+    """Restarts `python -m experiments.PROGRAM`, once, with huge pages.
 
-    It is the same process after, with the same arguments; this comes before
-    anything slow is imported. Nothing happens where GLIBC_TUNABLES is set already
-    (set it empty to go without), off Linux, or when a program is only imported.
+    The process stays the same, with the same arguments. Nothing happens where GLIBC_TUNABLES is
+    set (set it empty to go without), off Linux, or where the caller is no program of its own.
     """
     if sys.platform == "linux" and _TUNABLES not in os.environ and _is_program(sys.orig_argv):
-        os.environ[_TUNABLES] = _WISH
+        os.environ[_TUNABLES] = _HUGE_PAGES
         os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
 
 
 def _is_program(command: list[str]) -> bool:
-    """Whether a command line runs one of this package's modules."""
+    """Whether a command line runs a module of `experiments`."""
     following = command[command.index("-m") + 1 :] if "-m" in command else []
-    return bool(following) and following[0].startswith(f"{__package__}.")
+    return bool(following) and following[0].startswith("experiments.")

@@ -1,8 +1,8 @@
-"""Between recordings with phones and a recognizer: what is trained on, decoded and counted.
+"""Phones of a recognizer: their folding, the targets of training, and decoding.
 
-A corpus may tell more phones apart than are trained on, and fewer of these may be scored
-apart: that is a *folding*. Frames of phones that are not trained on are left out of the loss;
-phones that are not scored are left out of what was said and of what was heard.
+A *folding* maps the phones of a corpus to the fewer that are trained on, and these to the fewer
+that are scored. Frames of phones that are not trained on are left out of the loss; phones that
+are not scored are left out of transcripts and of results.
 """
 
 import functools
@@ -15,15 +15,17 @@ import numpy as np
 import data
 from data.datasets.timit import folding as timit
 from data.text.linguistics import PAUSES
+from experiments.configs.schema import Recognizer
 from wavenet_jax import InputError
 from wavenet_jax.recognition import decoding
 from wavenet_jax.recognition.decoding import BigramLM, Segment
+from wavenet_jax.recognition.recognizer import RecognizerConfig
 
 DECODERS = ("viterbi", "greedy", "beam")
 
 
 class Folding(NamedTuple):
-    """Which phones count as one; without a map every phone is its own class.
+    """A map of phones to classes; without it every phone is its own class.
 
     Attributes:
       trained: from the corpus's names to those that are trained on.
@@ -34,11 +36,11 @@ class Folding(NamedTuple):
     scored: Mapping[str, str] | None = None
 
     def trained_name(self, name: str) -> str | None:
-        """What a phone of the corpus is trained as, None if it is not."""
+        """The class that a phone of the corpus is trained as, None for none."""
         return name if self.trained is None else self.trained.get(name)
 
     def scored_name(self, name: str) -> str | None:
-        """What a phone that is trained on is scored as, None if it is not."""
+        """The class that a trained phone is scored as, None for none."""
         if self.scored is not None:
             return self.scored.get(name)
         return None if name in PAUSES else name
@@ -46,7 +48,7 @@ class Folding(NamedTuple):
 
 FOLDINGS = types.MappingProxyType(
     {
-        # Pauses are not scored, for nobody says them; in TIMIT they are, as in the literature.
+        # Pauses are not scored, except in TIMIT, as in the literature.
         "none": Folding(),
         "timit": Folding(timit.TO_48, timit.TO_39),
     }
@@ -59,7 +61,7 @@ class Phones(NamedTuple):
     Attributes:
       names: those that are trained on: class k of the recognizer is `names[k]`.
       table: the class of each of the corpus's phones, -1 for none, int32.
-      folding: what made these of those.
+      folding: from the corpus's phones to these.
     """
 
     names: tuple[str, ...]
@@ -71,34 +73,36 @@ class Phones(NamedTuple):
         folded = [self.folding.scored_name(self.names[k]) for k in classes]
         return [name for name in folded if name is not None]
 
-    def said(self, recording: Mapping[str, Any]) -> list[str]:
-        """Names to score, of what a recording is labelled with."""
+    def transcript(self, recording: Mapping[str, Any]) -> list[str]:
+        """Names to score, of a recording's labels."""
         return self.scored(phone_classes(recording, table=self.table))
 
 
-def phones_of(config: Mapping[str, Any], corpus_names: Sequence[str]) -> Phones:
-    """The phones of a corpus, as `config.recognizer` folds them.
+def phones_of(config: Recognizer, corpus_names: Sequence[str]) -> Phones:
+    """The phones of a corpus, folded as the config says.
 
     Raises:
-      InputError: there is no such folding, or it does not know the corpus's phones.
+      InputError: there is no such folding, or it has other phones than the corpus.
     """
-    name = config["folding"]
+    name = config.folding
     if name not in FOLDINGS:
-        raise InputError(f"There is no folding of phones {name!r}: use {', '.join(FOLDINGS)}.")
+        raise InputError(
+            f"--config.recognizer.folding is {name!r}: use one of {', '.join(FOLDINGS)}."
+        )
     folding = FOLDINGS[name]
     trained = [folding.trained_name(phone) for phone in corpus_names]
     names = tuple(sorted({phone for phone in trained if phone is not None}))
     if len(names) < 2:
         raise InputError(
-            f"The folding {name!r} leaves {len(names)} of the corpus's phones "
-            f"{', '.join(corpus_names)}: set config.recognizer.folding to 'none'."
+            f"--config.recognizer.folding is {name!r}, which leaves {len(names)} of the corpus's "
+            f"phones {', '.join(corpus_names)}: use 'none'."
         )
     table = [-1 if phone is None else names.index(phone) for phone in trained]
     return Phones(names, np.array(table, np.int32), folding)
 
 
 def phone_classes(recording: Mapping[str, Any], *, table: np.ndarray) -> np.ndarray:
-    """The classes of what is said, in order, int32 `[U]`."""
+    """The classes of a recording's phones, in order, int32 `[U]`."""
     classes = table[np.asarray(recording["phones"], np.int64)]
     return classes[classes >= 0].astype(np.int32)
 
@@ -110,19 +114,17 @@ def frame_classes(
     return table[data.frame_labels(recording, hop_samples=hop_samples)].astype(np.int32)
 
 
-def targets(phones: Phones, config: Mapping[str, Any], context_frames: int) -> data.Targets:
-    """What windows are to tell a recognizer of `config.recognizer`."""
-    if config["loss"] == "ctc":
+def targets(phones: Phones, config: RecognizerConfig) -> data.Targets:
+    """The targets of the training windows of a recognizer."""
+    if config.loss == "ctc":
         compute = functools.partial(phone_classes, table=phones.table)
-        return data.Targets(compute, whole=True, context_frames=context_frames)
-    compute = functools.partial(
-        frame_classes, table=phones.table, hop_samples=config["hop_samples"]
-    )
-    return data.Targets(compute, whole=False, context_frames=context_frames)
+        return data.Targets(compute, whole=True, context_frames=config.context_frames)
+    compute = functools.partial(frame_classes, table=phones.table, hop_samples=config.hop_samples)
+    return data.Targets(compute, whole=False, context_frames=config.context_frames)
 
 
-def bigram_lm(phones: Phones, config: Mapping[str, Any], corpus: data.Corpus) -> BigramLM:
-    """Bigrams, priors and least durations of a corpus's transcripts.
+def bigram_lm(phones: Phones, config: Recognizer, corpus: data.Corpus) -> BigramLM:
+    """Bigrams, priors and minimum durations of a corpus's transcripts.
 
     Raises:
       InputError: the corpus has no phones.
@@ -133,7 +135,7 @@ def bigram_lm(phones: Phones, config: Mapping[str, Any], corpus: data.Corpus) ->
         if "phone_starts" not in recording:
             return [Segment(int(label), i, i + 1) for i, label in enumerate(classes)]
         starts, ends = (
-            np.rint(np.asarray(recording[key]) / config["hop_samples"]).astype(int)
+            np.rint(np.asarray(recording[key]) / config.hop_samples).astype(int)
             for key in ("phone_starts", "phone_ends")
         )
         return [
@@ -141,7 +143,7 @@ def bigram_lm(phones: Phones, config: Mapping[str, Any], corpus: data.Corpus) ->
             for label, start, end in zip(classes, starts, ends, strict=True)
         ]
 
-    return decoding.BigramLM.fit(
+    return BigramLM.fit(
         (segments(corpus.recording(i)) for i in range(len(corpus))), len(phones.names)
     )
 
@@ -154,33 +156,33 @@ def decode(
     weights: Mapping[str, float],
     decoder: str | None = None,
 ) -> list[Segment]:
-    """What is heard in the posteriors of a recording.
+    """The phones of a recording's posteriors.
 
     Args:
-      log_probs: of `wavenet_jax.posteriors`.
-      model: of `bigram_lm`.
+      log_probs: log posteriors of the frames, `[F, K]` (`wavenet_jax.recognition.posteriors`).
+      model: language model of the phones.
       is_ctc: whether the recognizer was trained with CTC.
       weights: `prior_weight`, `lm_weight` and `insertion_penalty` of `decoding.viterbi`, and
         the last two of `decoding.ctc_beam`.
       decoder: "viterbi", the default for a recognizer trained on frames; "beam", the one for
-        CTC; or "greedy" for either, without a model of sequences.
+        CTC; or "greedy" for either, without a language model.
 
     Returns:
       Classes with their frames.
 
     Raises:
-      InputError: there is no such decoder, or it is not for this recognizer.
+      InputError: there is no such decoder, or it does not suit the recognizer.
     """
     decoder = decoder or ("beam" if is_ctc else "viterbi")
     if decoder not in DECODERS:
-        raise InputError(f"There is no decoder {decoder!r}: use {', '.join(DECODERS)}.")
+        raise InputError(f"The decoder is {decoder!r}: use one of {', '.join(DECODERS)}.")
     if decoder == "greedy":
         return decoding.ctc_greedy(log_probs) if is_ctc else decoding.greedy(log_probs)
     if (decoder == "beam") != is_ctc:
         loss, other = ("CTC", "beam") if is_ctc else ("frames", "viterbi")
         raise InputError(
-            f"The decoder {decoder} is not for a recognizer trained with {loss}: use {other}, or "
-            "greedy."
+            f"The decoder is {decoder}, and the recognizer was trained with {loss}: use {other}, "
+            "or greedy."
         )
     if decoder == "viterbi":
         return decoding.viterbi(log_probs, model, **weights)

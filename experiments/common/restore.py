@@ -1,36 +1,46 @@
-"""Opening a training run to use it: the model of its checkpoint."""
+"""Restoring a trained model from the checkpoints of a work directory."""
 
 import os
 import pathlib
 from typing import Any, NamedTuple
 
-from absl import flags
-
-from experiments.common.run import Experiment
+from experiments.common.run import Run
 from wavenet_jax import InputError
 from wavenet_jax.checkpoints import Checkpoints
-
-STEP = flags.DEFINE_integer(
-    "step", None, "Checkpoint to use; the newest by default.", lower_bound=0
-)
+from wavenet_jax.loading import Model
 
 
 class TrainedModel(NamedTuple):
-    """An experiment and what it has learned.
+    """A run and its parameters.
 
     Attributes:
-      experiment: read from the checkpoint, with the model's config.
+      run: read from the checkpoint.
       params: the EMA parameters.
-      step: updates they have seen.
+      step: number of updates.
     """
 
-    experiment: Experiment
+    run: Run
     params: Any
     step: int
 
+    @property
+    def generator(self) -> Model:
+        """The WaveNet, also that of a recognizer, as `wavenet_jax.load` gives it."""
+        return Model(
+            config=self.run.wavenet,
+            params=self.params,
+            audio=self.run.audio,
+            step=self.step,
+            description=self.run.to_dict(),
+        )
 
-def load(workdir: str | os.PathLike[str], step: int | None = None) -> TrainedModel:
-    """Reads a checkpoint of a work directory, the newest by default.
+
+def load(workdir: str | os.PathLike[str], step: int | str = "newest") -> TrainedModel:
+    """Reads a checkpoint of a work directory.
+
+    Args:
+      workdir: of a training run.
+      step: "newest", "best" (by `config.best_score`), or a number.
 
     Raises:
       InputError: there is none, or it cannot be read.
@@ -40,4 +50,4 @@ def load(workdir: str | os.PathLike[str], step: int | None = None) -> TrainedMod
     with Checkpoints(workdir, read_only=True) as saved:
         checkpoint = saved.restore(step)
     state = checkpoint.state
-    return TrainedModel(Experiment.from_dict(checkpoint.config), state.ema_params, int(state.step))
+    return TrainedModel(Run.from_checkpoint(checkpoint), state.ema_params, int(state.step))

@@ -13,35 +13,26 @@ generated words, and 1 of the real ones.
 
 from ml_collections import ConfigDict
 
+from experiments.configs import schema
+
 
 def get_config() -> ConfigDict:
-    config = ConfigDict()
+    config = schema.default()
     config.dataset = "espeak"
     config.sample_rate_hz = 8000
-    config.pre_emphasis = 0.0
-    config.global_condition = None
-    config.local_condition = ConfigDict({"features": "phones", "channels": 64, "hop_samples": 40})
-    config.model = ConfigDict(
-        {
-            "dilations": tuple(2**i for i in range(8)) * 2,
-            "residual_channels": 32,
-            "gate_channels": 32,
-            "skip_channels": 128,
-            "head_channels": 128,
-        }
+    config.local_condition.update(features="phones", channels=64, hop_samples=40)
+    config.model.update(
+        dilations=tuple(2**i for i in range(8)) * 2,
+        residual_channels=32,
+        gate_channels=32,
+        skip_channels=128,
+        head_channels=128,
     )
 
     config.batch_size = 8
     config.segment_samples = 2000
-    config.seed = 0
-    config.num_workers = 0
-
     config.num_steps = 800
-    config.training = ConfigDict({"learning_rate": 6e-3, "warmup_steps": 50, "ema_decay": 0.99})
-    config.log_every = 10
+    config.training.update(learning_rate=6e-3, warmup_steps=50, ema_decay=0.99)
     config.checkpoint_every = 400
-    config.keep_checkpoints = 2
-    config.held_out_split = "validation"
-    config.held_out_recordings = 10
     config.preview_s = 1.0
     return config

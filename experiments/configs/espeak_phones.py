@@ -29,12 +29,8 @@ from experiments.configs import timit
 def get_config() -> ConfigDict:
     config = timit.get_config()
     config.dataset = "espeak"
-    config.recognizer.folding = "none"
-    config.recognizer.update(
-        channels=128,
-        dropout=0.0,
-        decoding={"prior_weight": 0.6, "lm_weight": 1.0, "insertion_penalty": 0.0},
-    )
+    config.recognizer.update(folding="none", channels=128, dropout=0.0)
+    config.recognizer.decoding.update(prior_weight=0.6, lm_weight=1.0, insertion_penalty=0.0)
     config.augmentation.update(speeds=(0.9, 1.0, 1.1), noise_snr_db=15.0)
     config.training.generation_weight = 0.0
     config.num_steps = 800

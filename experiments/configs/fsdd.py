@@ -14,36 +14,29 @@ class, not measured again here) scored 4.72 on the official test clips, indices 
 
 from ml_collections import ConfigDict
 
+from experiments.configs import schema
+
 
 def get_config() -> ConfigDict:
-    config = ConfigDict()
+    config = schema.default()
     config.dataset = "fsdd"
     config.sample_rate_hz = 8000
-    config.pre_emphasis = 0.0
-    config.global_condition = ConfigDict({"labels": ("speaker",), "channels": 16})
-    config.local_condition = None
-    config.model = ConfigDict(
-        {
-            "dilations": tuple(2**i for i in range(8)) * 2,
-            "residual_channels": 32,
-            "gate_channels": 32,
-            "skip_channels": 128,
-            "head_channels": 128,
-        }
+    config.global_condition.update(labels=("speaker",), channels=16)
+    config.model.update(
+        dilations=tuple(2**i for i in range(8)) * 2,
+        residual_channels=32,
+        gate_channels=32,
+        skip_channels=128,
+        head_channels=128,
     )
 
     # Clips last 0.44 s on average: a longer segment would be mostly padding.
     config.batch_size = 8
     config.segment_samples = 1500
-    config.seed = 0
-    config.num_workers = 0
-
     config.num_steps = 1100
-    config.training = ConfigDict({"learning_rate": 6e-3, "warmup_steps": 50, "ema_decay": 0.99})
-    config.log_every = 10
+    config.training.update(learning_rate=6e-3, warmup_steps=50, ema_decay=0.99)
     config.checkpoint_every = 275
     config.keep_checkpoints = 3
-    config.held_out_split = "validation"
     config.held_out_recordings = 100
     config.preview_s = 1.0
     return config

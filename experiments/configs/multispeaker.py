@@ -20,6 +20,6 @@ from experiments.configs import reference
 def get_config() -> ConfigDict:
     config = reference.get_config()
     config.dataset = "vctk"
-    config.global_condition = ConfigDict({"labels": ("speaker",), "channels": 64})
+    config.global_condition.update(labels=("speaker",), channels=64)
     config.batch_size = 8
     return config

@@ -19,5 +19,5 @@ from experiments.configs import piano
 def get_config() -> ConfigDict:
     config = piano.get_config()
     config.dataset = "magnatagatune"
-    config.global_condition = ConfigDict({"labels": ("tags",), "multi_label": True, "channels": 64})
+    config.global_condition.update(labels=("tags",), multi_label=True, channels=64)
     return config

@@ -11,36 +11,28 @@ It was not trained to the end here: that is a matter of days on one GPU.
 
 from ml_collections import ConfigDict
 
+from experiments.configs import schema
+
 
 def get_config() -> ConfigDict:
-    config = ConfigDict()
+    config = schema.default()
     config.dataset = "folder"
     config.sample_rate_hz = 16000
-    config.pre_emphasis = 0.0
-    config.global_condition = None
-    config.local_condition = None
-    config.model = ConfigDict(
-        {
-            "dilations": tuple(2**i for i in range(10)) * 3,
-            "kernel_size": 2,
-            "residual_channels": 64,
-            "gate_channels": 64,
-            "skip_channels": 256,
-            "head_channels": 256,
-        }
+    config.model.update(
+        dilations=tuple(2**i for i in range(10)) * 3,
+        residual_channels=64,
+        gate_channels=64,
+        skip_channels=256,
+        head_channels=256,
     )
 
     config.batch_size = 4
     config.segment_samples = 8000
-    config.seed = 0
-    config.num_workers = 0
-
     config.num_steps = 200_000
-    config.training = ConfigDict({"learning_rate": 1e-3, "ema_decay": 0.9999})
+    config.training.update(learning_rate=1e-3, ema_decay=0.9999)
     config.log_every = 50
     config.checkpoint_every = 5000
     config.keep_checkpoints = 3
-    config.held_out_split = "validation"
     config.held_out_recordings = 20
     config.preview_s = 2.0
     return config

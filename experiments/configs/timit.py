@@ -28,60 +28,29 @@ split are mistaken (95%: 40.2 to 46.9%), 45.8% after the first of the two.
 """
 
 from ml_collections import ConfigDict
-from ml_collections.config_dict import placeholder
+
+from experiments.configs import schema
 
 
 def get_config() -> ConfigDict:
-    config = ConfigDict()
+    config = schema.default()
     config.dataset = "timit"
     config.sample_rate_hz = 16000
-    config.pre_emphasis = 0.0
-    config.global_condition = None
-    config.local_condition = None
-    config.model = ConfigDict(
-        {
-            "dilations": tuple(2**i for i in range(10)),
-            "residual_channels": 32,
-            "gate_channels": 32,
-            "skip_channels": 64,
-            "head_channels": 64,
-        }
+    config.task = "recognize"
+    config.model.update(
+        dilations=tuple(2**i for i in range(10)),
+        residual_channels=32,
+        gate_channels=32,
+        skip_channels=64,
+        head_channels=64,
     )
-    config.recognizer = ConfigDict(
-        {
-            "folding": "timit",
-            "loss": "frames",
-            "hop_samples": 160,
-            "channels": 256,
-            "kernel_size": 5,
-            "dilations": (1, 2, 3),
-            "dropout": 0.5,
-            "decoding": {"prior_weight": 0.3, "lm_weight": 3.0, "insertion_penalty": 4.0},
-        }
-    )
-    config.augmentation = ConfigDict(
-        {"speeds": (0.85, 0.92, 1.0, 1.08, 1.15), "gain_db": 6.0, "noise_snr_db": 45.0}
-    )
+    config.recognizer.update(folding="timit", hop_samples=160, channels=256, dropout=0.5)
+    config.recognizer.decoding.update(prior_weight=0.3, lm_weight=3.0, insertion_penalty=4.0)
+    config.augmentation.update(speeds=(0.85, 0.92, 1.0, 1.08, 1.15), gain_db=6.0, noise_snr_db=45.0)
 
     config.batch_size = 4
     config.segment_samples = 160 * 200
-    config.seed = 0
-    config.num_workers = 0
-
-    config.pretrained = placeholder(str)  # work directory of a run to begin from
     config.num_steps = 2000
-    config.training = ConfigDict(
-        {
-            "learning_rate": 3e-3,
-            "warmup_steps": 50,
-            "ema_decay": 0.99,
-            "generation_weight": 1.0,
-        }
-    )
-    config.log_every = 10
-    config.checkpoint_every = 200
-    config.keep_checkpoints = 2
-    config.held_out_split = "validation"
+    config.training.update(learning_rate=3e-3, warmup_steps=50, ema_decay=0.99)
     config.held_out_recordings = 20
-    config.preview_s = 0.0
     return config

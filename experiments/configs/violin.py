@@ -13,38 +13,28 @@ sees 4 s. What a larger field is worth is in docs/benchmarks.md.
 
 from ml_collections import ConfigDict
 
+from experiments.configs import schema
+
 
 def get_config() -> ConfigDict:
-    config = ConfigDict()
+    config = schema.default()
     config.dataset = "folder"
     config.sample_rate_hz = 8000
-    config.pre_emphasis = 0.0
-    config.global_condition = None
-    config.local_condition = None
-    config.model = ConfigDict(
-        {
-            "dilations": tuple(2**i for i in range(9)) * 2,
-            "residual_channels": 32,
-            "gate_channels": 32,
-            "skip_channels": 128,
-            "head_channels": 128,
-            "context_stacks": (
-                {"hop_samples": 64, "dilations": tuple(2**i for i in range(9)), "channels": 32},
-            ),
-        }
+    config.model.update(
+        dilations=tuple(2**i for i in range(9)) * 2,
+        residual_channels=32,
+        gate_channels=32,
+        skip_channels=128,
+        head_channels=128,
+    )
+    config.model.context_stacks = (
+        {"hop_samples": 64, "dilations": tuple(2**i for i in range(9)), "channels": 32},
     )
 
     config.batch_size = 8
     config.segment_samples = 64 * 64
-    config.seed = 0
-    config.num_workers = 0
-
     config.num_steps = 2000
-    config.training = ConfigDict({"learning_rate": 6e-3, "warmup_steps": 50, "ema_decay": 0.99})
-    config.log_every = 10
-    config.checkpoint_every = 200
-    config.keep_checkpoints = 2
-    config.held_out_split = "validation"
+    config.training.update(learning_rate=6e-3, warmup_steps=50, ema_decay=0.99)
     config.held_out_recordings = 1
     config.preview_s = 4.0
     return config

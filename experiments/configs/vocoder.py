@@ -13,47 +13,37 @@ ten minutes (2026-11-21); what came out is in docs/benchmarks.md.
 
 from ml_collections import ConfigDict
 
+from experiments.configs import schema
+
 
 def get_config() -> ConfigDict:
-    config = ConfigDict()
+    config = schema.default()
     config.dataset = "ljspeech"
     config.sample_rate_hz = 22050
-    config.pre_emphasis = 0.0
-    config.global_condition = None
-    config.local_condition = ConfigDict(
-        {
-            "features": "mel",
-            "channels": 64,
-            "hop_samples": 256,
-            "upsampling": "transposed",
-            "factors": (16, 16),
-            "n_fft": 1024,
-            "num_mels": 80,
-            "fmin_hz": 0.0,
-            "fmax_hz": 8000.0,
-        }
+    config.local_condition.update(
+        features="mel",
+        channels=64,
+        hop_samples=256,
+        upsampling="transposed",
+        factors=(16, 16),
+        n_fft=1024,
+        num_mels=80,
+        fmin_hz=0.0,
+        fmax_hz=8000.0,
     )
-    config.model = ConfigDict(
-        {
-            "dilations": tuple(2**i for i in range(9)) * 2,
-            "residual_channels": 32,
-            "gate_channels": 32,
-            "skip_channels": 128,
-            "head_channels": 128,
-        }
+    config.model.update(
+        dilations=tuple(2**i for i in range(9)) * 2,
+        residual_channels=32,
+        gate_channels=32,
+        skip_channels=128,
+        head_channels=128,
     )
 
     config.batch_size = 8
     config.segment_samples = 16 * 256
-    config.seed = 0
-    config.num_workers = 0
-
     config.num_steps = 500
-    config.training = ConfigDict({"learning_rate": 6e-3, "warmup_steps": 50, "ema_decay": 0.99})
-    config.log_every = 10
+    config.training.update(learning_rate=6e-3, warmup_steps=50, ema_decay=0.99)
     config.checkpoint_every = 100
-    config.keep_checkpoints = 2
-    config.held_out_split = "validation"
     config.held_out_recordings = 1
     config.preview_s = 1.0
     return config

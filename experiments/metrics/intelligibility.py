@@ -1,9 +1,10 @@
-"""Can speech be understood? Judged by a recogniser that knows nothing of ours.
+"""Intelligibility of speech: recognition of digits, words and phones by PocketSphinx.
 
-PocketSphinx with its bundled US English model, which hears 16 kHz. Sound at 8 kHz
-lacks the upper octave, in which /s/ lies and which the model has never known to be
-empty. So the octave is filled with a faint mirror image of the lower one and some
-noise, and the lexicon of digits also lists what "six" and "seven" sound like on a telephone.
+The recogniser is independent of the models of this project: PocketSphinx with its bundled US
+English model, trained on sound at 16 kHz. Sound at 8 kHz lacks the upper octave, in which /s/ lies
+and which is never empty in the recogniser's training data. So the octave is filled with a faint
+mirror image of the lower one and some noise, and the lexicon of digits also lists the
+pronunciations that "six" and "seven" have over a telephone.
 """
 
 import functools
@@ -45,44 +46,44 @@ LEXICON = {
 def recognise_digits(
     samples: np.ndarray, sample_rate_hz: int, *, count: int | None = None
 ) -> list[str]:
-    """The digits that are heard in a recording.
+    """Recognises the digits of a recording.
 
     Args:
       samples: Int16 `[N]`.
       sample_rate_hz: Their rate.
-      count: How many digits were said, where that is known.
+      count: The number of digits, if it is given; any number otherwise.
 
     Returns:
-      Names of digits, "zero" to "nine"; empty where none is heard.
+      Names of digits, "zero" to "nine"; empty where none is recognised.
     """
-    return _heard(_digit_decoder(count), samples, sample_rate_hz)
+    return _recognise(_digit_decoder(count), samples, sample_rate_hz)
 
 
 def recognise_words(
     samples: np.ndarray, sample_rate_hz: int, *, vocabulary: Collection[str]
 ) -> list[str]:
-    """The words that are heard in a recording, each as likely as any other.
+    """Recognises the words of a recording, all equally likely a priori.
 
     Args:
       samples: Int16 `[N]`.
       sample_rate_hz: Their rate.
-      vocabulary: Words that may be heard, of `pronunciations`.
+      vocabulary: Words to choose from, which the dictionary has.
 
     Raises:
       InputError: as `pronunciations`.
     """
-    return _heard(_word_decoder(tuple(sorted(vocabulary))), samples, sample_rate_hz)
+    return _recognise(_word_decoder(tuple(sorted(vocabulary))), samples, sample_rate_hz)
 
 
 def recognise_phones(samples: np.ndarray, sample_rate_hz: int) -> list[str]:
-    """The phones that are heard in a recording: names of ARPAbet, pauses left out.
+    """Recognises the phones of a recording: names of ARPAbet, without pauses.
 
     Args:
       samples: Int16 `[N]`.
       sample_rate_hz: Their rate.
     """
-    heard = _heard(_phone_decoder(), samples, sample_rate_hz)
-    return [phone for phone in heard if phone not in NOT_PHONES]
+    phones = _recognise(_phone_decoder(), samples, sample_rate_hz)
+    return [phone for phone in phones if phone not in NOT_PHONES]
 
 
 def words_of(text: str) -> list[str]:
@@ -96,11 +97,11 @@ def knows(word: str) -> bool:
 
 
 def pronunciations(word: str) -> list[str]:
-    """How the recogniser's dictionary, CMUdict, says a word: phones of ARPAbet, the first way
-    the usual one.
+    """The pronunciations of a word in the recogniser's dictionary, CMUdict: phones of ARPAbet,
+    the usual pronunciation first.
 
     Raises:
-      InputError: it does not have the word.
+      InputError: the dictionary does not have the word.
     """
     if word not in _dictionary():
         raise InputError(
@@ -110,16 +111,18 @@ def pronunciations(word: str) -> list[str]:
 
 
 def error_rate(pairs: Iterable[tuple[Sequence[str], Sequence[str]]]) -> float:
-    """Substituted, deleted and inserted words, or phones, over those said.
+    """Substitutions, deletions and insertions of words, or of phones, over the number of labels.
 
     Args:
-      pairs: What was said and what was heard; something was said in each.
+      pairs: The labels and the recognised words of each recording; no labels are empty.
     """
-    said, heard = zip(*((" ".join(a), " ".join(b)) for a, b in pairs), strict=True)
-    return float(jiwer.wer(list(said), list(heard)))
+    labels, recognised = zip(*((" ".join(a), " ".join(b)) for a, b in pairs), strict=True)
+    return float(jiwer.wer(list(labels), list(recognised)))
 
 
-def _heard(decoder: pocketsphinx.Decoder, samples: np.ndarray, sample_rate_hz: int) -> list[str]:
+def _recognise(
+    decoder: pocketsphinx.Decoder, samples: np.ndarray, sample_rate_hz: int
+) -> list[str]:
     sound = soxr.resample(samples.astype(np.float32), sample_rate_hz, RATE_HZ)
     sound = sound * (PEAK / max(1.0, float(np.abs(sound).max(initial=0))))
     if sample_rate_hz < RATE_HZ:
@@ -132,8 +135,8 @@ def _heard(decoder: pocketsphinx.Decoder, samples: np.ndarray, sample_rate_hz: i
         np.rint(sound.clip(-1, 1) * 32767).astype(np.int16).tobytes(), full_utt=True
     )
     decoder.end_utt()
-    heard = decoder.hyp()
-    return heard.hypstr.split() if heard else []
+    hypothesis = decoder.hyp()
+    return hypothesis.hypstr.split() if hypothesis else []
 
 
 @functools.cache
@@ -144,10 +147,10 @@ def _digit_decoder(count: int | None) -> pocketsphinx.Decoder:
     for word, pronunciations in LEXICON.items():
         for i, phones in enumerate(pronunciations):
             decoder.add_word(f"{word}({i + 1})" if i else word, phones, True)
-    said = "<digit>+" if count is None else " ".join(["<digit>"] * count)
+    sequence = "<digit>+" if count is None else " ".join(["<digit>"] * count)
     decoder.add_jsgf_string(
         "digits",
-        f"#JSGF V1.0; grammar digits; <digit> = {' | '.join(LEXICON)}; public <said> = {said};",
+        f"#JSGF V1.0; grammar digits; <digit> = {' | '.join(LEXICON)}; public <all> = {sequence};",
     )
     decoder.activate_search("digits")
     return decoder
@@ -155,12 +158,12 @@ def _digit_decoder(count: int | None) -> pocketsphinx.Decoder:
 
 @functools.cache
 def _word_decoder(vocabulary: tuple[str, ...]) -> pocketsphinx.Decoder:
-    """A grammar of so many alternatives takes minutes to compile; a unigram model does not."""
-    said = [
+    """A decoder with a unigram model; a grammar of many alternatives takes minutes to compile."""
+    entries = [
         (word, i, phones) for word in vocabulary for i, phones in enumerate(pronunciations(word))
     ]
     dictionary = "".join(
-        f"{word}{f'({i + 1})' if i else ''} {phones}\n" for word, i, phones in said
+        f"{word}{f'({i + 1})' if i else ''} {phones}\n" for word, i, phones in entries
     )
     each = -math.log10(len(vocabulary))
     model = "".join(f"{each:.4f} {word}\n" for word in vocabulary)
@@ -193,8 +196,8 @@ def _phone_decoder() -> pocketsphinx.Decoder:
 
 @functools.cache
 def _dictionary() -> dict[str, list[str]]:
-    known: dict[str, list[str]] = {}
+    words: dict[str, list[str]] = {}
     for line in (MODELS / "cmudict-en-us.dict").read_text().splitlines():
         word, phones = line.split(maxsplit=1)
-        known.setdefault(word.split("(")[0], []).append(phones)
-    return known
+        words.setdefault(word.split("(")[0], []).append(phones)
+    return words

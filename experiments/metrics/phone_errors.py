@@ -1,7 +1,7 @@
-"""Phone error rates, with what they are made of and how sure they are.
+"""Phone error rates of recognizers, by kind of error, with bootstrap intervals.
 
-Phones that were heard are aligned with those that were said by the least number of
-substitutions, deletions and insertions (jiwer); their sum over the number said is the rate.
+The recognized phones of a recording are aligned with its labels by the minimum number of
+substitutions, deletions and insertions (jiwer); their sum over the number of labels is the rate.
 """
 
 import itertools
@@ -11,14 +11,16 @@ from typing import Any, NamedTuple
 
 import jiwer
 import numpy as np
+from scipy import stats
 from tqdm import tqdm
 
 import data
-from experiments.common.run import Experiment
+from experiments.common.run import Run
 from wavenet_jax import InputError
+from wavenet_jax.config import to_dict
 from wavenet_jax.recognition import posteriors
 
-NUM_RESAMPLED = 1000
+NUM_RESAMPLES = 1000
 GRID = {
     "prior_weight": (0.3, 0.6, 1.0),
     "lm_weight": (1.0, 2.0, 3.0, 4.5, 7.0),
@@ -27,9 +29,9 @@ GRID = {
 
 
 class Counts(NamedTuple):
-    """Of one recording, or of several together."""
+    """Phones and errors of one recording, or of several together."""
 
-    said: int
+    num_labels: int
     substitutions: int
     deletions: int
     insertions: int
@@ -40,137 +42,158 @@ class Counts(NamedTuple):
 
     @property
     def rate(self) -> float:
-        """Errors over phones said; it may be above 1."""
-        return self.errors / self.said
+        """Errors over labels; it may exceed 1."""
+        return self.errors / self.num_labels
 
 
-def count(said: Sequence[str], heard: Sequence[str]) -> Counts:
-    """The errors in one recording.
+def count(labels: Sequence[str], recognized: Sequence[str]) -> Counts:
+    """Counts the errors of one recording.
 
     Raises:
-      InputError: nothing was said.
+      InputError: there are no labels.
     """
-    if not said:
+    if not labels:
         raise InputError("A transcript has no phones to score: leave its recording out.")
-    found = jiwer.process_words(" ".join(said), " ".join(heard))
-    return Counts(len(said), found.substitutions, found.deletions, found.insertions)
+    found = jiwer.process_words(" ".join(labels), " ".join(recognized))
+    return Counts(len(labels), found.substitutions, found.deletions, found.insertions)
 
 
 def total(counts: Sequence[Counts]) -> Counts:
-    """Of several recordings together: long ones count for more."""
+    """Sums of the counts: long recordings weigh more than short ones."""
     return Counts(*(sum(column) for column in zip(*counts, strict=True)))
 
 
 def interval(
-    counts: Sequence[Counts], *, share: float = 0.95, seed: int = 0
+    counts: Sequence[Counts], *, confidence: float = 0.95, seed: int = 0
 ) -> tuple[float, float]:
-    """Between what rates the true one lies with a probability of `share`: percentiles of the
-    rates of as many recordings drawn from these with replacement (bootstrap)."""
-    errors, said = np.array([(each.errors, each.said) for each in counts]).T
-    drawn = np.random.default_rng(seed).integers(len(counts), size=(NUM_RESAMPLED, len(counts)))
-    rates = errors[drawn].sum(axis=1) / said[drawn].sum(axis=1)
-    low, high = np.quantile(rates, [(1 - share) / 2, (1 + share) / 2])
-    return float(low), float(high)
+    """The confidence interval of the rate of the counts' total.
+
+    The percentile bootstrap over recordings (Efron and Tibshirani, 1993, section 13.3): a
+    resample draws as many recordings as there are, with replacement, each with its errors and
+    its labels. The interval of a single recording is its rate.
+    """
+    if len(counts) == 1:
+        return counts[0].rate, counts[0].rate
+    errors, labels = np.array([(each.errors, each.num_labels) for each in counts]).T
+
+    def rate(errors: np.ndarray, labels: np.ndarray, axis: int) -> np.ndarray:
+        return errors.sum(axis=axis) / labels.sum(axis=axis)
+
+    found = stats.bootstrap(
+        (errors, labels),
+        rate,
+        paired=True,
+        vectorized=True,
+        n_resamples=NUM_RESAMPLES,
+        confidence_level=confidence,
+        method="percentile",
+        rng=np.random.default_rng(seed),
+    ).confidence_interval
+    return float(found.low), float(found.high)
 
 
 class PosteriorSet(NamedTuple):
-    """Recordings, and what a recognizer makes of the first of them: `[F, K]` each."""
+    """A corpus, and the frame posteriors of its first recordings, `[F, K]` each."""
 
     corpus: data.Corpus
     log_probs: Sequence[np.ndarray]
 
 
 def collect_posteriors(
-    experiment: Experiment, params: Any, corpus: data.Corpus, number: int | None = None
+    run: Run, params: Any, corpus: data.Corpus, number: int | None = None
 ) -> PosteriorSet:
-    """What a recognizer makes of each recording (`posteriors`).
+    """Computes the frame posteriors of a corpus's recordings.
 
     Args:
-      experiment: with a recognizer.
+      run: of a recognizer.
       params: its variables.
-      corpus: what is heard.
-      number: how many of its recordings, the first; all by default.
+      corpus: the recordings.
+      number: how many of them, from the first; all by default.
 
     Raises:
-      InputError: the model does not recognise.
+      InputError: the model is no recognizer.
     """
+    if run.recognizer is None:
+        raise InputError(
+            "The model is no recognizer: train one, such as --config=experiments/configs/timit.py."
+        )
     places = {name: i for i, name in enumerate(corpus.names[:number])}
-    some = itertools.islice(experiment.recordings(corpus), len(places))
-    found = dict(posteriors.posteriors(experiment.model, params, some))
+    some = itertools.islice(run.recordings(corpus), len(places))
+    found = dict(posteriors.posteriors(run.recognizer, params, some))
     return PosteriorSet(corpus, [found[name] for name in places])
 
 
 def errors(
-    experiment: Experiment,
+    run: Run,
     found: PosteriorSet,
     *,
     decoder: str | None = None,
     weights: Mapping[str, float] | None = None,
 ) -> list[Counts]:
-    """The errors in each recording.
+    """Counts the errors of each recording.
 
     Args:
-      experiment: with a recognizer.
-      found: of recordings with the phones that were said.
-      decoder: as for `recognition.decode`.
+      run: of a recognizer.
+      found: posteriors of recordings with phone labels.
+      decoder: as for `Run.decode`.
       weights: of the decoder, instead of those of `config.recognizer.decoding`.
 
     Raises:
       InputError: a recording has no phones.
     """
-    phones = experiment.phones
+    phones = run.phones
     return [
         count(
-            phones.said(found.corpus.recording(i)),
+            phones.transcript(found.corpus.recording(i)),
             phones.scored(
-                segment.label
-                for segment in experiment.decode(each, decoder=decoder, weights=weights)
+                segment.label for segment in run.decode(each, decoder=decoder, weights=weights)
             ),
         )
         for i, each in enumerate(found.log_probs)
     ]
 
 
-def best_weights(experiment: Experiment, found: PosteriorSet) -> dict[str, float]:
-    """The weights of the decoder, of a grid, with which it makes the fewest errors.
+def best_weights(run: Run, found: PosteriorSet) -> dict[str, float]:
+    """The decoder weights of `GRID` with the fewest errors.
 
     Args:
-      experiment, found: as for `errors`; of recordings that are not scored.
+      run: as for `errors`.
+      found: as for `errors`, of recordings other than those that are scored.
     """
     grid = [
         dict(zip(GRID, values, strict=True))
         for values in itertools.product(*GRID.values())
-        if not experiment.is_ctc or values[0] == GRID["prior_weight"][0]
+        if not run.is_ctc or values[0] == GRID["prior_weight"][0]
     ]
     bar = tqdm(grid, desc="choosing weights", unit=" sets", file=sys.stderr)
     return min(
         bar,
-        key=lambda weights: total(errors(experiment, found, weights=weights)).errors,
+        key=lambda weights: total(errors(run, found, weights=weights)).errors,
     )
 
 
 def figures(
-    experiment: Experiment, found: PosteriorSet, *, tuned_on: PosteriorSet | None = None
+    run: Run, found: PosteriorSet, *, tuned_on: PosteriorSet | None = None
 ) -> dict[str, Any]:
-    """How many phones are mistaken, with a model of sequences and without.
+    """Phone error rates with the language model and without.
 
     Args:
-      experiment: with a recognizer.
-      found: what is scored.
-      tuned_on: others, on which the weights of the decoder are chosen; by default they are
-        those of the config.
+      run: of a recognizer.
+      found: posteriors of the recordings that are scored.
+      tuned_on: posteriors of other recordings, on which the decoder weights are chosen; by
+        default they are those of the config.
 
     Returns:
-      For each of `decoders`, the one with a model of sequences and "greedy":
-      `phone_error_rate`, its `interval` (of 95%), `said`, `substitutions`, `deletions` and
-      `insertions`; and the `weights` of the former.
+      `decoders`: for the decoder with the language model ("viterbi", or "beam" for CTC) and for
+      "greedy" the `phone_error_rate`, its 95% `interval`, `num_labels`, `substitutions`,
+      `deletions` and `insertions`; and the `weights` of the former.
     """
-    weights = dict(experiment.config["recognizer"]["decoding"])
+    weights = to_dict(run.config.recognizer.decoding)
     if tuned_on is not None:
-        weights = best_weights(experiment, tuned_on)
+        weights = best_weights(run, tuned_on)
     decoders = {}
-    for decoder in ("beam" if experiment.is_ctc else "viterbi", "greedy"):
-        counts = errors(experiment, found, decoder=decoder, weights=weights)
+    for decoder in ("beam" if run.is_ctc else "viterbi", "greedy"):
+        counts = errors(run, found, decoder=decoder, weights=weights)
         together = total(counts)
         decoders[decoder] = {
             "phone_error_rate": together.rate,

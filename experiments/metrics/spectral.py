@@ -1,8 +1,8 @@
-"""How far one recording's spectrum is from another's, where both should be the same in time.
+"""Spectral distances of two recordings that are aligned in time.
 
-Both distances are means over frames at one and the same time in the two recordings: nothing is
-warped, so they are for copy synthesis and the like, not for two readings of a sentence. Frames
-of 25 ms, every 5 ms, behind a Hann window; silent frames count as others do.
+Both distances are means over pairs of frames at the same time: nothing is warped, so they are for
+copy synthesis and the like, not for two readings of a sentence. Frames have 25 ms, every 5 ms,
+with a Hann window; silent frames count as others do.
 """
 
 import math
@@ -16,7 +16,7 @@ from wavenet_jax import InputError
 WINDOW_S = 0.025
 HOP_S = 0.005
 FLOOR_DB = -100.0
-"""Below which a bin counts as silent, in dB of a sine at full scale."""
+"""The least level of a bin, in dB of a sine at full scale."""
 
 NUM_MELS = 40
 NUM_COEFFICIENTS = 13
@@ -31,7 +31,7 @@ def log_spectral_distance_db(
     `10 log10 P - 10 log10 P'`; of these the mean over frames. It is the rms log spectral
     measure of Gray and Markel (1976), "Distance measures for speech processing", IEEE
     Transactions on Acoustics, Speech, and Signal Processing 24(5). Powers below -100 dB of a
-    sine at full scale are taken to be that. A gain of g dB gives a distance of |g|.
+    sine at full scale are raised to that. A gain of g dB gives a distance of |g|.
 
     Args:
       reference: samples `[T]`, int16 or floats in [-1, 1].
@@ -90,12 +90,12 @@ def mel_cepstral_distortion_db(
 def _magnitudes(
     reference: ArrayLike, generated: ArrayLike, sample_rate_hz: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Of both recordings, `[bins, frames]`; 1 is the peak of a sine at full scale."""
+    """The magnitudes of both, `[bins, frames]`; 1 is the peak of a sine at full scale."""
     both = [np.asarray(reference), np.asarray(generated)]
     if both[0].shape != both[1].shape or both[0].ndim != 1 or not both[0].size:
         raise InputError(
-            f"The recordings have shapes {both[0].shape} and {both[1].shape}: give two rows of "
-            "samples, equally many."
+            f"The recordings have shapes {both[0].shape} and {both[1].shape}: give two of the "
+            "same shape [T], T > 0."
         )
     window_samples = max(2, round(WINDOW_S * sample_rate_hz))
     n_fft = 2 ** math.ceil(math.log2(window_samples))
@@ -103,7 +103,7 @@ def _magnitudes(
 
     def magnitudes(samples: np.ndarray) -> np.ndarray:
         scaled = samples / np.float32(32768 if samples.dtype == np.int16 else 1)
-        # librosa warns of recordings shorter than its window.
+        # librosa warns about recordings shorter than its window.
         longer = np.pad(scaled, (0, max(0, n_fft - len(samples))))
         spectrum = librosa.stft(
             longer, n_fft=n_fft, win_length=window_samples, hop_length=hop_samples

@@ -1,13 +1,13 @@
-"""Generates held-out recordings from their mel spectrograms, beside Griffin-Lim.
+"""Copy synthesis: held-out recordings from their mel spectrograms, compared with Griffin-Lim.
 
     python -m experiments.studies.copy_synthesis --workdir=runs/vocoder --data_dir=corpora \\
         --split=validation --out=runs/vocoder/copies
 
-For a checkpoint that the mel spectrogram conditions (`configs/vocoder.py`). Of each recording
-there will be NAME_original.wav, NAME_wavenet.wav, NAME_griffin_lim.wav and
-NAME_spectrograms.png, and of both methods the distances from the originals that
-`spectral_distances` defines. Above the spectrogram's `fmax_hz` Griffin-Lim has nothing to go by
-and is silent, which the log-spectral distance counts as it counts any other band.
+For a checkpoint that the mel spectrogram conditions (`configs/vocoder.py`). Writes of each
+recording NAME_original.wav, NAME_wavenet.wav, NAME_griffin_lim.wav and NAME_spectrograms.png, and
+measures the distances of both methods from the originals that `metrics.spectral` defines. Above
+the spectrogram's `fmax_hz` Griffin-Lim has no information and is silent, which the log-spectral
+distance counts as it counts any other band.
 """
 
 import os
@@ -20,26 +20,15 @@ from typing import Any
 
 import numpy as np
 import soundfile
-from absl import flags
 from tqdm import tqdm
 
 import data
-from experiments import sample
-from experiments.common import cli, plots, restore
+from experiments.common import cli, generation, plots, restore
 from experiments.metrics import spectral
 from wavenet_jax import InputError
 
-FLAGS = flags.FLAGS
-flags.declare_key_flag("workdir")
-flags.declare_key_flag("data_dir")
-flags.declare_key_flag("json")
-flags.declare_key_flag("seed")
-flags.declare_key_flag("split")
-flags.declare_key_flag("step")
-flags.declare_key_flag("out")
-flags.declare_key_flag("seconds")
-flags.declare_key_flag("temperature")
-flags.declare_key_flag("num_recordings")
+cli.takes(cli.WORKDIR, cli.DATA_DIR, cli.SPLIT, cli.STEP, cli.OUT, cli.JSON)
+cli.takes(cli.NUM_RECORDINGS, cli.SECONDS, cli.SEED, cli.TEMPERATURE)
 
 METHODS = ("wavenet", "griffin_lim")
 DISTANCES = {
@@ -58,46 +47,44 @@ def copy_synthesis(
     seed: int = 0,
     temperature: float = 1.0,
 ) -> dict[str, Any]:
-    """Writes each recording's copies and compares them with it.
+    """Writes copies of recordings and measures their distances from them.
 
     Args:
       trained: of `restore.load`, conditioned on the mel spectrogram.
-      corpus: whose recordings are copied, in their order.
+      corpus: with the recordings.
       out: folder for the files.
-      num_recordings: how many; all by default.
-      seconds: at most so much of each, from its beginning; all by default.
-      seed: with the number of a recording, all that its waveform depends on.
+      num_recordings: how many recordings, from the first; all by default.
+      seconds: maximum length of each, from its beginning; all of it by default.
+      seed: determines each waveform, with the index of its recording.
       temperature: of the model's distribution.
 
     Returns:
       For `wavenet` and `griffin_lim` the `log_spectral_distance_db` and
-      `mel_cepstral_distortion_db`, means over the recordings; under `recordings`
-      the same of each by its name; `num_recordings`, `seconds` (of sound, in all),
-      `temperature`, `seed`, `step`, `split`, `wall_s`.
+      `mel_cepstral_distortion_db`, means over the recordings; `recordings`, the same of each
+      recording by its name; `num_recordings`, `seconds` (the total), `temperature`, `seed`, `step`,
+      `split`, `wall_s`.
 
     Raises:
-      InputError, data.DataError: bad input, of which the message tells.
+      InputError, data.DataError: invalid input.
     """
-    experiment, begun_s = trained.experiment, time.monotonic()
-    mel = experiment.mel
+    run, begun_s = trained.run, time.monotonic()
+    mel = run.mel
     if mel is None:
         raise InputError(
             "The model takes no mel spectrogram: train one that does, with "
             "--config=experiments/configs/vocoder.py."
         )
     number = len(corpus) if num_recordings is None else num_recordings
-    if number < 1:
-        raise InputError(f"--num_recordings is {number}: give at least 1.")
-    if number > len(corpus):
+    if not 1 <= number <= len(corpus):
         raise InputError(
-            f"--num_recordings is {number}, but the split {corpus.split} of {corpus.name} has "
-            f"{len(corpus)}: ask for no more."
+            f"--num_recordings is {number}, and the split {corpus.split} of {corpus.name} has "
+            f"{len(corpus)}: give at least 1, and no more."
         )
-    rate, folder = experiment.sample_rate_hz, cli.require_writable(out)
+    rate, folder = run.audio.sample_rate_hz, cli.require_writable(out)
     distances: dict[str, dict[str, dict[str, float]]] = {}
     num_samples = 0
     with tempfile.TemporaryDirectory(dir=folder) as unfinished:
-        generated = sample.sample(
+        generated = generation.sample(
             trained,
             out=unfinished,
             num_samples=number,
@@ -106,7 +93,7 @@ def copy_synthesis(
             temperature=temperature,
             corpus=corpus,
         )
-        copies = zip(generated, experiment.recordings(corpus), strict=False)
+        copies = zip(generated, run.recordings(corpus), strict=False)
         bar = tqdm(copies, total=number, desc="comparing", unit=" recordings", file=sys.stderr)
         for i, (path, recording) in enumerate(bar):
             wavenet, _ = soundfile.read(path, dtype="int16")
@@ -147,7 +134,7 @@ def copy_synthesis(
 def _write(
     folder: pathlib.Path, recording: str, sounds: dict[str, np.ndarray], sample_rate_hz: int
 ) -> None:
-    """One recording's files; a name within folders becomes one name."""
+    """Writes the files of one recording; folders in its name become a part of the file name."""
     name = recording.replace("/", "_").removesuffix(".wav")
     for kind, samples in sounds.items():
         soundfile.write(folder / f"{name}_{kind}.wav", samples, sample_rate_hz, subtype="PCM_16")
@@ -158,17 +145,15 @@ def _write(
 
 def main(argv: Sequence[str]) -> None:
     del argv
-    cli.require(workdir=FLAGS.workdir, data_dir=FLAGS.data_dir, split=FLAGS.split, out=FLAGS.out)
-    trained = restore.load(FLAGS.workdir, restore.STEP.value)
-    corpus = trained.experiment.load(FLAGS.data_dir, FLAGS.split)
+    trained = restore.load(cli.WORKDIR.value, cli.STEP.value)
     figures = copy_synthesis(
         trained,
-        corpus,
-        out=FLAGS.out,
+        trained.run.load(cli.DATA_DIR.value, cli.SPLIT.value),
+        out=cli.OUT.value,
         num_recordings=cli.NUM_RECORDINGS.value,
-        seconds=FLAGS.seconds,
+        seconds=cli.SECONDS.value,
         seed=cli.SEED.value or 0,
-        temperature=FLAGS.temperature,
+        temperature=cli.TEMPERATURE.value,
     )
     for method in METHODS:
         of_method = figures[method]
@@ -178,10 +163,10 @@ def main(argv: Sequence[str]) -> None:
         )
     print(
         f"{figures['num_recordings']} recordings, {figures['seconds']:.1f} s, of step "
-        f"{trained.step} in {FLAGS.out}"
+        f"{trained.step} in {cli.OUT.value}"
     )
     cli.write_json(figures)
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    cli.run(main, required=(cli.WORKDIR, cli.DATA_DIR, cli.SPLIT, cli.OUT))

@@ -1,17 +1,17 @@
-"""What it costs to generate with weights of fewer bits: in likelihood, and in sound.
+"""Cost of weights of fewer bits: in likelihood, and in the spectrum of what is generated.
 
     python -m experiments.studies.precision --workdir=runs/fsdd --data_dir=corpora --split=test \\
         --num_samples=20 --seconds=1 --out=runs/fsdd/precision
 
-For each precision (`wavenet_jax.sampling.precision`): the bits per sample of whole recordings,
-and whether sound generated with it is told from sound generated in float32. That is a
-permutation test: as distance of two sets of recordings counts the root mean square, over bands
-of the mel scale, of the difference of their mean levels in dB; p is the share of ways to divide
-all of them anew into two sets with a distance at least as great. A p that is small, say below
-0.05, would say that they differ. Float32 with other random numbers stands beside them, which
-cannot be told but by chance.
+Measures at each precision (`wavenet_jax.sampling.precision`) the bits per sample of whole
+recordings, and whether generated sound differs from that of float32, by a permutation test. The
+distance of two sets of recordings is the root mean square, over bands of the mel scale, of the
+difference of their mean levels in dB; p is the share of ways to divide all of them anew into two
+sets with a distance at least as great. A small p, say below 0.05, means that they differ. Float32
+with other random numbers is tested too, and differs by chance alone.
 """
 
+import os
 import pathlib
 import sys
 from collections.abc import Sequence
@@ -19,27 +19,18 @@ from typing import Any
 
 import librosa
 import numpy as np
-from absl import flags
 from scipy import stats
 from tqdm import tqdm
 
 import data
 from data.audio import reading
-from experiments import evaluate, sample
-from experiments.common import cli, restore
+from experiments.common import cli, generation, restore
+from experiments.common.evaluation import evaluate
 from wavenet_jax import InputError, sampling
 from wavenet_jax.sampling.precision import quantize_weights
 
-FLAGS = flags.FLAGS
-flags.declare_key_flag("workdir")
-flags.declare_key_flag("data_dir")
-flags.declare_key_flag("json")
-flags.declare_key_flag("seed")
-flags.declare_key_flag("split")
-flags.declare_key_flag("step")
-flags.declare_key_flag("out")
-flags.declare_key_flag("num_samples")
-flags.declare_key_flag("seconds")
+cli.takes(cli.WORKDIR, cli.DATA_DIR, cli.SPLIT, cli.STEP, cli.OUT, cli.JSON)
+cli.takes(cli.NUM_SAMPLES, cli.SECONDS, cli.SEED)
 
 NUM_MELS = 40
 NUM_PERMUTATIONS = 999
@@ -50,7 +41,7 @@ def precision_cost(
     trained: restore.TrainedModel,
     corpus: data.Corpus,
     *,
-    out: str,
+    out: str | os.PathLike[str],
     num_samples: int,
     seconds: float | None = None,
     seed: int = 0,
@@ -59,8 +50,8 @@ def precision_cost(
 
     Args:
       trained: of `restore.load`.
-      corpus: whose recordings are scored, and give the conditions of a model of time series.
-      out: folder for what is generated, a folder for each precision.
+      corpus: recordings to score, which also give the conditions of a model with a local one.
+      out: folder for generated recordings, a folder for each precision.
       num_samples: recordings of each.
       seconds: length of each.
       seed: of the first set; each other set has the next.
@@ -70,17 +61,17 @@ def precision_cost(
       of its sound from that of float32, and `p`.
 
     Raises:
-      InputError: there are fewer than two recordings to generate, or one cannot be scored.
+      InputError: fewer than two recordings are to be generated, or one cannot be scored.
     """
     if num_samples < 2:
         raise InputError(f"--num_samples is {num_samples}: give at least 2, to compare sets.")
-    conditions = corpus if trained.experiment.model.local_condition is not None else None
-    kinds: list[sampling.Precision] = [*sampling.PRECISIONS, "float32"]
+    conditions = corpus if trained.run.wavenet.local_condition is not None else None
+    kinds = [*sampling.PRECISIONS, "float32"]
     rows: list[dict[str, Any]] = []
     first = np.zeros(0)
     for i, precision in enumerate(tqdm(kinds, unit="precision", file=sys.stderr)):
         name = precision if i < len(sampling.PRECISIONS) else f"{precision}, again"
-        paths = sample.sample(
+        paths = generation.sample(
             trained,
             out=pathlib.Path(out) / name.replace(", ", "_"),
             num_samples=num_samples,
@@ -100,21 +91,21 @@ def precision_cost(
                 vectorized=False,
                 n_resamples=NUM_PERMUTATIONS,
                 alternative="greater",
-                random_state=seed,
+                rng=np.random.default_rng(seed),
             )
             row |= {"distance_db": float(test.statistic), "p": float(test.pvalue)}
         else:
             first = levels
         if i < len(sampling.PRECISIONS):
-            weights = trained._replace(params=quantize_weights(trained.params, precision))
-            row["bits_per_sample"] = evaluate.evaluate(weights, corpus)["bits_per_sample"]
+            quantized = trained._replace(params=quantize_weights(trained.params, precision))
+            row["bits_per_sample"] = evaluate(quantized, corpus)["bits_per_sample"]
         rows.append(row)
     return rows
 
 
 def _levels_db(trained: restore.TrainedModel, path: pathlib.Path) -> np.ndarray:
     """The mean level in each band of the mel scale, `[NUM_MELS]`."""
-    rate = trained.experiment.sample_rate_hz
+    rate = trained.run.audio.sample_rate_hz
     samples, _ = reading.read(path, sample_rate_hz=rate, mono=True)
     powers = librosa.feature.melspectrogram(
         y=samples / np.float32(32768), sr=rate, n_fft=512, hop_length=128, n_mels=NUM_MELS
@@ -123,12 +114,12 @@ def _levels_db(trained: restore.TrainedModel, path: pathlib.Path) -> np.ndarray:
 
 
 def _distance_db(first: np.ndarray, second: np.ndarray) -> float:
-    """Of two sets `[N, NUM_MELS]`."""
+    """The distance of two sets of levels, `[N, NUM_MELS]` each."""
     return float(np.sqrt(np.mean((first.mean(axis=0) - second.mean(axis=0)) ** 2)))
 
 
 def as_table(rows: Sequence[dict[str, Any]]) -> str:
-    """The rows as a Markdown table."""
+    """The figures of `precision_cost` as a Markdown table."""
     lines = [
         "| weights | bits per sample | more | from float32's sound | p |",
         "|---|---|---|---|---|",
@@ -145,14 +136,13 @@ def as_table(rows: Sequence[dict[str, Any]]) -> str:
 
 def main(argv: Sequence[str]) -> None:
     del argv
-    cli.require(workdir=FLAGS.workdir, data_dir=FLAGS.data_dir, split=FLAGS.split, out=FLAGS.out)
-    trained = restore.load(FLAGS.workdir, restore.STEP.value)
+    trained = restore.load(cli.WORKDIR.value, cli.STEP.value)
     rows = precision_cost(
         trained,
-        trained.experiment.load(FLAGS.data_dir, FLAGS.split),
-        out=FLAGS.out,
-        num_samples=FLAGS.num_samples,
-        seconds=FLAGS.seconds,
+        trained.run.load(cli.DATA_DIR.value, cli.SPLIT.value),
+        out=cli.OUT.value,
+        num_samples=cli.NUM_SAMPLES.value,
+        seconds=cli.SECONDS.value,
         seed=cli.SEED.value or 0,
     )
     print(as_table(rows))
@@ -160,4 +150,4 @@ def main(argv: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    cli.run(main, required=(cli.WORKDIR, cli.DATA_DIR, cli.SPLIT, cli.OUT))

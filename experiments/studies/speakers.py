@@ -1,23 +1,21 @@
-"""Do samples of a voice sound like that voice? Judged by a classifier that heard only recordings.
+"""Speakers: whether a classifier of recordings recognises the speaker of generated samples.
 
     python -m experiments.studies.speakers --workdir=runs/fsdd --data_dir=corpora \\
         --split=validation --samples_per_class=20 --seconds=1 --out=runs/fsdd/voices
 
 For a checkpoint that one label of a recording conditions, such as its speaker. The classifier,
-linear discriminants of the mean and the deviation of 20 mel cepstra and of their changes, learns
-the label's classes from the corpus's train split. It is asked about the recordings of another
-split, which shows what it can tell at all, and about samples that the model makes of each class.
-Beside the samples lie `confusion.png` and `embedding.png`, the two principal components of the
-vectors that stand for the classes in the model.
+linear discriminants of the mean and the deviation of 20 mel cepstra and of their differences,
+learns the label's classes from the corpus's train split. It is tested on the recordings of
+another split, which bounds what it can reach, and on samples of the model for each class. Writes
+the samples, `confusion.png`, and `embedding.png`, the two principal components of the model's
+embedding of the classes.
 """
 
 import os
-import pathlib
 import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-import librosa
 import numpy as np
 import soundfile
 from absl import flags
@@ -30,23 +28,15 @@ from tqdm import tqdm
 
 import data
 from data.audio import reading
-from experiments import sample
-from experiments.common import cli, plots, restore
+from data.audio.cepstra import mel_cepstra
+from experiments.common import cli, generation, plots, restore
+from experiments.studies import speakers_plots
 from wavenet_jax import InputError
 
-FLAGS = flags.FLAGS
-flags.declare_key_flag("workdir")
-flags.declare_key_flag("data_dir")
-flags.declare_key_flag("json")
-flags.declare_key_flag("seed")
-flags.declare_key_flag("split")
-flags.declare_key_flag("step")
-flags.declare_key_flag("out")
-flags.declare_key_flag("seconds")
-flags.declare_key_flag("temperature")
-
+cli.takes(cli.WORKDIR, cli.DATA_DIR, cli.SPLIT, cli.STEP, cli.OUT, cli.JSON)
+cli.takes(cli.SECONDS, cli.SEED, cli.TEMPERATURE)
 _SAMPLES_PER_CLASS = flags.DEFINE_integer(
-    "samples_per_class", 20, "How many samples to make of each class."
+    "samples_per_class", 20, "How many samples to generate for each class.", 1
 )
 
 NUM_CEPSTRA = 20
@@ -65,45 +55,47 @@ def speaker_control(
     seed: int = 0,
     temperature: float = 1.0,
 ) -> dict[str, Any]:
-    """Makes samples of each class and has them told apart.
+    """Generates samples of each class and classifies them.
 
     Args:
       trained: of `restore.load`.
       data_dir: folder of corpora, with the one that the model was trained on.
       split: of the recordings that the classifier is tested on; it learns from train.
-      out: folder for samples and pictures.
-      samples_per_class: how many.
+      out: folder for samples and figures.
+      samples_per_class: how many samples.
       seconds: length of each.
-      seed: with the number of a sample, all that its waveform depends on.
+      seed: determines each waveform, with the index of its sample.
       temperature: of the model's distribution.
 
     Returns:
-      `label`; `classes`, their names; `accuracy` and `confusion` (rows: what it is, columns:
-      what it is taken for) under `recordings` and `samples`; `chance`, the accuracy of a
-      guess; `step`, `split`, `temperature`, `seed`.
+      `label`; `classes`, their names; `accuracy` and `confusion` (indexed by the true and the
+      predicted class) under `recordings` and `samples`; `chance`, the accuracy of a guess;
+      `step`, `split`, `temperature`, `seed`.
 
     Raises:
-      InputError, data.DataError: bad input, of which the message tells.
+      InputError, data.DataError: invalid input.
     """
-    experiment = trained.experiment
-    if len(experiment.global_labels) != 1:
+    run = trained.run
+    if len(run.audio.global_labels) != 1:
         raise InputError(
-            f"The model has {len(experiment.global_labels)} labels of a recording: train one with "
+            f"The model has {len(run.audio.global_labels)} labels of a recording: train one with "
             "a single one, such as --config=experiments/configs/fsdd.py."
         )
     if split == "train":
         raise InputError("--split is train, which the classifier learns from: name another.")
     if samples_per_class < 1:
         raise InputError(f"--samples_per_class is {samples_per_class}: give at least 1.")
-    (label,) = experiment.global_labels
-    classes = experiment.classes[label]
+    (label,) = run.audio.global_labels
+    classes = run.audio.classes[label]
     if len(classes) < 2:
-        raise InputError(f"The label {label} has a single class, {classes[0]}: there is no choice.")
-    known, asked = (experiment.load(data_dir, name) for name in ("train", split))
+        raise InputError(
+            f"The label {label} has the single class {classes[0]}: use a corpus with several."
+        )
+    train, test = (run.load(data_dir, name) for name in ("train", split))
     folder = cli.require_writable(out)
     classifier = make_pipeline(StandardScaler(), LinearDiscriminantAnalysis())
-    classifier.fit(_statistics_of(known), _classes_of(known, label))
-    paths = sample.sample(
+    classifier.fit(_statistics_of(train), _classes_of(train, label))
+    paths = generation.sample(
         trained,
         out=folder,
         num_samples=samples_per_class * len(classes),
@@ -112,12 +104,11 @@ def speaker_control(
         temperature=temperature,
         labels=classes,
     )
-    rate = experiment.sample_rate_hz
     sounds = (soundfile.read(path, dtype="int16")[0] for path in paths)
-    of_samples = statistics(sounds, rate)
+    of_samples = statistics(sounds, run.audio.sample_rate_hz)
     figures: dict[str, Any] = {"label": label, "classes": classes, "chance": 1 / len(classes)}
     for name, features, truth in (
-        ("recordings", _statistics_of(asked), _classes_of(asked, label)),
+        ("recordings", _statistics_of(test), _classes_of(test, label)),
         ("samples", of_samples, np.arange(len(paths)) % len(classes)),
     ):
         confusion = confusion_matrix(
@@ -127,18 +118,11 @@ def speaker_control(
             "accuracy": float(np.trace(confusion) / confusion.sum()),
             "confusion": confusion.tolist(),
         }
-    plots.save(
-        plots.confusions(
-            {name: np.array(figures[name]["confusion"]) for name in ("recordings", "samples")},
-            classes,
-        ),
-        folder / "confusion.png",
-    )
+    confusions = {name: np.array(figures[name]["confusion"]) for name in ("recordings", "samples")}
+    plots.save(speakers_plots.confusions(confusions, classes), folder / "confusion.png")
     table = np.asarray(trained.params["params"]["global_embedding"]["table"], np.float32)
-    plots.save(
-        plots.points(dict(zip(classes, PCA(2).fit_transform(table), strict=True))),
-        folder / "embedding.png",
-    )
+    places = dict(zip(classes, PCA(2).fit_transform(table), strict=True))
+    plots.save(speakers_plots.embedding(places), folder / "embedding.png")
     return figures | {
         "step": trained.step,
         "split": split,
@@ -148,36 +132,33 @@ def speaker_control(
 
 
 def statistics(sounds: Iterable[np.ndarray], sample_rate_hz: int) -> np.ndarray:
-    """What the classifier hears: of each sound, int16 `[N]`, the mean and the standard
-    deviation of its cepstra and of their changes from frame to frame, `[sounds, 80]`.
+    """The classifier's inputs, float32 `[sounds, 80]`: of each sound, int16 `[N]`, the mean and the
+    standard deviation of its mel cepstra and of their differences from frame to frame.
 
-    The first coefficient, the loudness, counts in its changes alone.
+    The mean over the recording is subtracted from coefficient 0, the loudness.
     """
-    window = max(4, round(WINDOW_S * sample_rate_hz))
-    rows = []
+    n_fft = max(4, round(WINDOW_S * sample_rate_hz))
+    vectors = []
     for samples in sounds:
-        padded = np.pad(
-            samples / np.float32(reading.FULL_SCALE), (0, max(0, window - len(samples)))
+        padded = np.pad(samples / np.float32(reading.FULL_SCALE), (0, max(0, n_fft - len(samples))))
+        cepstra = mel_cepstra(
+            padded,
+            sample_rate_hz,
+            num_cepstra=NUM_CEPSTRA,
+            num_mels=2 * NUM_CEPSTRA,
+            n_fft=n_fft,
+            hop_samples=max(1, round(HOP_S * sample_rate_hz)),
         )
-        cepstra = librosa.feature.mfcc(
-            y=padded,
-            sr=sample_rate_hz,
-            n_mfcc=NUM_CEPSTRA,
-            n_mels=2 * NUM_CEPSTRA,
-            n_fft=window,
-            hop_length=max(1, round(HOP_S * sample_rate_hz)),
-        )
-        cepstra[0] -= cepstra[0].mean()
-        changes = np.diff(cepstra, axis=1, append=cepstra[:, -1:])
-        rows.append(
-            np.concatenate([f(x, 1) for x in (cepstra, changes) for f in (np.mean, np.std)])
-        )
-    return np.stack(rows)
+        cepstra[:, 0] -= cepstra[:, 0].mean()
+        changes = np.diff(cepstra, axis=0, append=cepstra[-1:])
+        parts = [f(x, axis=0) for x in (cepstra, changes) for f in (np.mean, np.std)]
+        vectors.append(np.concatenate(parts))
+    return np.stack(vectors)
 
 
 def _statistics_of(corpus: data.Corpus) -> np.ndarray:
     recordings = tqdm(
-        range(len(corpus)), desc=f"listening to {corpus.split}", unit=" recordings", file=sys.stderr
+        range(len(corpus)), desc=f"reading {corpus.split}", unit=" recordings", file=sys.stderr
     )
     return statistics((corpus.recording(i)["audio"] for i in recordings), corpus.sample_rate_hz)
 
@@ -188,26 +169,24 @@ def _classes_of(corpus: data.Corpus, label: str) -> np.ndarray:
 
 def main(argv: Sequence[str]) -> None:
     del argv
-    cli.require(workdir=FLAGS.workdir, data_dir=FLAGS.data_dir, split=FLAGS.split, out=FLAGS.out)
-    trained = restore.load(FLAGS.workdir, restore.STEP.value)
     figures = speaker_control(
-        trained,
-        FLAGS.data_dir,
-        split=FLAGS.split,
-        out=FLAGS.out,
+        restore.load(cli.WORKDIR.value, cli.STEP.value),
+        cli.DATA_DIR.value,
+        split=cli.SPLIT.value,
+        out=cli.OUT.value,
         samples_per_class=_SAMPLES_PER_CLASS.value,
-        seconds=1.0 if FLAGS.seconds is None else FLAGS.seconds,
+        seconds=1.0 if cli.SECONDS.value is None else cli.SECONDS.value,
         seed=cli.SEED.value or 0,
-        temperature=FLAGS.temperature,
+        temperature=cli.TEMPERATURE.value,
     )
     for name in ("recordings", "samples"):
         print(
-            f"{name}: {figures[name]['accuracy']:.1%} told apart by {figures['label']} "
+            f"{name}: {figures[name]['accuracy']:.1%} classified correctly by {figures['label']} "
             f"(chance {figures['chance']:.1%})"
         )
-    print(f"pictures in {pathlib.Path(FLAGS.out)}")
+    print(f"figures in {cli.OUT.value}")
     cli.write_json(figures)
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    cli.run(main, required=(cli.WORKDIR, cli.DATA_DIR, cli.SPLIT, cli.OUT))

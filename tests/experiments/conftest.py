@@ -9,7 +9,7 @@ import pytest
 import tiny
 
 import data
-from experiments.train import train
+from experiments.common.training import train
 
 
 @pytest.fixture(scope="session")
@@ -22,9 +22,7 @@ def run() -> Iterator[programs.Run]:
 @pytest.fixture(scope="session")
 def trained_dir(tmp_path_factory: pytest.TempPathFactory, fsdd_dir: pathlib.Path) -> pathlib.Path:
     """A work directory of `tiny` after 30 steps, conditioned on the speaker."""
-    config = tiny.get_config()
-    config.num_steps = 30
-    config.checkpoint_every = 15
+    config = tiny.experiment(num_steps=30, checkpoint_every=15)
     workdir = tmp_path_factory.mktemp("trained")
     train(config, workdir=workdir, data_dir=fsdd_dir)
     return workdir

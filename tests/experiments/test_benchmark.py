@@ -1,25 +1,49 @@
-"""The benchmark counts the model's products right, and runs from end to end."""
+"""Rooflines count the model's products, and each benchmark runs from end to end."""
 
 import dataclasses
 import importlib
 import json
+import pathlib
 
 import jax
 import numpy as np
 import pytest
 
-from experiments import benchmark
-from experiments.benchmarks import generation, roofline
+from experiments.benchmarks import (
+    generation,
+    options,
+    report,
+    roofline,
+    sweep,
+    synthetic,
+    throughput,
+)
 from experiments.common import cli
-from experiments.configs import reference, timit
+from experiments.configs import reference, schema, timit, tts, vocoder
 from wavenet_jax import InputError, WaveNet, WaveNetConfig, training
-from wavenet_jax.config import from_dict
+from wavenet_jax.sampling import BACKENDS
+
+SMALL = {
+    "dilations": (1, 2),
+    "residual_channels": 4,
+    "gate_channels": 4,
+    "skip_channels": 8,
+    "head_channels": 8,
+}
+
+
+def small_experiment(recipe, segment_samples: int, **recognizer) -> schema.ExperimentConfig:
+    config = recipe.get_config()
+    config.batch_size, config.segment_samples = 8, segment_samples
+    config.model.update(SMALL)
+    config.recognizer.update(recognizer)
+    return schema.from_config_dict(config)
 
 
 def test_the_reference_model_has_the_multiply_adds_of_its_weights():
     """A sample meets each weight of each product once, but for the last residual's."""
-    config = from_dict(WaveNetConfig, reference.get_config().model.to_dict(), "model")
-    shapes = roofline.products(config, lambda _: 1, 1)
+    config = schema.from_config_dict(reference.get_config()).model
+    shapes = roofline.gemm_shapes(config, lambda _: 1, 1)
     init = WaveNet(config).init
     params = jax.eval_shape(init, jax.random.key(0), np.zeros((1, 1), np.int32))["params"]
     kernels = [
@@ -31,126 +55,157 @@ def test_the_reference_model_has_the_multiply_adds_of_its_weights():
 
 
 def test_measures_and_prints():
-    config = reference.get_config()
-    config.batch_size, config.segment_samples = 8, 40
-    config.model.update(
-        dilations=(1, 2), residual_channels=4, gate_channels=4, skip_channels=8, head_channels=8
-    )
-    figures = benchmark.benchmark(config, batches=[1, 3], repeats=1)
+    config = small_experiment(reference, 40)
+    figures = report.benchmark(config, batches=[1, 3], repeats=1)
     names = [row["name"] for row in figures["rows"]]
-    ways = ["scan", "cpu, float32", "cpu, bfloat16", "cpu, int8"]
+    backends = [each.name for each in generation.backend_configs(config.model)]
     assert names == ["training, 8 x 40"] + [
-        f"generation, batch {batch}, {way}" for batch in (1, 3) for way in ways
+        f"generation, batch {batch}, {backend}" for batch in (1, 3) for backend in backends
     ]
     for row in figures["rows"]:
         assert row["samples_per_s"] > 0
         for limit, value in row["limits"].items():
             assert row["share"][limit] == pytest.approx(row["samples_per_s"] / value)
-    table = benchmark.as_table(json.loads(json.dumps(figures)))
-    assert len(table.splitlines()) == 2 + len(names)
-    assert [row["name"] for row in figures["latency"]] == ways
+    assert set(figures["rows"][1]["limits"]) == set(roofline.LIMITS)
+    assert [row["name"] for row in figures["latency"]] == backends
     for row in figures["latency"]:
         assert row["first_ms"] > 0
         assert row["chunk_ms"] > 0
         assert row["sounds_ms"] == 16  # 256 samples
-    assert len(benchmark.as_latency_table(figures).splitlines()) == 2 + len(ways)
+    tables = report.as_tables(json.loads(json.dumps(figures))).splitlines()
+    assert tables[0].endswith("| limit: weights read | limit: model GEMM | limit: peak GEMM |")
+    assert len(tables) == 2 + len(names) + 1 + 2 + len(backends)
+
+
+def test_every_backend_that_supports_the_model_is_measured(monkeypatch):
+    """The plain one first, each at the precisions that change how it keeps weights."""
+    model = WaveNetConfig(**SMALL)
+    configs = generation.backend_configs(model)
+    assert configs[0] == generation.oracle()
+    devices = jax.local_devices()[:1]
+    able = {name for name, each in BACKENDS.items() if not each.unsupported_reason(model, devices)}
+    assert {each.backend for each in configs} == able
+    for name in able:
+        dtypes = [each.weight_dtype for each in configs if each.backend == name]
+        assert sorted(map(str, dtypes)) == sorted(
+            map(str, set(BACKENDS[name].weight_dtypes.values()))
+        )
+    assert len({each.name for each in configs}) == len(configs)
+
+    class Another(type(BACKENDS[configs[0].backend])):
+        name = "another"
+        is_fused = True
+
+    monkeypatch.setitem(BACKENDS, "another", Another())
+    another = generation.BackendConfig("another", "float32")
+    assert generation.backend_configs(model) == [*configs, another]
+    params = training.init_variables(model, jax.random.key(0))
+    found = generation.speeds(model, params, 2, [configs[0], another], repeats=1)
+    assert list(found) == [configs[0], another] and min(found.values()) > 0
 
 
 def test_latency_is_measured_of_conditions_that_arrive():
-    model = benchmark.model_of(importlib.import_module("experiments.configs.vocoder").get_config())
-    model = dataclasses.replace(model, dilations=(1, 2), residual_channels=4, gate_channels=4)
-    params = training.init_state(model, training.TrainingConfig(num_steps=1)).params
-    way = generation.BackendConfig("cpu", "int8")
-    row = generation.latency(model, params, way, 8000, repeats=1)
+    config = schema.from_config_dict(vocoder.get_config())
+    model = dataclasses.replace(synthetic.model_of(config), **SMALL)
+    params = training.init_variables(model, jax.random.key(0))
+    row = generation.latency(model, params, generation.oracle(), 8000, repeats=1)
     assert row["sounds_ms"] == 1000 * -(-256 // model.hop_samples) * model.hop_samples / 8000
 
 
-def test_sweeps(tmp_path, monkeypatch):
-    """Of each axis its values, all ways and limits, as a table and as a picture."""
-    monkeypatch.setattr(generation, "BATCHES", (1, 2))
-    axes = {name: (values[:2], change) for name, (values, change) in generation.AXES.items()}
-    monkeypatch.setattr(generation, "AXES", axes)
-    model = WaveNetConfig(
-        dilations=(1, 2), residual_channels=4, gate_channels=4, skip_channels=8, head_channels=8
-    )
-    found = generation.sweep(model, repeats=1)
-    assert [(axis, [row["value"] for row in rows]) for axis, rows in found.items()] == [
+def test_sweeps(monkeypatch):
+    """Of each axis its values, all backend configs and limits, as a table and as a figure."""
+    monkeypatch.setattr(sweep, "BATCHES", (1, 2))
+    axes = {name: (values[:2], change) for name, (values, change) in sweep.AXES.items()}
+    monkeypatch.setattr(sweep, "AXES", axes)
+    found = sweep.sweep(WaveNetConfig(**SMALL), repeats=1)
+    assert [(axis, [point["value"] for point in points]) for axis, points in found.items()] == [
         ("batch", [1, 2]),
         ("layers", [10, 20]),
         ("channels", [16, 32]),
         ("receptive field, samples", [3, 4]),
     ]
-    for rows in found.values():
-        for row in rows:
-            assert set(row["speeds"]) == {"scan", "cpu, float32", "cpu, bfloat16", "cpu, int8"}
-            assert min([*row["speeds"].values(), *row["limits"].values()]) > 0
-    assert len(generation.as_sweep_table(found).splitlines()) == 2 + 2 * 4
-    figure = generation.sweep_figure(found)
+    backends = [each.name for each in generation.backend_configs(WaveNetConfig(**SMALL))]
+    for points in found.values():
+        for point in points:
+            assert list(point["speeds"]) == backends
+            assert min([*point["speeds"].values(), *point["limits"].values()]) > 0
+    assert len(sweep.as_table(found).splitlines()) == 2 + 2 * 4
+    figure = sweep.figure(found)
     assert [axes.get_xlabel() for axes in figure.axes] == list(found)
-    assert all(len(axes.get_lines()) == 4 + 2 for axes in figure.axes)
+    for axes in figure.axes:
+        dashed = [line.get_label() for line in axes.get_lines() if line.is_dashed()]
+        assert dashed == ["limit: peak GEMM", "limit: float32 weights read"]
+        assert len(axes.get_lines()) == len(backends) + 2
 
 
 def test_a_recognizer_is_measured_in_times_real_time(monkeypatch):
-    monkeypatch.setattr(benchmark, "RECOGNIZED_S", 1)
-    config = timit.get_config()
-    config.batch_size, config.segment_samples, config.recognizer.channels = 8, 320, 8
-    config.model.update(
-        dilations=(1, 2), residual_channels=4, gate_channels=4, skip_channels=8, head_channels=8
-    )
-    figures = benchmark.benchmark(config, batches=[2], repeats=1)
+    monkeypatch.setattr(throughput, "RECOGNIZED_S", 1)
+    config = small_experiment(timit, 320, channels=8)
+    figures = report.benchmark(config, batches=[2], repeats=1)
     names = [row["name"] for row in figures["rows"]]
     assert (names[0], names[-1]) == ("training, 8 x 320", "recognition, batch 2")
     row = figures["rows"][-1]
     assert row["times_real_time"] == pytest.approx(row["samples_per_s"] / 16000)
     assert set(row["share"]) == {"model GEMM", "peak GEMM"}
-    assert "times real time) |" in benchmark.as_table(figures).splitlines()[-1]
+    assert "times real time) |" in throughput.as_table(figures["rows"]).splitlines()[-1]
 
 
 def test_every_option_is_measured_beside_the_plain_model(monkeypatch):
-    config = reference.get_config()
-    config.batch_size, config.segment_samples = 8, 40
-    config.model.update(
-        dilations=(1, 2), residual_channels=4, gate_channels=4, skip_channels=8, head_channels=8
-    )
     names = ["16 bits, Gaussian", "input noise"]
-    few = {name: benchmark.OPTIONS[name] for name in names}
-    monkeypatch.setattr(benchmark, "OPTIONS", few)
-    figures = benchmark.options(config, batch=2, repeats=1)
+    few = {name: options.OPTIONS[name] for name in names}
+    monkeypatch.setattr(options, "OPTIONS", few)
+    figures = options.options(small_experiment(reference, 40), batch=2, repeats=1)
     assert [row["name"] for row in figures["rows"]] == ["plain", *names, "plain, again"]
     assert figures["rows"][0]["training_share"] + figures["rows"][-1][
         "training_share"
     ] == pytest.approx(2)
     for row in figures["rows"]:
         assert min(row["training"], row["generation"], row["state_bytes"]) > 0
-    lines = benchmark.as_options_table(json.loads(json.dumps(figures))).splitlines()
+    lines = options.as_table(json.loads(json.dumps(figures))).splitlines()
     assert len(lines) == 2 + 4
 
 
 def test_every_option_changes_the_plain_model():
-    plain = from_dict(WaveNetConfig, reference.get_config().model.to_dict(), "model")
-    for fields in benchmark.OPTIONS.values():
+    config = schema.from_config_dict(reference.get_config())
+    for fields in options.OPTIONS.values():
         for name, value in fields.items():
-            owner = plain if hasattr(plain, name) else benchmark.TrainingConfig(num_steps=1)
+            owner = config.model if hasattr(config.model, name) else config.training
             assert getattr(owner, name) != value
 
 
-@pytest.mark.parametrize("name", ["demo", "fsdd", "vocoder"])
-def test_a_config_is_measured_with_its_conditions(name):
-    config = importlib.import_module(f"experiments.configs.{name}").get_config()
-    model = benchmark.model_of(config)
-    assert bool(model.global_condition) == bool(config.global_condition)
-    assert bool(model.local_condition) == bool(config.local_condition)
-    made = generation.random_conditions(model, 2, 3 * model.hop_samples)
+RECIPES = sorted(path.stem for path in pathlib.Path(reference.__file__).parent.glob("[!_]*.py"))
+
+
+@pytest.mark.parametrize("name", [name for name in RECIPES if name != "schema"])
+def test_a_recipe_is_measured_with_its_conditions(name):
+    recipe = importlib.import_module(f"experiments.configs.{name}").get_config()
+    model = synthetic.wavenet_of(synthetic.model_of(schema.from_config_dict(recipe)))
+    assert bool(model.global_condition) == bool(recipe.global_condition.labels)
+    assert bool(model.local_condition) == bool(recipe.local_condition.features)
+    made = synthetic.conditions(model, 2, 3 * model.hop_samples)
     assert [made["global"] is not None, made["local"] is not None] == [
-        bool(config.global_condition),
-        bool(config.local_condition),
+        bool(model.global_condition),
+        bool(model.local_condition),
     ]
+
+
+def test_hts_questions_need_no_corpus():
+    config = tts.get_config()
+    config.local_condition.features = "hts"
+    model = synthetic.model_of(schema.from_config_dict(config))
+    assert model.local_condition.size >= synthetic.NUM_CLASSES
 
 
 @pytest.mark.parametrize("given", [["0"], ["-1"], ["1", "x"], []])
 def test_refuses_counts_that_are_none(given):
     with pytest.raises(InputError, match="--batches is"):
         cli.positive_integers("batches", given)
+
+
+def test_a_sweep_needs_a_folder(run):
+    completed = run("experiments.benchmark", "--sweep")
+    assert completed.returncode == 1
+    assert completed.stderr == "error: --out is missing: give a folder for the figure of --sweep.\n"
 
 
 @pytest.mark.gpu

@@ -2,14 +2,15 @@
 
 import json
 import pathlib
+from typing import Any
 
 import numpy as np
 import pytest
 import soundfile
 
 import data
-from experiments import describe_corpus
-from experiments.configs import fsdd
+from experiments.common import corpora
+from experiments.configs import fsdd, schema
 from wavenet_jax import InputError
 
 
@@ -35,7 +36,7 @@ def data_dir(tmp_path: pathlib.Path) -> pathlib.Path:
 
 
 def test_figures_are_those_of_the_recordings(data_dir: pathlib.Path) -> None:
-    figures = describe_corpus.describe_corpus("folder", data_dir)
+    figures = corpora.describe_corpus("folder", data_dir)
     parts = figures["splits"].values()
     assert sum(part["recordings"] for part in parts) == 10
     assert sum(part["hours"] for part in parts) == pytest.approx(10 / 3600)
@@ -47,7 +48,7 @@ def test_figures_are_those_of_the_recordings(data_dir: pathlib.Path) -> None:
     for label, count in (("a", 7), ("b", 3)):
         assert sum(part["labels"]["label"][label] for part in parts) == count
     assert "receptive_field" not in figures
-    lines = describe_corpus.described(figures)
+    lines = corpora.described(figures)
     assert "folder, 8000 Hz, licence: that of the recordings" in lines
     assert "each 1.00 to 1.00 s (median 1.00)" in lines
     assert "silence: 50.0% of the time" in lines
@@ -56,27 +57,30 @@ def test_figures_are_those_of_the_recordings(data_dir: pathlib.Path) -> None:
 def test_the_receptive_field_at_the_rate_of_the_corpus(data_dir: pathlib.Path) -> None:
     config = fsdd.get_config()
     config.global_condition.labels = ("label",)
-    figures = describe_corpus.describe_corpus("folder", data_dir, config=config)
+
+    def described() -> dict[str, Any]:
+        experiment = schema.from_config_dict(config)
+        return corpora.describe_corpus("folder", data_dir, config=experiment)
+
+    figures = described()
     samples = 2 * 255 + 1  # two times dilations of 1 to 128, and the input's own sample
     assert figures["receptive_field"]["samples"] == samples
     assert figures["receptive_field"]["milliseconds"] == pytest.approx(samples / 8)
     assert figures["receptive_field"]["share_of_median"] == pytest.approx(samples / 8000)
-    assert f"receptive field: {samples} samples, {samples / 8:.0f} ms" in describe_corpus.described(
-        figures
-    )
+    assert f"receptive field: {samples} samples, {samples / 8:.0f} ms" in corpora.described(figures)
     config.global_condition.labels = ("speaker",)
     with pytest.raises(data.DataError, match="folder has no label 'speaker': it has label"):
-        describe_corpus.describe_corpus("folder", data_dir, config=config)
-    config.global_condition = None
+        described()
+    config.global_condition.labels = ()
     config.model.dilations = (0,)
     with pytest.raises(InputError, match="dilations"):
-        describe_corpus.describe_corpus("folder", data_dir, config=config)
+        described()
 
 
 def test_labels_in_time_are_not_of_recordings(tmp_path: pathlib.Path) -> None:
     pytest.importorskip("espeakng_loader", reason="made with the extra [demo]")
     data.build("espeak", data_dir=tmp_path, num_utterances=3)
-    figures = describe_corpus.describe_corpus("espeak", tmp_path)
+    figures = corpora.describe_corpus("espeak", tmp_path)
     assert all(part["labels"].keys() == {"speaker"} for part in figures["splits"].values())
 
 
@@ -89,7 +93,7 @@ def test_questions_are_not_of_recordings(tmp_path: pathlib.Path) -> None:
         (tmp_path / "in" / f"{i}.lab").write_text("0 1000000 x^a-b+c=x\n")
     questions = str(tmp_path / "q.hed")
     data.build("hts", data_dir=tmp_path, source=tmp_path / "in", questions=questions)
-    figures = describe_corpus.describe_corpus("hts", tmp_path)
+    figures = corpora.describe_corpus("hts", tmp_path)
     assert all(part["labels"] == {} for part in figures["splits"].values())
 
 

@@ -7,20 +7,20 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from experiments import evaluate
 from experiments.common import restore
+from experiments.common.evaluation import evaluate
 from wavenet_jax import InputError, WaveNet, mulaw
 
 
 def test_scores_every_sample_once(trained_dir: pathlib.Path, fsdd_dir: pathlib.Path):
     trained = restore.load(trained_dir)
-    corpus = trained.experiment.load(fsdd_dir, "test")
-    figures = evaluate.evaluate(trained, corpus)
+    corpus = trained.run.load(fsdd_dir, "test")
+    figures = evaluate(trained, corpus)
     bits, codes = 0.0, []
-    distribution = trained.experiment.model.distribution
-    for recording in trained.experiment.recordings(corpus):
+    distribution = trained.run.model.distribution
+    for recording in trained.run.recordings(corpus):
         codes.append(np.asarray(mulaw.encode(recording["samples"])))
-        logits = WaveNet(trained.experiment.model).apply(
+        logits = WaveNet(trained.run.model).apply(
             trained.params, codes[-1][None], global_condition=recording["global"][None]
         )
         log_probs = distribution.log_prob_bits(logits, jnp.asarray(codes[-1][None]))
@@ -36,6 +36,6 @@ def test_scores_every_sample_once(trained_dir: pathlib.Path, fsdd_dir: pathlib.P
 
 def test_refuses_another_corpus(trained_dir: pathlib.Path, fsdd_dir: pathlib.Path, monkeypatch):
     trained = restore.load(trained_dir)
-    monkeypatch.setitem(trained.experiment.classes, "speaker", ["ann", "bob"])
+    monkeypatch.setitem(trained.run.audio.classes, "speaker", ("ann", "bob"))
     with pytest.raises(InputError, match="speaker classes high, low.* made for ann, bob"):
-        trained.experiment.load(fsdd_dir, "test")
+        trained.run.load(fsdd_dir, "test")

@@ -5,9 +5,11 @@ import pathlib
 import numpy as np
 import pytest
 import soundfile
+from absl import flags
 
 import data
-from experiments import prepare
+from experiments import prepare as program
+from experiments.common.corpora import prepare
 
 PREPARE = "experiments.prepare"
 
@@ -23,7 +25,7 @@ def source(tmp_path: pathlib.Path) -> pathlib.Path:
 
 
 def test_the_summary(source: pathlib.Path, tmp_path: pathlib.Path) -> None:
-    summary = prepare.prepare("folder", data_dir=tmp_path / "out", source=source).splitlines()
+    summary = prepare("folder", data_dir=tmp_path / "out", source=source).splitlines()
     assert summary[0] == f"folder in {tmp_path / 'out' / 'folder' / '1.0.0'}"
     assert any(line.startswith("  train: ") and line.endswith("at 8000 Hz") for line in summary)
     assert summary[-1] == "  licence: that of the recordings"
@@ -52,10 +54,10 @@ def test_bad_input_is_one_line_and_exit_code_one(
 
 def test_options_reach_the_builder(source: pathlib.Path, tmp_path: pathlib.Path) -> None:
     with pytest.raises(data.DataError, match="lies in no sub-folder"):
-        prepare.prepare("folder", data_dir=tmp_path / "out", source=source, labels="folders")
-    prepare.prepare("folder", data_dir=tmp_path / "out", source=source, sample_rate_hz=4000)
+        prepare("folder", data_dir=tmp_path / "out", source=source, labels="folders")
+    prepare("folder", data_dir=tmp_path / "out", source=source, sample_rate_hz=4000)
     assert data.load("folder", tmp_path / "out", "train").sample_rate_hz == 4000
 
 
 def test_there_is_a_flag_for_every_option() -> None:
-    assert set(prepare.OPTION_FLAGS) <= set(prepare.FLAGS)
+    assert set(program.OPTION_FLAGS) <= set(flags.FLAGS)

@@ -11,11 +11,10 @@ import pytest
 import soundfile
 import soxr
 import tiny
-from ml_collections import ConfigDict
 
 import data
-from experiments import evaluate, recognize, sample, train
-from experiments.common import phones, restore
+from experiments.common import evaluation, generation, phones, recognition, restore, training
+from experiments.configs.schema import Recognizer
 from experiments.metrics import phone_errors
 from wavenet_jax import InputError
 from wavenet_jax.recognition import decoding
@@ -29,8 +28,8 @@ RATE_HZ = tiny.RECOGNIZER_RATE_HZ
 def workdir(tmp_path_factory: pytest.TempPathFactory, spoken_dir: pathlib.Path) -> pathlib.Path:
     folder = tmp_path_factory.mktemp("recognizer")
     config = tiny.recognizer_config()
-    config.augmentation = ConfigDict({"speeds": (0.9, 1.1), "gain_db": 3.0, "noise_snr_db": 20.0})
-    train.train(config, workdir=folder, data_dir=spoken_dir)
+    config.augmentation.update(speeds=(0.9, 1.1), gain_db=3.0, noise_snr_db=20.0)
+    training.train(tiny.experiment(config), workdir=folder, data_dir=spoken_dir)
     return folder
 
 
@@ -50,13 +49,13 @@ def recording(tmp_path_factory: pytest.TempPathFactory, spoken_dir: pathlib.Path
 
 def test_it_learns_what_sounds_when(workdir, trained, spoken_dir) -> None:
     """After so few steps better than by always saying the same."""
-    corpus = trained.experiment.load(spoken_dir, "validation")
-    found = evaluate.evaluate_recognition(trained, corpus)
+    corpus = trained.run.load(spoken_dir, "validation")
+    found = evaluation.evaluate_recognition(trained, corpus)
     counts = found["decoders"]["viterbi"]
     low, high = counts["interval"]
     assert 0 < low <= counts["phone_error_rate"] <= high < 0.95
-    assert counts["said"] == sum(
-        len(trained.experiment.phones.said(corpus.recording(i))) for i in range(len(corpus))
+    assert counts["num_labels"] == sum(
+        len(trained.run.phones.transcript(corpus.recording(i))) for i in range(len(corpus))
     )
     rows = [json.loads(line) for line in (workdir / "history.jsonl").read_text().splitlines()]
     first, last = (
@@ -69,16 +68,16 @@ def test_it_learns_what_sounds_when(workdir, trained, spoken_dir) -> None:
 
 
 def test_weights_are_chosen_where_they_are_best(trained, spoken_dir, monkeypatch) -> None:
-    experiment = trained.experiment
-    corpus = experiment.load(spoken_dir, "validation")
-    heard = phone_errors.collect_posteriors(experiment, trained.params, corpus, 2)
+    run = trained.run
+    corpus = run.load(spoken_dir, "validation")
+    heard = phone_errors.collect_posteriors(run, trained.params, corpus, 2)
     grid = {"prior_weight": (0.0, 1.0), "lm_weight": (0.5, 2.0), "insertion_penalty": (0.0, 9.0)}
     monkeypatch.setattr(phone_errors, "GRID", grid)
-    best = phone_errors.best_weights(experiment, heard)
+    best = phone_errors.best_weights(run, heard)
     rates = {
         (a, b, c): phone_errors.total(
             phone_errors.errors(
-                experiment,
+                run,
                 heard,
                 weights={"prior_weight": a, "lm_weight": b, "insertion_penalty": c},
             )
@@ -92,18 +91,18 @@ def test_weights_are_chosen_where_they_are_best(trained, spoken_dir, monkeypatch
 
 def test_its_other_half_generates(trained, tmp_path) -> None:
     """What it says is as likely as scoring says, sample by sample."""
-    (path,) = sample.sample(trained, out=tmp_path, num_samples=1, seconds=0.1, seed=1)
+    (path,) = generation.sample(trained, out=tmp_path, num_samples=1, seconds=0.1, seed=1)
     assert len(soundfile.read(path)[0]) == 400
 
 
 def test_the_program_writes_every_format(workdir, trained, recording, tmp_path, capsys) -> None:
-    heard = list(recognize.recognize(trained, [recording]))
+    heard = list(recognition.recognize(trained, [recording]))
     ((path, length_s, intervals),) = heard
     assert path == recording and length_s == soundfile.info(recording).duration
     assert intervals[0].start == 0 and intervals[-1].end == pytest.approx(length_s)
     assert all(a.end == b.start for a, b in itertools.pairwise(intervals))
     for suffix in (".txt", ".json", ".TextGrid"):
-        recognize.write(tmp_path / f"said{suffix}", length_s, intervals)
+        recognition.write(tmp_path / f"said{suffix}", length_s, intervals)
     assert sorted(each.name for each in tmp_path.iterdir()) == [
         "said.TextGrid",
         "said.json",
@@ -116,7 +115,7 @@ def test_the_program_writes_every_format(workdir, trained, recording, tmp_path, 
     np.testing.assert_allclose(
         [float(line[1]) for line in lines], [i.end for i in intervals], atol=1e-3
     )
-    grid = recognize.textgrid.openTextgrid(str(tmp_path / "said.TextGrid"), False)
+    grid = recognition.textgrid.openTextgrid(str(tmp_path / "said.TextGrid"), False)
     entries = grid.getTier("phones").entries
     assert [entry.label for entry in entries] == [each.phone for each in intervals]
     np.testing.assert_allclose([entry.start for entry in entries], [i.start for i in intervals])
@@ -127,17 +126,17 @@ def test_another_rate_and_two_channels_are_brought_to_its_own(trained, recording
     path = tmp_path / "stereo.flac"
     twice = soxr.resample(samples, RATE_HZ, 16000)
     soundfile.write(path, np.stack([twice, twice], axis=1), 16000)
-    plain, other = (next(recognize.recognize(trained, [each]))[2] for each in (recording, path))
+    plain, other = (next(recognition.recognize(trained, [each]))[2] for each in (recording, path))
     said, heard = ([i.phone for i in each] for each in (plain, other))
     assert jiwer.wer(" ".join(said), " ".join(heard)) < 0.3
 
 
 def test_known_phones_are_aligned(trained, spoken_dir, recording) -> None:
     """Nearer to where they are than by dividing the recording evenly."""
-    example = trained.experiment.load(spoken_dir, "validation").recording(0)
-    names = trained.experiment.phones.names
-    said = [names[k] for k in phones.phone_classes(example, table=trained.experiment.phones.table)]
-    ((_, length_s, intervals),) = recognize.recognize(trained, [recording], phones=said)
+    example = trained.run.load(spoken_dir, "validation").recording(0)
+    names = trained.run.phones.names
+    said = [names[k] for k in phones.phone_classes(example, table=trained.run.phones.table)]
+    ((_, length_s, intervals),) = recognition.recognize(trained, [recording], phones=said)
     assert [each.phone for each in intervals] == said
     true = example["phone_starts"] / RATE_HZ
     even = np.arange(len(said)) * length_s / len(said)
@@ -149,28 +148,31 @@ def test_ctc_learns_from_sequences_alone(spoken_dir, tmp_path) -> None:
     config = tiny.recognizer_config(loss="ctc")
     config.segment_samples = 20000
     config.num_steps = config.checkpoint_every = 3
-    train.train(config, workdir=tmp_path, data_dir=spoken_dir)
+    training.train(tiny.experiment(config), workdir=tmp_path, data_dir=spoken_dir)
     trained = restore.load(tmp_path)
-    corpus = trained.experiment.load(spoken_dir, "validation")
-    found = evaluate.evaluate_recognition(trained, corpus)
+    corpus = trained.run.load(spoken_dir, "validation")
+    found = evaluation.evaluate_recognition(trained, corpus)
     assert list(found["decoders"]) == ["beam", "greedy"]
-    heard = phone_errors.collect_posteriors(trained.experiment, trained.params, corpus, 1)
+    heard = phone_errors.collect_posteriors(trained.run, trained.params, corpus, 1)
     (log_probs,) = heard.log_probs
-    assert log_probs.shape[1] == len(trained.experiment.phones.names) + 1
-    with pytest.raises(InputError, match="viterbi is not for a recognizer trained with CTC: use"):
-        trained.experiment.decode(log_probs, decoder="viterbi")
+    assert log_probs.shape[1] == len(trained.run.phones.names) + 1
+    with pytest.raises(InputError, match="viterbi, and the recognizer was trained with CTC: use"):
+        trained.run.decode(log_probs, decoder="viterbi")
 
 
-def test_a_generator_is_a_beginning(spoken_dir, tmp_path) -> None:
+def test_a_generator_is_a_beginning(spoken_dir, tmp_path, capsys) -> None:
     generator = tiny.recognizer_config()
-    generator.recognizer = None
+    generator.task = "generate"
     generator.num_steps = generator.checkpoint_every = 2
-    train.train(generator, workdir=tmp_path / "generator", data_dir=spoken_dir)
+    training.train(tiny.experiment(generator), workdir=tmp_path / "generator", data_dir=spoken_dir)
     config = tiny.recognizer_config()
     config.num_steps = config.checkpoint_every = 1
     config.training.learning_rate = 1e-9
     config.pretrained = str(tmp_path / "generator")
-    train.train(config, workdir=tmp_path / "recognizer", data_dir=spoken_dir)
+    training.train(tiny.experiment(config), workdir=tmp_path / "recognizer", data_dir=spoken_dir)
+    printed = capsys.readouterr().err
+    assert f"{tmp_path / 'generator'}, step 2: " in printed
+    assert "parameters begin with the pretrained model's" in printed
     learned, kept = (
         restore.load(tmp_path / name).params["params"]["stack"]
         for name in ("generator", "recognizer")
@@ -179,76 +181,55 @@ def test_a_generator_is_a_beginning(spoken_dir, tmp_path) -> None:
         np.testing.assert_allclose(kept[block]["kernel"], learned[block]["kernel"], atol=1e-6)
     config.pretrained = str(tmp_path / "nothing")
     with pytest.raises(InputError, match="There is no work directory"):
-        train.train(config, workdir=tmp_path / "other", data_dir=spoken_dir)
-
-
-def test_errors_by_hand() -> None:
-    """sil sh iy sil against sil s iy iy: one substituted, one for another at the end."""
-    counts = phone_errors.count(["sil", "sh", "iy", "sil"], ["sil", "s", "iy"])
-    assert counts == (4, 1, 1, 0) and counts.rate == 0.5
-    more = phone_errors.count(["a"], ["a", "b", "c"])
-    assert more == (1, 0, 0, 2) and more.rate == 2
-    assert phone_errors.count(["a", "b"], []) == (2, 0, 2, 0)
-    together = phone_errors.total([counts, more])
-    assert together == (5, 1, 1, 2) and together.rate == 0.8
-    with pytest.raises(InputError, match="no phones to score"):
-        phone_errors.count([], ["a"])
+        training.train(tiny.experiment(config), workdir=tmp_path / "other", data_dir=spoken_dir)
 
 
 def test_samples_are_scored_where_they_are_learned(trained, spoken_dir) -> None:
-    corpus = trained.experiment.load(spoken_dir, "validation")
-    settings = trained.experiment.training
+    corpus = trained.run.load(spoken_dir, "validation")
+    config = trained.run.config
     for weight, names in (
         (1.0, {"bits_per_sample", "phone_error_rate"}),
         (0.0, {"phone_error_rate"}),
     ):
-        given = dataclasses.replace(settings, generation_weight=weight)
-        experiment = dataclasses.replace(trained.experiment, training=given)
-        assert train.held_out_scores(experiment, trained.params, corpus).keys() == names
-
-
-def test_the_interval_is_the_spread_over_recordings() -> None:
-    """Of 400 recordings half of which are all wrong, the rate varies by sqrt(.25 / 400)."""
-    counts = [phone_errors.Counts(10, 10 * (i % 2), 0, 0) for i in range(400)]
-    low, high = phone_errors.interval(counts)
-    assert low == pytest.approx(0.5 - 1.96 * 0.025, abs=0.01)
-    assert high == pytest.approx(0.5 + 1.96 * 0.025, abs=0.01)
-    assert phone_errors.interval(counts[:1]) == (0, 0)
+        given = dataclasses.replace(config.training, generation_weight=weight)
+        changed = dataclasses.replace(config, training=given)
+        other = trained._replace(run=dataclasses.replace(trained.run, config=changed))
+        assert training.held_out_scores(other, corpus).keys() == names
 
 
 def test_refusals(workdir, trained, trained_dir, recording, tmp_path) -> None:
     with pytest.raises(data.DataError, match=r"missing\.wav"):
-        list(recognize.recognize(trained, [tmp_path / "missing.wav"]))
-    with pytest.raises(InputError, match=r"--phones has 'qq', which the recognizer does not know"):
-        list(recognize.recognize(trained, [recording], phones=["qq"]))
+        list(recognition.recognize(trained, [tmp_path / "missing.wav"]))
+    with pytest.raises(InputError, match=r"--phones has 'qq': use the recognizer's phones "):
+        list(recognition.recognize(trained, [recording], phones=["qq"]))
     with pytest.raises(InputError, match="--phones is empty"):
-        list(recognize.recognize(trained, [recording], phones=[]))
+        list(recognition.recognize(trained, [recording], phones=[]))
     with pytest.raises(InputError, match=r"does not recognise phones: train one that does"):
-        list(recognize.recognize(restore.load(trained_dir), [recording]))
-    heard = np.zeros((3, len(trained.experiment.phones.names)))
-    with pytest.raises(InputError, match="There is no decoder 'best': use viterbi, greedy, beam"):
-        trained.experiment.decode(heard, decoder="best")
-    with pytest.raises(InputError, match="There is no folding of phones 'all': use none, timit"):
-        phones.phones_of({"folding": "all"}, ["a", "b"])
+        list(recognition.recognize(restore.load(trained_dir), [recording]))
+    heard = np.zeros((3, len(trained.run.phones.names)))
+    with pytest.raises(InputError, match="The decoder is 'best': use one of viterbi, greedy, beam"):
+        trained.run.decode(heard, decoder="best")
+    with pytest.raises(InputError, match="--config.recognizer.folding is 'all': use one of none, "):
+        phones.phones_of(Recognizer(folding="all"), ["a", "b"])
     with pytest.raises(InputError, match="leaves 0 of the corpus's phones 1, 2"):
-        phones.phones_of({"folding": "timit"}, ["1", "2"])
+        phones.phones_of(Recognizer(folding="timit"), ["1", "2"])
 
 
 def test_pauses_are_not_scored_but_in_timit() -> None:
-    plain = phones.phones_of({"folding": "none"}, ["_", "a", "t"])
+    plain = phones.phones_of(Recognizer(folding="none"), ["_", "a", "t"])
     assert plain.scored([0, 1, 2, 0]) == ["a", "t"]
-    timit = phones.phones_of({"folding": "timit"}, ["h#", "q", "tcl", "t", "ix", "zh"])
+    timit = phones.phones_of(Recognizer(folding="timit"), ["h#", "q", "tcl", "t", "ix", "zh"])
     assert timit.names == ("cl", "ix", "sil", "t", "zh")
     assert timit.table.tolist() == [2, -1, 0, 3, 1, 4]
     example = {"phones": np.array([0, 1, 4, 2, 3, 5, 0])}
-    assert timit.said(example) == ["sil", "ih", "sil", "t", "sh", "sil"]
+    assert timit.transcript(example) == ["sil", "ih", "sil", "t", "sh", "sil"]
 
 
 def test_what_is_known_of_sequences_travels_with_the_checkpoint(trained, spoken_dir) -> None:
-    experiment = trained.experiment
-    train_split = experiment.load(spoken_dir, "train")
-    counted = phones.bigram_lm(experiment.phones, experiment.config["recognizer"], train_split)
-    stored = experiment.bigram_lm
+    run = trained.run
+    train_split = run.load(spoken_dir, "train")
+    counted = phones.bigram_lm(run.phones, run.config.recognizer, train_split)
+    stored = run.bigram_lm
     np.testing.assert_array_equal(stored.log_bigram, counted.log_bigram)
     np.testing.assert_array_equal(stored.min_frames, counted.min_frames)
     assert isinstance(stored, decoding.BigramLM)

@@ -7,9 +7,9 @@ import pytest
 import soundfile
 
 import data
-from experiments import sample
 from experiments.common import restore
-from wavenet_jax import InputError, generate, mulaw, utterance_keys
+from experiments.common.generation import sample
+from wavenet_jax import InputError, generate, mulaw, sampling, utterance_keys
 from wavenet_jax.checkpoints import Checkpoints
 
 SECONDS = 0.02
@@ -28,16 +28,14 @@ def read(path: pathlib.Path) -> np.ndarray:
 
 
 def test_writes_what_generate_draws_from_the_ema_parameters(trained, trained_dir, tmp_path):
-    paths = sample.sample(
-        trained, out=tmp_path, num_samples=3, seconds=SECONDS, seed=5, labels=["low"]
-    )
+    paths = sample(trained, out=tmp_path, num_samples=3, seconds=SECONDS, seed=5, labels=["low"])
     with Checkpoints(trained_dir, read_only=True) as saved:
         state = saved.restore().state
-    names = trained.experiment.classes["speaker"]
+    names = trained.run.audio.classes["speaker"]
     codes = np.concatenate(
         list(
             generate(
-                trained.experiment.model,
+                trained.run.model,
                 state.ema_params,
                 keys=utterance_keys(5, range(3)),
                 num_samples=LENGTH,
@@ -53,17 +51,17 @@ def test_writes_what_generate_draws_from_the_ema_parameters(trained, trained_dir
 
 
 def test_a_waveform_does_not_depend_on_how_many_are_made(trained, tmp_path):
-    few = sample.sample(trained, out=tmp_path / "1", num_samples=1, seconds=SECONDS)
-    many = sample.sample(trained, out=tmp_path / "3", num_samples=3, seconds=SECONDS)
+    few = sample(trained, out=tmp_path / "1", num_samples=1, seconds=SECONDS)
+    many = sample(trained, out=tmp_path / "3", num_samples=3, seconds=SECONDS)
     assert np.array_equal(read(few[0]), read(many[0]))
     assert not np.array_equal(read(many[0]), read(many[2]))
 
 
 def test_continues_a_recording(trained, tmp_path):
-    whole = sample.sample(trained, out=tmp_path / "whole", seconds=SECONDS, labels=["high"])[0]
+    whole = sample(trained, out=tmp_path / "whole", seconds=SECONDS, labels=["high"])[0]
     beginning = read(whole)[:100]
     soundfile.write(tmp_path / "prime.wav", beginning, 8000)
-    primed = sample.sample(
+    primed = sample(
         trained,
         out=tmp_path / "primed",
         seconds=(LENGTH - 100) / 8000,
@@ -74,8 +72,8 @@ def test_continues_a_recording(trained, tmp_path):
 
 
 def test_takes_label_and_length_from_recordings(trained, fsdd_dir, tmp_path):
-    corpus = trained.experiment.load(fsdd_dir, "test")
-    paths = sample.sample(trained, out=tmp_path, num_samples=2, corpus=corpus)
+    corpus = trained.run.load(fsdd_dir, "test")
+    paths = sample(trained, out=tmp_path, num_samples=2, corpus=corpus)
     assert [len(read(path)) for path in paths] == corpus.lengths[:2].tolist()
 
 
@@ -92,28 +90,28 @@ def test_takes_label_and_length_from_recordings(trained, fsdd_dir, tmp_path):
 )
 def test_refuses_what_it_cannot_do(trained, tmp_path, options, message):
     with pytest.raises(InputError, match=message):
-        sample.sample(trained, out=tmp_path / "out", **options)
+        sample(trained, out=tmp_path / "out", **options)
     assert not list(tmp_path.glob("out/*"))
 
 
 def test_refuses_more_samples_than_recordings(trained, fsdd_dir, tmp_path):
-    corpus = trained.experiment.load(fsdd_dir, "test")
+    corpus = trained.run.load(fsdd_dir, "test")
     with pytest.raises(InputError, match=f"has {len(corpus)} recordings"):
-        sample.sample(trained, out=tmp_path, num_samples=99, corpus=corpus)
+        sample(trained, out=tmp_path, num_samples=99, corpus=corpus)
     with pytest.raises(InputError, match="without --prime, --label and --mel_from"):
-        sample.sample(trained, out=tmp_path, corpus=corpus, labels=["low"])
+        sample(trained, out=tmp_path, corpus=corpus, labels=["low"])
 
 
 def test_refuses_a_prime_that_is_no_recording(trained, tmp_path):
     (tmp_path / "prime.wav").write_bytes(b"no sound at all" * 50)
     with pytest.raises(data.DataError, match="prime.wav"):
-        sample.sample(trained, out=tmp_path / "out", prime=str(tmp_path / "prime.wav"))
+        sample(trained, out=tmp_path / "out", prime=str(tmp_path / "prime.wav"))
 
 
 def test_refuses_a_folder_that_cannot_be_written(trained, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="Nothing can be written"):
-        sample.sample(trained, out=tmp_path / "file" / "out", seconds=SECONDS)
+        sample(trained, out=tmp_path / "file" / "out", seconds=SECONDS)
 
 
 def test_leaves_nothing_when_it_is_stopped(trained, tmp_path, monkeypatch):
@@ -121,9 +119,9 @@ def test_leaves_nothing_when_it_is_stopped(trained, tmp_path, monkeypatch):
         yield np.full((1, 10), 128)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(sample.sampling, "generate", stopped)
+    monkeypatch.setattr(sampling, "generate", stopped)
     with pytest.raises(KeyboardInterrupt):
-        sample.sample(trained, out=tmp_path, seconds=SECONDS)
+        sample(trained, out=tmp_path, seconds=SECONDS)
     assert not list(tmp_path.iterdir())
 
 

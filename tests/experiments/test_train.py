@@ -15,14 +15,14 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
-import ml_collections
 import numpy as np
 import pytest
 import tiny
 
 import data
 from experiments.common.reporting import history
-from experiments.train import train
+from experiments.common.training import train
+from experiments.configs.schema import ExperimentConfig
 from wavenet_jax import InputError
 from wavenet_jax.checkpoints import Checkpoints
 from wavenet_jax.training import NonFiniteLossError
@@ -160,11 +160,11 @@ jax.distributed.initialize(f"localhost:{port}", num_processes=2, process_id=proc
 sys.path.insert(0, "tests/experiments")
 import numpy as np
 import tiny
-from experiments.train import train
+from experiments.common.training import train
+from experiments.configs.schema import ExperimentConfig
 
-config = tiny.get_config()
-config.num_steps, config.checkpoint_every, config.model.dilations = 4, 2, (1,)
-state = train(config, workdir=workdir, data_dir=data_dir)
+changes = {"num_steps": 4, "checkpoint_every": 2, "model.dilations": (1,)}
+state = train(tiny.experiment(**changes), workdir=workdir, data_dir=data_dir).state
 leaves = [np.asarray(leaf).tobytes() for leaf in jax.tree.leaves(state)]
 print("state", jax.device_count(), int(state.step), hashlib.sha256(b"".join(leaves)).hexdigest())
 """
@@ -212,13 +212,9 @@ def test_two_processes_train_as_one(fsdd_dir: pathlib.Path, tmp_path: pathlib.Pa
 # -- as a function ----------------------------------------------------------------
 
 
-def small(**changes: Any) -> ml_collections.ConfigDict:
+def small(**changes: Any) -> ExperimentConfig:
     """A run of three steps on the eight devices of this process."""
-    config = tiny.get_config()
-    config.num_steps, config.checkpoint_every = 3, 2
-    with config.unlocked():
-        config.update_from_flattened_dict(changes)
-    return config
+    return tiny.experiment(**{"num_steps": 3, "checkpoint_every": 2} | changes)
 
 
 @pytest.fixture(scope="module")
@@ -250,8 +246,9 @@ def test_a_finished_run_is_left_alone(
     trained: pathlib.Path, fsdd_dir: pathlib.Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = content(trained)
-    state = train(small(), workdir=trained, data_dir=fsdd_dir)
+    state, stopped = train(small(), workdir=trained, data_dir=fsdd_dir)
     assert int(state.step) == 3
+    assert not stopped
     assert "is trained to step 3 already" in capsys.readouterr().err
     assert content(trained) == before
 
@@ -260,19 +257,25 @@ def test_a_finished_run_can_be_lengthened(
     trained: pathlib.Path, fsdd_dir: pathlib.Path, tmp_path: pathlib.Path
 ) -> None:
     workdir = copy_of(trained, tmp_path)
-    state = train(small(num_steps=4), workdir=workdir, data_dir=fsdd_dir)
+    state, stopped = train(small(num_steps=4), workdir=workdir, data_dir=fsdd_dir)
     assert int(state.step) == 4
+    assert not stopped
     assert newest_step(workdir) == 4
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"model.residual_channels": 4}, "residual_channels=8, and the config says 4"),
-        ({"model.dilations": (1, 2)}, r"dilations=\[1, 2, 4\], and the config says \[1, 2\]"),
-        ({"global_condition": None}, "global_condition="),
-        ({"seed": 4}, "seed=3, but here it is 4"),
-        ({"segment_samples": 61}, "the data position was saved with "),
+        ({"model.residual_channels": 4}, "--config.model.residual_channels is 4, .* has 8"),
+        ({"model.dilations": (1, 2)}, r"--config.model.dilations is \[1, 2\], .* has \[1, 2, 4\]"),
+        ({"global_condition.labels": ()}, r"--config.global_condition.labels is \[\], .*speaker"),
+        ({"seed": 4}, "--config.seed is 4, and the run in the work directory has 3: give the same"),
+        ({"segment_samples": 61}, "--config.segment_samples is 61, and .* has 60"),
+        (
+            {"training.weight_normalization": True},
+            "--config.training.weight_normalization is True, and .* has False",
+        ),
+        ({"augmentation.gain_db": 3.0}, "--config.augmentation.gain_db is 3.0, and .* has 0.0"),
     ],
     ids=str,
 )
@@ -308,21 +311,22 @@ def test_a_damaged_checkpoint_is_named(
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"num_steps": 0}, "num_steps is 0"),
-        ({"num_steps": -1}, "num_steps is -1"),
-        ({"batch_size": 0}, "The config's batch_size is 0"),
-        ({"segment_samples": -5}, "The config's segment_samples is -5"),
-        ({"checkpoint_every": 0}, "The config's checkpoint_every is 0"),
-        ({"keep_checkpoints": 0}, "The config's keep_checkpoints is 0"),
-        ({"log_every": 0}, "The config's log_every is 0"),
-        ({"held_out_recordings": 0}, "The config's held_out_recordings is 0"),
-        ({"batch_size": 12}, "batch of 12 rows does not divide over 8 devices"),
-        ({"model.kernel_size": 1}, "The model's kernel_size is 1"),
-        ({"model.layers": 3}, "The model has no field 'layers'"),
-        ({"training.learning_rate": 0.0}, "learning_rate is 0.0"),
-        ({"sample_rate_hz": 16000}, "corpus has 8000 Hz, and the config is made for 16000 Hz"),
+        ({"num_steps": 0}, "--config.num_steps is 0"),
+        ({"num_steps": -1}, "--config.num_steps is -1"),
+        ({"batch_size": 0}, "--config.batch_size is 0"),
+        ({"segment_samples": -5}, "--config.segment_samples is -5"),
+        ({"checkpoint_every": 0}, "--config.checkpoint_every is 0"),
+        ({"keep_checkpoints": 0}, "--config.keep_checkpoints is 0"),
+        ({"log_every": 0}, "--config.log_every is 0"),
+        ({"held_out_recordings": 0}, "--config.held_out_recordings is 0"),
+        ({"train_recordings": 0}, "--config.train_recordings is 0"),
+        ({"batch_size": 12}, "batch of 12 .* does not divide over 8 devices"),
+        ({"model.kernel_size": 1}, "--config.model.kernel_size is 1"),
+        ({"training.learning_rate": 0.0}, "--config.training.learning_rate is 0.0"),
+        ({"sample_rate_hz": 16000}, "sample_rate_hz is 16000, and the fsdd corpus has 8000 Hz"),
         ({"global_condition.labels": ("singer",)}, "fsdd corpus has no label 'singer'"),
-        ({"local_condition": ml_collections.ConfigDict({"features": "moods"})}, "'moods'"),
+        ({"local_condition.features": "moods"}, "--config.local_condition.features is 'moods'"),
+        ({"augmentation.gain_db": -1.0}, "--config.augmentation.gain_db is -1.0"),
         ({"held_out_split": "dev"}, "has no split 'dev'"),
         ({"dataset": "nothing"}, "no dataset is called 'nothing'"),
     ],
@@ -379,7 +383,8 @@ def test_ctrl_c_saves_and_ends(fsdd_dir: pathlib.Path, tmp_path: pathlib.Path) -
     """With the handlers that were there before put back."""
     before = signal.getsignal(signal.SIGINT)
     with interrupting(3, signal.SIGINT):
-        state = train(small(num_steps=30), workdir=tmp_path, data_dir=fsdd_dir)
+        state, stopped = train(small(num_steps=30), workdir=tmp_path, data_dir=fsdd_dir)
+    assert stopped
     assert 3 <= int(state.step) < 6
     with Checkpoints(tmp_path) as saved:
         assert saved.latest_step == int(state.step)

@@ -1,9 +1,7 @@
 """All that the model can be, from a corpus to sound: what is trained is what is scored."""
 
-import contextlib
 import dataclasses
 import itertools
-import json
 import pathlib
 
 import jax
@@ -14,11 +12,11 @@ import soundfile
 import tiny
 
 import data
-from experiments import evaluate, sample
 from experiments.common import restore
-from experiments.common.run import Experiment
-from experiments.studies import ablation
-from experiments.train import train
+from experiments.common.evaluation import evaluate
+from experiments.common.generation import sample
+from experiments.common.run import Run
+from experiments.common.training import train
 from wavenet_jax import InputError, scoring, training
 
 MEL = {
@@ -39,7 +37,7 @@ def whole_config() -> ml_collections.ConfigDict:
     config.pre_emphasis = 0.5
     config.segment_samples = 120
     config.global_condition.labels = ("speaker", "digit")
-    config.local_condition = ml_collections.ConfigDict(MEL)
+    config.local_condition.update(MEL)
     config.model.update(
         num_classes=65536,
         companding="linear",
@@ -53,8 +51,7 @@ def whole_config() -> ml_collections.ConfigDict:
 
 @pytest.fixture(scope="module")
 def workdir(tmp_path_factory: pytest.TempPathFactory, fsdd_dir: pathlib.Path) -> pathlib.Path:
-    config = whole_config()
-    config.num_steps = config.checkpoint_every = 5
+    config = tiny.experiment(whole_config(), num_steps=5, checkpoint_every=5)
     folder = tmp_path_factory.mktemp("whole")
     train(config, workdir=folder, data_dir=fsdd_dir)
     return folder
@@ -67,25 +64,25 @@ def trained(workdir: pathlib.Path) -> restore.TrainedModel:
 
 def test_windows_score_what_whole_recordings_score(trained, fsdd_dir) -> None:
     """An epoch of windows, frames and margins and all: the same bits, sample for sample."""
-    experiment = trained.experiment
-    corpus = experiment.load(fsdd_dir, "validation")
+    run = trained.run
+    corpus = run.load(fsdd_dir, "validation")
     number = int(np.sum(-(-corpus.lengths // 120)))
-    config = experiment.config | {"batch_size": number, "num_workers": 0}
-    windows = dataclasses.replace(experiment, config=config).windows(corpus)
+    config = dataclasses.replace(run.config, batch_size=number)
+    windows = dataclasses.replace(run, config=config).windows(corpus)
     (epoch,) = itertools.islice(windows, 1)
     windows.close()
-    loss = jax.jit(lambda batch: training.losses(experiment.model, trained.params, batch))
+    loss = jax.jit(lambda batch: training.losses(run.model, trained.params, batch))
     bits, count = loss(epoch)["bits_per_sample"]
-    scores = list(scoring.score(experiment.model, trained.params, experiment.recordings(corpus)))
+    scores = list(scoring.score(run.wavenet, trained.params, run.recordings(corpus)))
     assert count == corpus.lengths.sum() == sum(score.num_samples for score in scores)
     assert float(bits) == pytest.approx(sum(score.bits for score in scores), rel=1e-5)
 
 
 def test_it_is_scored_and_sampled(trained, fsdd_dir, tmp_path) -> None:
-    corpus = trained.experiment.load(fsdd_dir, "test")
-    figures = evaluate.evaluate(trained, corpus)
+    corpus = trained.run.load(fsdd_dir, "test")
+    figures = evaluate(trained, corpus)
     assert 8 < figures["bits_per_sample"] < 20
-    paths = sample.sample(trained, out=tmp_path, num_samples=2, seconds=0.03, corpus=corpus)
+    paths = sample(trained, out=tmp_path, num_samples=2, seconds=0.03, corpus=corpus)
     sounds = [soundfile.read(path, dtype="int16")[0] for path in paths]
     assert [len(sound) for sound in sounds] == [240, 240]
     assert len(np.unique(sounds[0])) > 50
@@ -93,16 +90,16 @@ def test_it_is_scored_and_sampled(trained, fsdd_dir, tmp_path) -> None:
 
 def test_a_mel_spectrogram_from_a_file(trained, fsdd_dir, tmp_path) -> None:
     """Gives what the same recording gives in a corpus, under the label it has there."""
-    corpus = trained.experiment.load(fsdd_dir, "test")
+    corpus = trained.run.load(fsdd_dir, "test")
     name = corpus.names[0]
     digit, speaker = name.split("_")[:2]
     path = fsdd_dir.parent / "in" / name
-    of_corpus = sample.sample(trained, out=tmp_path / "1", seconds=0.02, corpus=corpus)
-    of_file = sample.sample(
+    of_corpus = sample(trained, out=tmp_path / "1", seconds=0.02, corpus=corpus)
+    of_file = sample(
         trained, out=tmp_path / "2", seconds=0.02, mel_from=str(path), labels=[f"{speaker}+{digit}"]
     )
     assert of_corpus[0].read_bytes() == of_file[0].read_bytes()
-    whole = sample.sample(trained, out=tmp_path / "3", mel_from=str(path), labels=["low+7"])
+    whole = sample(trained, out=tmp_path / "3", mel_from=str(path), labels=["low+7"])
     assert soundfile.info(whole[0]).frames == soundfile.info(path).frames
 
 
@@ -117,22 +114,22 @@ def test_a_mel_spectrogram_from_a_file(trained, fsdd_dir, tmp_path) -> None:
 def test_labels_that_do_not_fit(trained, fsdd_dir, tmp_path, labels, message) -> None:
     path = next((fsdd_dir.parent / "in").glob("*.wav"))
     with pytest.raises(InputError) as caught:
-        sample.sample(trained, out=tmp_path, seconds=0.01, mel_from=str(path), labels=labels)
+        sample(trained, out=tmp_path, seconds=0.01, mel_from=str(path), labels=labels)
     assert message in str(caught.value)
 
 
 def test_mel_from_where_it_does_not_belong(trained_dir, trained, fsdd_dir, tmp_path) -> None:
     path = str(next((fsdd_dir.parent / "in").glob("*.wav")))
-    corpus = trained.experiment.load(fsdd_dir, "test")
+    corpus = trained.run.load(fsdd_dir, "test")
     for model, kwargs, message in (
         (restore.load(trained_dir), {}, "the model takes no mel spectrogram"),
         (trained, {"corpus": corpus}, "--split gives all conditions"),
         (trained, {"prime": path}, "use it without --prime"),
     ):
         with pytest.raises(InputError, match=message):
-            sample.sample(model, out=tmp_path, mel_from=path, **kwargs)
+            sample(model, out=tmp_path, mel_from=path, **kwargs)
     with pytest.raises(InputError, match="give a recording with --mel_from=FILE, or a corpus"):
-        sample.sample(trained, out=tmp_path, labels=["low+7"])
+        sample(trained, out=tmp_path, labels=["low+7"])
 
 
 @pytest.mark.parametrize(
@@ -140,75 +137,39 @@ def test_mel_from_where_it_does_not_belong(trained_dir, trained, fsdd_dir, tmp_p
     [
         (
             {"segment_samples": 100},
-            "segment_samples is 100, and the model's frames begin anew every 60",
+            "--config.segment_samples is 100: give a multiple of 60",
         ),
         (
             {"model.context_stacks": ({"hop_samples": 60, "dilations": (16, 16)},)},
             "The context stacks see 2045 samples, and the longest recording of fsdd has 1900",
         ),
-        ({"local_condition.factors": (4, 4)}, "give factors whose product is the hop"),
-        ({"model.output": "categorical"}, "output is 'categorical' over 65536 classes"),
-        ({"model.input": "one_hot"}, "input is 'one_hot' over 65536 classes"),
+        (
+            {"local_condition.factors": (4, 4)},
+            "--config.local_condition.factors is (4, 4): give factors whose product is the hop",
+        ),
+        ({"local_condition.num_mels": 0}, "--config.local_condition.num_mels is 0"),
+        ({"local_condition.num_mels": None}, "--config.local_condition.num_mels is None: give a"),
+        ({"model.output": "categorical"}, "--config.model.output is 'categorical': use"),
+        ({"model.input": "one_hot"}, "--config.model.input is 'one_hot': use"),
         ({"pre_emphasis": 1.5}, "pre_emphasis is 1.5"),
     ],
 )
 def test_bad_configs(fsdd_dir, tmp_path, change, message) -> None:
-    config = whole_config()
-    config.update_from_flattened_dict(change)
     with pytest.raises((InputError, data.DataError)) as caught:
-        train(config, workdir=tmp_path, data_dir=fsdd_dir)
+        train(tiny.experiment(whole_config(), **change), workdir=tmp_path, data_dir=fsdd_dir)
     assert message in str(caught.value)
     assert not list(tmp_path.iterdir())
 
 
 def test_a_run_is_not_resumed_with_other_conditions(workdir, fsdd_dir) -> None:
-    corpus = data.load("fsdd", fsdd_dir, "train")
-    stored = json.loads(json.dumps(restore.load(workdir).experiment.to_dict()))
+    corpus, stored = data.load("fsdd", fsdd_dir, "train"), restore.load(workdir).run
+    Run.create(tiny.experiment(whole_config()), corpus).check_continues(stored)
     for change, message in (
-        ({"pre_emphasis": 0.0}, "audio pre_emphasis=0.5"),
-        ({"local_condition.num_mels": 9}, "local_condition"),
-        ({"model.output": "gaussian_mixture"}, "model output=logistic_mixture"),
+        ({"pre_emphasis": 0.0}, "--config.pre_emphasis is 0.0, and the run .* has 0.5: give the"),
+        ({"local_condition.num_mels": 9}, "--config.local_condition.num_mels is 9, .* has 10"),
+        ({"model.output": "gaussian_mixture"}, "--config.model.output is 'gaussian_mixture'"),
+        ({"global_condition.labels": ("digit", "speaker")}, "--config.global_condition.labels is"),
     ):
-        config = whole_config()
-        config.update_from_flattened_dict(change)
+        changed = Run.create(tiny.experiment(whole_config(), **change), corpus)
         with pytest.raises(InputError, match=message):
-            Experiment.create(config, corpus).check_continues(stored)
-
-
-def test_an_ablation_trains_and_scores_each_variant(fsdd_dir, tmp_path) -> None:
-    config = tiny.get_config()
-    config.segment_samples = 100
-    names = ["unconditioned", "gaussian"]
-    kwargs = {"num_steps": 2, "workdir": str(tmp_path), "data_dir": str(fsdd_dir)}
-    rows = ablation.ablation(config, names, **kwargs)
-    assert [row["name"] for row in rows] == names
-    assert rows[0]["bits_per_sample"] != rows[1]["bits_per_sample"]
-    assert rows[0]["num_samples"] == rows[1]["num_samples"]
-    with pytest.raises(InputError, match="There is no variant 'student': use speaker"):
-        ablation.ablation(config, ["student"], **kwargs)
-
-
-def test_an_ablation_that_is_stopped_begins_no_other_variant(
-    fsdd_dir, tmp_path, monkeypatch
-) -> None:
-    @contextlib.contextmanager
-    def stop_at_once():
-        yield lambda step: True
-
-    monkeypatch.setattr(ablation.train, "stop_on_signals", stop_at_once)
-    names = ["unconditioned", "gaussian"]
-    with pytest.raises(KeyboardInterrupt):
-        ablation.ablation(
-            tiny.get_config(), names, num_steps=2, workdir=str(tmp_path), data_dir=str(fsdd_dir)
-        )
-    assert [path.name for path in tmp_path.iterdir()] == ["unconditioned"]
-
-
-@pytest.mark.parametrize("name", ablation.VARIANTS)
-def test_every_variant_is_a_config_of_its_own(fsdd_dir, name) -> None:
-    corpus = data.load("fsdd", fsdd_dir, "train")
-    config = ablation.fsdd.get_config()
-    plain = Experiment.create(config, corpus).to_dict()
-    ablation.VARIANTS[name](config)
-    changed = Experiment.create(config, corpus).to_dict()
-    assert (changed == plain) == (name == "speaker (the config)")
+            changed.check_continues(stored)

@@ -2,7 +2,7 @@
 
 import ml_collections
 
-from experiments.configs import fsdd
+from experiments.configs import fsdd, schema
 
 RECOGNIZER_RATE_HZ = 4000
 
@@ -15,45 +15,41 @@ def get_config() -> ml_collections.ConfigDict:
     config.batch_size = 8
     config.segment_samples = 60
     config.seed = 3
-    config.num_workers = 0
-    config.held_out_split = "validation"
     config.held_out_recordings = 2
     config.preview_s = 0.0
-    config.global_condition = ml_collections.ConfigDict({"labels": ("speaker",), "channels": 4})
-    config.local_condition = None
-    config.model = ml_collections.ConfigDict(
-        {
-            "dilations": (1, 2, 4),
-            "residual_channels": 8,
-            "gate_channels": 8,
-            "skip_channels": 16,
-            "head_channels": 16,
-        }
+    config.global_condition.channels = 4
+    config.model.update(
+        dilations=(1, 2, 4),
+        residual_channels=8,
+        gate_channels=8,
+        skip_channels=16,
+        head_channels=16,
     )
-    config.training = ml_collections.ConfigDict({"learning_rate": 1e-2, "warmup_steps": 10})
+    config.training.update(learning_rate=1e-2, warmup_steps=10, ema_decay=0.999)
     return config
 
 
 def recognizer_config(**recognizer) -> ml_collections.ConfigDict:
-    """A recognizer of what eSpeak says, with fields of its own."""
+    """A recognizer of eSpeak's phones, with these fields of its own."""
     config = get_config()
     config.dataset = "espeak"
     config.sample_rate_hz = RECOGNIZER_RATE_HZ
-    config.global_condition = None
+    config.task = "recognize"
+    config.global_condition.labels = ()
     config.segment_samples = 1600
     config.batch_size = 8
     config.num_steps = config.checkpoint_every = 60
-    config.recognizer = ml_collections.ConfigDict(
-        {
-            "folding": "none",
-            "loss": "frames",
-            "hop_samples": 40,
-            "channels": 64,
-            "kernel_size": 5,
-            "dilations": (1, 2),
-            "dropout": 0.0,
-            "decoding": {"prior_weight": 0.3, "lm_weight": 1.0, "insertion_penalty": 0.0},
-        }
-        | recognizer
-    )
+    config.recognizer.update(hop_samples=40, channels=64, kernel_size=5, dilations=(1, 2))
+    config.recognizer.update(recognizer)
+    config.recognizer.decoding.update(prior_weight=0.3, lm_weight=1.0, insertion_penalty=0.0)
     return config
+
+
+def experiment(
+    config: ml_collections.ConfigDict | None = None, **changes
+) -> schema.ExperimentConfig:
+    """The experiment of a config, by default of `get_config`, with changes: flags' values by
+    their names, `**{"model.dropout": 0.1}`."""
+    config = get_config() if config is None else config
+    config.update_from_flattened_dict(changes)
+    return schema.from_config_dict(config)

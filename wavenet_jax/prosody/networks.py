@@ -1,16 +1,16 @@
-"""How long each phone lasts, and how high the voice is (section 3.2).
+"""Networks that predict the durations of phones and the F0 of frames (section 3.2).
 
-In the paper external models predict what WaveNet is conditioned on beside the linguistic
-features: durations (there by an LSTM) and log F0 (there by an autoregressive CNN). Both are
-here one kind of network, which sees the whole sentence at once: convolutions over phones, or
-over frames, whose dilations double, each followed by a ReLU and added to what it was given.
+In the paper external models predict the conditions of WaveNet beside the linguistic features:
+durations (there by an LSTM) and log F0 (there by an autoregressive CNN). Both are here
+non-causal networks over the whole sentence: convolutions over phones, or over frames, whose
+dilations double, each followed by a ReLU and added to its input.
 
 Letters in shapes: `B` sentences, `T` phones or frames, `D` features of each, `O` outputs.
 """
 
 import dataclasses
 import functools
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import flax.linen as nn
 import flax.struct
@@ -19,12 +19,15 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from wavenet_jax.errors import InputError
+from wavenet_jax.config import check_min, check_share, check_types
+from wavenet_jax.errors import ConfigError
+from wavenet_jax.training.config import check_seed
 
 DURATION_UNIT_S = 0.1
 KERNEL_SIZE = 3
-OUTPUTS = {"duration": 1, "pitch": 2}
-DILATIONS = {"duration": (1, 2, 4), "pitch": (1, 2, 4, 8, 16, 32)}
+NUM_OUTPUTS = {"duration": 1, "pitch": 2}
+"""The kinds of networks, and their numbers of outputs."""
+DEFAULT_DILATIONS = {"duration": (1, 2, 4), "pitch": (1, 2, 4, 8, 16, 32)}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,17 +38,17 @@ class ProsodyConfig:
       kind: "duration" over phones, whose output is ln(duration / 0.1 s); or "pitch" over
         frames, whose outputs are ln F0, in any unit, and the logit of being voiced.
       features: D.
-      dilations: of the layers; by default those that reach over about a word of phones, or
-        over half a second of frames of 5 ms.
+      dilations: of the layers; by default those with a receptive field of about a word
+        of phones, or half a second of frames of 5 ms.
       channels: of each.
-      dropout: share of each layer's channels left out in training.
+      dropout: share of each layer's channels that training drops.
       num_steps: length of the training.
-      batch_size: sentences a step.
-      learning_rate: Adam's at the beginning, from where half a cosine leads to 0.
+      batch_size: sentences of a step.
+      learning_rate: Adam's at the beginning, from which it falls along half a cosine to 0.
       seed: of the first parameters, the dropout and the order of the sentences.
     """
 
-    kind: str
+    kind: Literal["duration", "pitch"]
     features: int
     dilations: tuple[int, ...] = ()
     channels: int = 64
@@ -56,32 +59,29 @@ class ProsodyConfig:
     seed: int = 0
 
     def __post_init__(self):
-        if self.kind not in OUTPUTS:
-            raise InputError(f"There is no model of {self.kind!r}: use {' or '.join(OUTPUTS)}.")
+        owner = "The prosody"
+        check_types(self, owner)
         if not self.dilations:
-            object.__setattr__(self, "dilations", DILATIONS[self.kind])
-        if not 0 <= self.dropout < 1:
-            raise InputError(
-                f"The prosody's dropout is {self.dropout}: give a number from 0 up to, not "
-                "including, 1."
-            )
-        for name in ("features", "channels", "num_steps", "batch_size"):
-            if getattr(self, name) < 1:
-                raise InputError(f"The prosody's {name} is {getattr(self, name)}: give at least 1.")
+            object.__setattr__(self, "dilations", DEFAULT_DILATIONS[self.kind])
+        check_min(self, owner, features=1, dilations=1, channels=1, num_steps=1, batch_size=1)
+        check_share(self, owner, "dropout")
+        check_seed(self, owner)
+        if not self.learning_rate > 0:
+            raise ConfigError(owner, "learning_rate", self.learning_rate, "give a number above 0")
 
 
 class ProsodyNet(nn.Module):
-    """Non-causal convolutions over a sequence; what is beyond its ends is zero."""
+    """Non-causal convolutions over a sequence, which is zero beyond its ends."""
 
     config: ProsodyConfig
 
     @nn.compact
     def __call__(self, features: jax.Array, mask: jax.Array, *, train: bool = False) -> jax.Array:
-        """Predicts at each place from all places within reach.
+        """Outputs at each position.
 
         Args:
           features: float32 `[B, T, D]`.
-          mask: bool `[B, T]`, false past a sentence's end. What stands there changes nothing.
+          mask: bool `[B, T]`, false past a sentence's end; the features there change nothing.
           train: whether to drop channels, with the PRNG key `dropout`.
 
         Returns:
@@ -99,7 +99,7 @@ class ProsodyNet(nn.Module):
             )
             layer = nn.relu(convolution(jnp.where(inside, x, 0)))
             x += nn.Dropout(self.config.dropout, deterministic=not train)(layer)
-        return nn.Dense(OUTPUTS[self.config.kind], name="output")(nn.relu(x))
+        return nn.Dense(NUM_OUTPUTS[self.config.kind], name="output")(nn.relu(x))
 
 
 class Batch(NamedTuple):
@@ -107,8 +107,8 @@ class Batch(NamedTuple):
 
     Attributes:
       features: float32 `[B, T, D]`.
-      targets: float32 `[B, T, O]`: as the outputs, but 1 where voiced and 0 elsewhere instead
-        of a logit.
+      targets: float32 `[B, T, O]`, as the outputs, with 1 for voiced and 0 for unvoiced
+        instead of the logit.
       mask: bool `[B, T]`, false past a sentence's end.
     """
 
@@ -119,7 +119,7 @@ class Batch(NamedTuple):
 
 @flax.struct.dataclass
 class ProsodyState:
-    """All that changes in training; `step` is an int32 scalar, the number of updates made."""
+    """All that a training step changes; `step` is an int32 scalar, the number of updates."""
 
     step: jax.Array
     params: Any
@@ -127,8 +127,8 @@ class ProsodyState:
 
 
 def loss(config: ProsodyConfig, outputs: jax.Array, batch: Batch) -> jax.Array:
-    """Mean over the batch's places of the squared error of the logarithm; for pitch that of
-    the voiced places, and with it the cross-entropy of voicing, in nats."""
+    """Mean squared error of the logarithm over the batch's positions; for pitch over the voiced
+    ones, plus the cross-entropy of voicing, in nats."""
     errors = jnp.square(outputs[..., 0] - batch.targets[..., 0])
     if config.kind == "duration":
         return jnp.mean(errors, where=batch.mask)
@@ -141,33 +141,33 @@ def loss(config: ProsodyConfig, outputs: jax.Array, batch: Batch) -> jax.Array:
 
 
 def make_optimizer(config: ProsodyConfig) -> optax.GradientTransformation:
-    """Adam along half a cosine, on gradients of length 1 at most."""
+    """Adam along half a cosine, on gradients clipped to norm 1."""
     schedule = optax.cosine_decay_schedule(config.learning_rate, config.num_steps)
     return optax.chain(optax.clip_by_global_norm(1.0), optax.adam(schedule))
 
 
 def init_state(config: ProsodyConfig) -> ProsodyState:
     """The state before the first step; a function of the seed alone."""
-    place = jnp.zeros((1, 1, config.features)), jnp.ones((1, 1), bool)
-    params = ProsodyNet(config).init(jax.random.key(config.seed), *place)
+    position = jnp.zeros((1, 1, config.features)), jnp.ones((1, 1), bool)
+    params = ProsodyNet(config).init(jax.random.key(config.seed), *position)
     return ProsodyState(jnp.int32(0), params, make_optimizer(config).init(params))
 
 
 def make_step(config: ProsodyConfig):
-    """One update, compiled: `(state, batch)` to the next state and the loss before it."""
+    """The compiled step: `(state, batch)` to the next state and the loss before the update."""
     optimizer = make_optimizer(config)
 
     @functools.partial(jax.jit, donate_argnums=0)
     def step(state: ProsodyState, batch: Batch) -> tuple[ProsodyState, jax.Array]:
         key = jax.random.fold_in(jax.random.key(config.seed), state.step)
 
-        def of(params):
+        def loss_of(params):
             outputs: Any = ProsodyNet(config).apply(
                 params, batch.features, batch.mask, train=True, rngs={"dropout": key}
             )
             return loss(config, outputs, batch)
 
-        value, gradients = jax.value_and_grad(of)(state.params)
+        value, gradients = jax.value_and_grad(loss_of)(state.params)
         updates, opt_state = optimizer.update(gradients, state.opt_state, state.params)
         params = optax.apply_updates(state.params, updates)
         return ProsodyState(state.step + 1, params, opt_state), value
@@ -200,7 +200,8 @@ def batch_of(features: list[np.ndarray], targets: list[np.ndarray]) -> Batch:
 
 
 def padded_features(features: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """To one length, of which there are few, for each is compiled: `[B, T, D]`, `[B, T]`."""
+    """Sentences padded to one of a few lengths, each of which is compiled for: features
+    `[B, T, D]` and mask `[B, T]`."""
     longest = max(map(len, features))
     unit = 1 << max(5, longest.bit_length() - 3)
     length = -(-longest // unit) * unit

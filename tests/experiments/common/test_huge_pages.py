@@ -1,6 +1,7 @@
-"""The programs run with the wish for huge pages, and as they were asked to run."""
+"""A program that asks for huge pages restarts with them, as it was asked to run."""
 
 import os
+import pathlib
 import subprocess
 import sys
 
@@ -8,9 +9,17 @@ import pytest
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="glibc is Linux's")
 
+ROOT = pathlib.Path(__file__).parents[3]
 SHOW = """
 import os, sys
-print(os.environ.get("GLIBC_TUNABLES"), os.getpid(), sys.orig_argv[1:], sys.argv[1:])
+from experiments import huge_pages
+
+def main():
+    huge_pages.restart()
+    print(os.environ.get("GLIBC_TUNABLES"), os.getpid(), sys.orig_argv[1:], sys.argv[1:])
+
+if __name__ == "__main__":
+    main()
 """
 
 
@@ -18,11 +27,9 @@ def run(folder, command, **variables):
     package = folder / "experiments"
     if not package.exists():
         package.mkdir()
-        (package / "__init__.py").write_text(
-            "from experiments import huge_pages\nhuge_pages.restart_with()\n"
-        )
-        with open(os.path.join("experiments", "huge_pages.py"), encoding="utf-8") as file:
-            (package / "huge_pages.py").write_text(file.read())
+        (package / "__init__.py").write_text("")
+        source = ROOT / "experiments" / "common" / "huge_pages.py"
+        (package / "huge_pages.py").write_text(source.read_text())
         (package / "show.py").write_text(SHOW)
     environment = {k: v for k, v in os.environ.items() if k != "GLIBC_TUNABLES"} | variables
     with subprocess.Popen(
@@ -48,5 +55,13 @@ def test_what_the_user_set_stays(tmp_path):
 
 
 def test_an_import_starts_nothing_over(tmp_path):
-    shown, _ = run(tmp_path, ["-c", "import experiments.show", "-m"])
-    assert shown.startswith("None ")
+    command = "import experiments.show; print(experiments.show.os.environ.get('GLIBC_TUNABLES'))"
+    assert run(tmp_path, ["-c", command, "-m", "experiments.show"])[0] == "None"
+    command = "import experiments.show; experiments.show.main()"
+    assert run(tmp_path, ["-c", command, "-m"])[0].startswith("None ")
+
+
+@pytest.mark.parametrize("program", ["train", "train_prosody"])
+def test_the_programs_that_train_ask_for_them(program):
+    source = (ROOT / "experiments" / f"{program}.py").read_text()
+    assert "huge_pages.restart()" in source.partition("def main(")[2]

@@ -5,7 +5,6 @@ import subprocess
 import sys
 from typing import Any
 
-import librosa
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
@@ -108,8 +107,8 @@ def test_short_and_silent_recordings_are_drawn(tmp_path: pathlib.Path, num_sampl
     ("pairs", "message"),
     [
         ([], "no recordings"),
-        ([("stereo", np.zeros((2, 9)))], r'"stereo" must be a row .* \(2, 9\)'),
-        ([("empty", np.zeros(0))], r'"empty" must be a row .* \(0,\)'),
+        ([("stereo", np.zeros((2, 9)))], r'"stereo" has shape \(2, 9\): give samples'),
+        ([("empty", np.zeros(0))], r'"empty" has shape \(0,\): give samples'),
     ],
 )
 def test_what_cannot_be_drawn_is_refused(pairs: list[tuple[str, np.ndarray]], message: str) -> None:
@@ -188,7 +187,7 @@ def test_save_replaces_whole_or_not_at_all(tmp_path: pathlib.Path) -> None:
 def test_pyplot_is_never_imported() -> None:
     code = (
         "import sys, io, tempfile, numpy as np\n"
-        "from experiments import plots, reporting\n"
+        "from experiments.common import plots, reporting\n"
         "figure = plots.spectrograms([('a', np.zeros(800))], 8000)\n"
         "with tempfile.TemporaryDirectory() as directory:\n"
         "    with reporting.Reporter(directory, num_steps=1) as reporter:\n"
@@ -197,59 +196,3 @@ def test_pyplot_is_never_imported() -> None:
     )
     root = pathlib.Path(plots.__file__).parents[2]
     subprocess.run([sys.executable, "-c", code], check=True, cwd=root)
-
-
-def test_confusions_have_a_table_each_with_rows_of_shares() -> None:
-    counts = np.array([[3, 1], [0, 0]])
-    figure = plots.confusions({"real": counts, "made": counts.T}, ["a", "b"])
-    assert [axes.get_title(loc="left") for axes in figure.axes] == ["real", "made"]
-    (image,) = figure.axes[0].images
-    np.testing.assert_allclose(np.asarray(image.get_array()), [[0.75, 0.25], [0, 0]])
-    assert sorted(text.get_text() for text in figure.axes[0].texts) == ["1", "3"]
-    assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == ["a", "b"]
-    with pytest.raises(ValueError, match="shape"):
-        plots.confusions({"real": counts}, ["a", "b", "c"])
-    with pytest.raises(ValueError, match="no tables"):
-        plots.confusions({}, ["a"])
-
-
-def test_points_are_named_where_they_are() -> None:
-    figure = plots.points({"a": [0.0, 1.0], "b": [2.0, -1.0]})
-    (scatter,) = figure.axes[0].collections
-    np.testing.assert_array_equal(np.asarray(scatter.get_offsets()), [[0, 1], [2, -1]])
-    assert {t.get_text(): tuple(t.xy) for t in figure.axes[0].texts} == {"a": (0, 1), "b": (2, -1)}
-    close = plots.points({"a": [0.0, 0.0], "b": [0.01, 0.01], "c": [1.0, 1.0]})
-    sides = {text.get_text(): text.get_va() for text in close.axes[0].texts}
-    assert sides == {"a": "top", "b": "bottom", "c": "bottom"}
-    with pytest.raises(ValueError, match="no points"):
-        plots.points({})
-
-
-@pytest.mark.parametrize(("note", "row"), [("A4", 14 * 3), ("D5", 19 * 3)])
-def test_a_note_stands_at_its_pitch(note: str, row: int) -> None:
-    hz = librosa.note_to_hz(note)
-    tone = 0.5 * np.sin(2 * np.pi * hz * np.arange(16000) / 8000)
-    figure = plots.notes([("tone", tone), ("half as long", tone[:8000])], 8000)
-    first, second = figure.axes[:2]
-    image = np.asarray(first.images[0].get_array())
-    assert image[:, image.shape[1] // 2].argmax() == row
-    left, right, bottom, top = first.images[0].get_extent()
-    assert (left, bottom) == (0, 0) and right == pytest.approx(2, abs=0.02)
-    assert top == len(image) / 36
-    assert first.get_xlim() == second.get_xlim() == (0, 2)
-    assert [label.get_text() for label in first.get_yticklabels()][:2] == ["G3", "G4"]
-
-
-def test_bits_stand_at_their_fields() -> None:
-    figure = plots.bits_by_field([("short", 100.0, 4.0), ("long", 4000.0, 3.5)])
-    (axes,) = figure.axes
-    np.testing.assert_array_equal(axes.collections[0].get_offsets(), [[100.0, 4.0], [4000.0, 3.5]])
-    assert [text.get_text() for text in axes.texts] == ["short", "long"]
-    assert axes.get_xscale() == "log"
-
-
-def test_no_notes_and_no_bits_are_refused() -> None:
-    with pytest.raises(ValueError, match="no recordings"):
-        plots.notes([], 8000)
-    with pytest.raises(ValueError, match="no models"):
-        plots.bits_by_field([])

@@ -1,4 +1,4 @@
-"""The recogniser understands speech, and nothing where nothing is said."""
+"""The recogniser recognises speech, and nothing in silence."""
 
 import pathlib
 
@@ -29,9 +29,9 @@ def test_speech_is_understood_and_its_reversal_is_not(tmp_path: pathlib.Path) ->
     forward, backward = [], []
     for i in range(len(corpus)):
         example = corpus.recording(i)
-        said = example["text"].split()
-        forward.append((said, recognise_digits(example["audio"], 8000)))
-        backward.append((said, recognise_digits(example["audio"][::-1], 8000, count=len(said))))
+        labels = example["text"].split()
+        forward.append((labels, recognise_digits(example["audio"], 8000)))
+        backward.append((labels, recognise_digits(example["audio"][::-1], 8000, count=len(labels))))
     assert error_rate(forward) < 0.2
     assert error_rate(backward) > 0.5
 
@@ -42,22 +42,22 @@ def test_sentences_are_understood_by_word_and_by_phone() -> None:
         "My brother will arrive before the morning.",
         "She carried water over the mountain.",
     ]
-    said = [words_of(text) for text in texts]
-    phones = [[p for word in each for p in pronunciations(word)[0].split()] for each in said]
-    vocabulary = {word for each in said for word in each} | {"joined", "another", "boat"}
+    words = [words_of(text) for text in texts]
+    phones = [[p for word in each for p in pronunciations(word)[0].split()] for each in words]
+    vocabulary = {word for each in words for word in each} | {"joined", "another", "boat"}
     rates = []
     for turned in (1, -1):
         sounds = [
             np.ascontiguousarray(speech.samples[::turned])
             for speech in synthesise(Utterance(text, "en-us", 140) for text in texts)
         ]
-        words = [recognise_words(x, NATIVE_RATE_HZ, vocabulary=vocabulary) for x in sounds]
-        assert all(set(each) <= vocabulary for each in words)
-        heard = [recognise_phones(x, NATIVE_RATE_HZ) for x in sounds]
+        found = [recognise_words(x, NATIVE_RATE_HZ, vocabulary=vocabulary) for x in sounds]
+        assert all(set(each) <= vocabulary for each in found)
+        found_phones = [recognise_phones(x, NATIVE_RATE_HZ) for x in sounds]
         rates.append(
             (
-                error_rate(zip(said, words, strict=True)),
-                error_rate(zip(phones, heard, strict=True)),
+                error_rate(zip(words, found, strict=True)),
+                error_rate(zip(phones, found_phones, strict=True)),
             )
         )
     forward, backward = rates
@@ -73,14 +73,14 @@ def test_words_are_looked_up() -> None:
         pronunciations("wavenet")
 
 
-def test_silence_is_heard_as_silence() -> None:
+def test_silence_has_no_words() -> None:
     silence = np.zeros(8000, np.int16)
     assert recognise_digits(silence, 8000) == []
     assert recognise_phones(silence, 8000) == []
     assert recognise_words(silence, 8000, vocabulary={"boat", "yellow"}) == []
 
 
-def test_a_known_count_is_kept() -> None:
+def test_a_given_count_is_kept() -> None:
     noise = np.random.default_rng(0).normal(0, 3000, 16000).astype(np.int16)
     assert len(recognise_digits(noise, 8000, count=3)) in (0, 3)
 

@@ -1,4 +1,4 @@
-"""The two spectral distances, against figures known beforehand."""
+"""The two spectral distances against figures from their definitions."""
 
 import librosa
 import numpy as np

@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import shutil
 
 import ml_collections
 import numpy as np
@@ -10,12 +11,11 @@ import soundfile
 import tiny
 
 import data
-from experiments import sample
-from experiments.common import restore
-from experiments.common.run import Experiment
+from experiments.common import generation, restore
+from experiments.common.run import Run
+from experiments.common.training import train
 from experiments.metrics import spectral
 from experiments.studies import copy_synthesis
-from experiments.train import train
 from wavenet_jax import InputError
 
 MEL = {"hop_samples": 20, "n_fft": 160, "num_mels": 10, "fmin_hz": 50.0, "fmax_hz": 3900.0}
@@ -24,9 +24,8 @@ SECONDS = 0.05
 
 def mel_config(**changes) -> ml_collections.ConfigDict:
     config = tiny.get_config()
-    config.global_condition = None
-    condition = {"features": "mel", "channels": 4} | MEL | changes
-    config.local_condition = ml_collections.ConfigDict(condition)
+    config.global_condition.labels = ()
+    config.local_condition.update({"features": "mel", "channels": 4} | MEL | changes)
     return config
 
 
@@ -35,7 +34,7 @@ def workdir(tmp_path_factory: pytest.TempPathFactory, fsdd_dir: pathlib.Path) ->
     config = mel_config()
     config.num_steps = config.checkpoint_every = 3
     folder = tmp_path_factory.mktemp("vocoder")
-    train(config, workdir=folder, data_dir=fsdd_dir)
+    train(tiny.experiment(config), workdir=folder, data_dir=fsdd_dir)
     return folder
 
 
@@ -51,12 +50,12 @@ def read(path: pathlib.Path) -> np.ndarray:
 
 
 def test_writes_each_recording_beside_its_copies(trained, fsdd_dir, tmp_path):
-    corpus = trained.experiment.load(fsdd_dir, "test")
+    corpus = trained.run.load(fsdd_dir, "test")
     figures = copy_synthesis.copy_synthesis(
         trained, corpus, out=tmp_path / "out", num_recordings=2, seconds=SECONDS, seed=7
     )
     mel = data.MelConfig(sample_rate_hz=8000, **MEL)
-    drawn = sample.sample(
+    drawn = generation.sample(
         trained, out=tmp_path / "drawn", num_samples=2, seconds=SECONDS, seed=7, corpus=corpus
     )
     assert list(figures["recordings"]) == list(corpus.names[:2])
@@ -89,47 +88,46 @@ def test_writes_each_recording_beside_its_copies(trained, fsdd_dir, tmp_path):
     assert (figures["num_recordings"], figures["seconds"], figures["step"]) == (2, 0.1, 3)
 
 
-def test_the_program(workdir, fsdd_dir, tmp_path, capsys):
-    flags = copy_synthesis.FLAGS
-    with pytest.MonkeyPatch.context() as patch:
-        if not flags.is_parsed():
-            flags.mark_as_parsed()
-        for name, value in {
-            "workdir": str(workdir),
-            "data_dir": str(fsdd_dir),
-            "split": "test",
-            "out": str(tmp_path / "out"),
-            "json": str(tmp_path / "figures.json"),
-            "num_recordings": 1,
-            "seconds": SECONDS,
-        }.items():
-            patch.setattr(flags[name], "value", value)
-        copy_synthesis.main([])
+def test_the_program(run, workdir, fsdd_dir, tmp_path):
+    completed = run(
+        "experiments.studies.copy_synthesis",
+        f"--workdir={workdir}",
+        f"--data_dir={fsdd_dir}",
+        "--split=test",
+        f"--out={tmp_path / 'out'}",
+        f"--json={tmp_path / 'figures.json'}",
+        "--num_recordings=1",
+        f"--seconds={SECONDS}",
+    )
+    assert completed.returncode == 0, completed.stderr
     figures = json.loads((tmp_path / "figures.json").read_text())
-    printed = capsys.readouterr().out
+    printed = completed.stdout
     assert f"distance {figures['wavenet']['log_spectral_distance_db']:.2f} dB" in printed
     assert f"distortion {figures['griffin_lim']['mel_cepstral_distortion_db']:.2f} dB" in printed
 
 
 def test_the_model_is_given_its_mel_spectrogram(trained, fsdd_dir):
     """Frames of the features reach the model, as many and as wide as it needs."""
-    experiment = trained.experiment
-    corpus = experiment.load(fsdd_dir, "test")
-    assert experiment.mel == data.MelConfig(sample_rate_hz=8000, **MEL)
-    assert experiment.classes == {}
-    recording = next(experiment.recordings(corpus))
-    expected = data.mel_spectrogram(recording["samples"], experiment.mel)
+    run = trained.run
+    corpus = run.load(fsdd_dir, "test")
+    assert run.mel == data.MelConfig(sample_rate_hz=8000, **MEL)
+    assert run.audio.classes == {}
+    recording = next(run.recordings(corpus))
+    expected = data.mel_spectrogram(recording["samples"], run.mel)
     assert np.array_equal(recording["local"], expected)
-    batch = next(experiment.windows(corpus))
-    assert batch["local"].shape == (8, (60 + experiment.context_samples) // 20, 10)
-    assert (experiment.model.local_condition.size, experiment.model.hop_samples) == (10, 20)
+    batch = next(run.windows(corpus))
+    assert batch["local"].shape == (8, (60 + run.context_samples) // 20, 10)
+    assert (run.wavenet.local_condition.size, run.hop_samples) == (10, 20)
 
 
 def test_refusals(trained, trained_dir, fsdd_dir, tmp_path):
-    corpus = trained.experiment.load(fsdd_dir, "test")
+    corpus = trained.run.load(fsdd_dir, "test")
     with pytest.raises(InputError, match="takes no mel spectrogram"):
         copy_synthesis.copy_synthesis(restore.load(trained_dir), corpus, out=tmp_path / "o")
-    for number, message in ((0, "is 0: give at least 1"), (5, "test of fsdd has 4: ask for no")):
+    for number, message in (
+        (0, "is 0, and the split test of fsdd"),
+        (5, "has 4: give at least 1, and no more"),
+    ):
         with pytest.raises(InputError, match=message):
             copy_synthesis.copy_synthesis(
                 trained, corpus, out=tmp_path / "o", num_recordings=number
@@ -139,23 +137,27 @@ def test_refusals(trained, trained_dir, fsdd_dir, tmp_path):
     assert not list(tmp_path.glob("o/*"))
 
 
-def test_a_config_that_is_no_mel_spectrogram(fsdd_dir):
+@pytest.mark.parametrize(
+    ("changes", "error", "message"),
+    [
+        ({"n_fft": None}, InputError, "--config.local_condition.n_fft is None: give a number"),
+        ({"fmax_hz": 4100.0}, data.DataError, "fmax_hz 4100.0"),
+        ({"features": "mfcc"}, InputError, "features is 'mfcc': use one of phones, linguistic, "),
+        ({"features": "phones"}, InputError, "no label 'phones'"),
+    ],
+)
+def test_a_config_that_is_no_mel_spectrogram(fsdd_dir, changes, error, message):
     corpus = data.load("fsdd", fsdd_dir, "train")
+    with pytest.raises(error, match=message):
+        Run.create(tiny.experiment(mel_config(**changes)), corpus)
+
+
+def test_refuses_to_continue_with_another_mel_spectrogram(workdir, fsdd_dir, tmp_path):
+    shutil.copytree(workdir, tmp_path / "run")
     config = mel_config()
-    del config.local_condition["n_fft"]
-    with pytest.raises(InputError, match="local_condition has no n_fft"):
-        Experiment.create(config, corpus)
-    with pytest.raises(data.DataError, match="fmax_hz 4100.0"):
-        Experiment.create(mel_config(fmax_hz=4100.0), corpus)
-    with pytest.raises(InputError, match="no local features 'mfcc': use phones, linguistic, "):
-        Experiment.create(mel_config(features="mfcc"), corpus)
-    with pytest.raises(InputError, match="no label 'phones'"):
-        Experiment.create(mel_config(features="phones"), corpus)
-
-
-def test_refuses_to_continue_with_another_mel_spectrogram(trained, fsdd_dir):
-    corpus = data.load("fsdd", fsdd_dir, "train")
-    stored = json.loads(json.dumps(trained.experiment.to_dict()))
-    Experiment.create(mel_config(), corpus).check_continues(stored)
-    with pytest.raises(InputError, match="audio local_condition=.*3900.* and the config says"):
-        Experiment.create(mel_config(fmax_hz=3800.0), corpus).check_continues(stored)
+    config.num_steps = config.checkpoint_every = 3
+    options = {"workdir": tmp_path / "run", "data_dir": fsdd_dir}
+    assert int(train(tiny.experiment(config), **options).state.step) == 3
+    config.local_condition.fmax_hz = 3800.0
+    with pytest.raises(InputError, match=r"local_condition.fmax_hz.*38.*"):
+        train(tiny.experiment(config), **options)

@@ -1,4 +1,4 @@
-"""What fewer bits cost is measured in bits and in sound, and sound that differs is told."""
+"""The cost of fewer bits is measured in likelihood and in spectra, and a louder set is found."""
 
 import json
 import pathlib
@@ -8,8 +8,7 @@ import pytest
 import soundfile
 
 import data
-from experiments import sample
-from experiments.common import restore
+from experiments.common import generation, restore
 from experiments.studies import precision
 from wavenet_jax import InputError
 
@@ -18,10 +17,10 @@ RATE_HZ = 8000
 
 @pytest.fixture(scope="module")
 def trained(trained_dir: pathlib.Path) -> restore.TrainedModel:
-    return restore.load(trained_dir, None)
+    return restore.load(trained_dir)
 
 
-def test_each_precision_is_scored_and_heard(
+def test_each_precision_is_scored_and_generates(
     trained: restore.TrainedModel, fsdd_dir: pathlib.Path, tmp_path: pathlib.Path
 ) -> None:
     corpus = data.load("fsdd", fsdd_dir, "validation")
@@ -39,7 +38,7 @@ def test_each_precision_is_scored_and_heard(
     assert table[2].startswith(f"| float32 | {exact:.4f} | +0.0000 |")
 
 
-def test_sound_that_differs_is_told(
+def test_sound_that_differs_is_found(
     trained: restore.TrainedModel,
     fsdd_dir: pathlib.Path,
     tmp_path: pathlib.Path,
@@ -58,7 +57,7 @@ def test_sound_that_differs_is_told(
             paths.append(path)
         return paths
 
-    monkeypatch.setattr(sample, "sample", noise)
+    monkeypatch.setattr(generation, "sample", noise)
     corpus = data.load("fsdd", fsdd_dir, "validation")
     rows = precision.precision_cost(trained, corpus, out=str(tmp_path), num_samples=8)
     p = {row["name"]: row.get("p") for row in rows}

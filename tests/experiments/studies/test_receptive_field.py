@@ -1,4 +1,4 @@
-"""Models that see further: what differs, what is measured, what is refused."""
+"""Variants of the receptive field: how they differ, their figures, refusals."""
 
 import json
 import pathlib
@@ -11,9 +11,9 @@ import tiny
 from test_configs import Corpus
 
 import data
-from experiments.common.run import Experiment
+from experiments.common.run import Run
 from experiments.configs import violin
-from experiments.studies import ablation, receptive_field
+from experiments.studies import receptive_field, variants
 from wavenet_jax import InputError, training
 from wavenet_jax import receptive_field as field_of
 
@@ -23,12 +23,12 @@ STACK = {"hop_samples": 10, "dilations": (1, 2), "channels": 4}
 def music_config():
     config = tiny.get_config()
     config.segment_samples = 100
-    config.global_condition = None
+    config.global_condition.labels = ()
     config.model.context_stacks = (STACK,)
     return config
 
 
-def small(layers: int) -> ablation.Change:
+def small(layers: int) -> variants.Change:
     def change(config):
         config.model.update(dilations=tuple(2**i for i in range(layers)), context_stacks=())
 
@@ -41,15 +41,13 @@ def test_fields_run_from_a_tenth_of_a_second_to_seconds() -> None:
     for name, change in receptive_field.VARIANTS.items():
         config = violin.get_config()
         change(config)
-        experiment = Experiment.create(config, Corpus("folder", 8000, {}))
-        found[name] = 1000 * field_of(experiment.model) / 8000
+        run = Run.create(tiny.experiment(config), Corpus("folder", 8000, {}))
+        found[name] = 1000 * field_of(run.wavenet) / 8000
         state = jax.eval_shape(
-            lambda model=experiment.model: training.init_state(
-                model, training.TrainingConfig(num_steps=1)
-            )
+            lambda model=run.model: training.init_state(model, training.TrainingConfig(num_steps=1))
         )
         sizes[name] = sum(x.size for x in jax.tree.leaves(state.params))
-        assert len(experiment.model.dilations) == 18
+        assert len(run.wavenet.dilations) == 18
         said, unit, *_ = name.split()
         assert found[name] == pytest.approx(float(said) * (1000 if unit == "s" else 1), rel=0.2)
     assert sorted(found.values()) == list(found.values())
@@ -59,45 +57,38 @@ def test_fields_run_from_a_tenth_of_a_second_to_seconds() -> None:
     assert unchanged.to_dict() == violin.get_config().to_dict()
 
 
-def test_trains_scores_and_goes_on(fsdd_dir, tmp_path, monkeypatch, capsys) -> None:
+def test_trains_scores_and_goes_on(fsdd_dir, tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(
         receptive_field, "VARIANTS", {"small, dilated": small(2), "stack": lambda config: None}
     )
-    monkeypatch.setattr(receptive_field.violin, "get_config", music_config)
-    flags = receptive_field.FLAGS
-    if not flags.is_parsed():
-        flags.mark_as_parsed()
-    values = {
-        "workdir": str(tmp_path / "runs"),
-        "data_dir": str(fsdd_dir),
-        "json": str(tmp_path / "rows.json"),
-        "num_steps": 2,
-        "prime_s": 0.05,
-        "generated_s": 0.1,
-        "variants": None,
-    }
-    for name, value in values.items():
-        monkeypatch.setattr(flags[name], "value", value)
-    receptive_field.main([])
-    rows = json.loads((tmp_path / "rows.json").read_text())
+    folder = tmp_path / "runs"
+    rows = receptive_field.compare(
+        music_config(),
+        num_steps=2,
+        workdir=folder,
+        data_dir=fsdd_dir,
+        prime_s=0.05,
+        generated_s=0.1,
+    )
+    assert json.loads(json.dumps(rows)) == rows
     assert [row["name"] for row in rows] == ["small, dilated", "stack"]
     assert rows[0]["field_ms"] == 4 / 8
     assert rows[1]["field_ms"] > rows[0]["field_ms"]
     assert rows[0]["num_samples"] == rows[1]["num_samples"]
     assert rows[0]["num_parameters"] < rows[1]["num_parameters"]
     assert all(row["train_s"] > 0 for row in rows)
-    printed = capsys.readouterr().out
-    assert f"| {rows[0]['bits_per_sample']:.3f} |" in printed
-    folder = tmp_path / "runs"
-    heard, _ = soundfile.read(folder / "recording.wav", dtype="int16")
+    table = receptive_field.as_table(rows).splitlines()
+    assert len(table) == 2 + 3
+    assert table[2].endswith(f"| {rows[0]['bits_per_sample']:.3f} |")
+    recording, _ = soundfile.read(folder / "recording.wav", dtype="int16")
     corpus = data.load("fsdd", fsdd_dir, "validation")
     longest = int(corpus.lengths.argmax())
     begin = (int(corpus.lengths[longest]) - 1200) // 2
-    np.testing.assert_array_equal(heard, corpus.samples(longest, begin, begin + 1200))
+    np.testing.assert_array_equal(recording, corpus.samples(longest, begin, begin + 1200))
     for name in ("small__dilated", "stack"):
         continued, _ = soundfile.read(folder / name / "sample_000.wav", dtype="int16")
         assert len(continued) == 1200
-        np.testing.assert_array_equal(continued[:400], heard[:400])
+        np.testing.assert_array_equal(continued[:400], recording[:400])
     assert {path.name for path in folder.glob("*.png")} == {"bits.png", "notes.png"}
     assert not list(folder.rglob("begun.wav"))
 

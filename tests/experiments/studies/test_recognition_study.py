@@ -7,19 +7,18 @@ import pytest
 import tiny
 
 import data
-from experiments.common.run import Experiment
+from experiments.common.run import Run
 from experiments.metrics import phone_errors
-from experiments.studies import recognition
+from experiments.studies import recognition, recognition_baseline
 from wavenet_jax import InputError
 
 
 def test_variants_are_what_they_are_called(spoken_dir, tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr(recognition, "HIDDEN", (32,))
+    monkeypatch.setattr(recognition_baseline, "HIDDEN", (32,))
     monkeypatch.setattr(recognition, "NUM_BASELINES", 2)
     monkeypatch.setattr(phone_errors, "GRID", dict.fromkeys(phone_errors.GRID, (1.0,)))
     config = tiny.recognizer_config()
-    config.augmentation = {"gain_db": 3.0}
-    config.lock()  # as the flag --config does
+    config.augmentation.gain_db = 3.0
     names = ["generator", "from a generator", "a quarter of the speech"]
     options = {"num_steps": 1, "workdir": str(tmp_path), "data_dir": str(spoken_dir)}
     rows = recognition.study(config, names, **options)
@@ -38,19 +37,19 @@ def test_variants_are_what_they_are_called(spoken_dir, tmp_path, monkeypatch) ->
 
 
 def test_changes() -> None:
-    changes = recognition._changes("w", 100)
+    changes = recognition.variants_of("w", 100)
     found = {}
     for name, change in changes.items():
         config = tiny.recognizer_config()
-        config.augmentation = {"gain_db": 3.0}
+        config.augmentation.gain_db = 3.0
         config.pretrained = "another"
         change(config)
         found[name] = (
-            bool(config.recognizer),
-            bool(config.augmentation),
-            config.training.get("generation_weight", 1.0),
-            config.get("train_recordings"),
-            config.get("pretrained"),
+            config.task == "recognize",
+            config.augmentation.gain_db > 0,
+            config.training.generation_weight,
+            config.train_recordings,
+            config.pretrained,
         )
     assert found == {
         "frame loss": (True, False, 0.0, None, "another"),
@@ -67,13 +66,12 @@ def test_changes() -> None:
 
 def test_cepstra_of_a_frame_are_of_its_own_sound(spoken_dir) -> None:
     """A click changes the frames around it, and no others."""
-    experiment = Experiment.create(
-        tiny.recognizer_config(), data.load("espeak", spoken_dir, "train")
-    )
+    config = tiny.experiment(tiny.recognizer_config())
+    run = Run.create(config, data.load("espeak", spoken_dir, "train"))
     quiet = np.random.default_rng(0).normal(0, 10, 4010).astype(np.int16)
     loud = quiet.copy()
     loud[2020] = 30000  # in frame 50, of 40 samples
-    features = [recognition.cepstra(experiment, each) for each in (quiet, loud)]
+    features = [recognition_baseline.features(run, each) for each in (quiet, loud)]
     assert features[0].shape == (101, 39 * 11)
     own = slice(39 * 5, 39 * 5 + 13)
     changed = np.abs(features[1][:, own] - features[0][:, own]).max(axis=1)

@@ -1,4 +1,4 @@
-"""The classifier tells voices apart, and nothing else; the program says what it finds."""
+"""The classifier separates speakers, and nothing else."""
 
 import dataclasses
 import json
@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 
 import data
-from experiments import sample
-from experiments.common import restore
+from experiments.common import generation, restore
 from experiments.studies import speakers
 from wavenet_jax import InputError
 
@@ -18,7 +17,7 @@ RATE_HZ = 8000
 
 @pytest.fixture(scope="module")
 def trained(trained_dir: pathlib.Path) -> restore.TrainedModel:
-    return restore.load(trained_dir, None)
+    return restore.load(trained_dir)
 
 
 def test_recordings_are_told_apart_and_untrained_samples_are_not(
@@ -65,7 +64,7 @@ def test_samples_that_are_recordings_are_told_apart(
         return say
 
     for shift, accuracy in ((0, 1.0), (1, 0.0)):
-        monkeypatch.setattr(sample, "sample", speaks(shift))
+        monkeypatch.setattr(generation, "sample", speaks(shift))
         figures = speakers.speaker_control(
             trained, fsdd_dir, split="validation", out=tmp_path, samples_per_class=2
         )
@@ -94,8 +93,8 @@ def test_refusals(
         ask(split="train")
     with pytest.raises(InputError, match="--samples_per_class is 0"):
         ask(number=0)
-    config = trained.experiment.config | {"global_condition": None}
-    without = dataclasses.replace(trained.experiment, config=config)
+    audio = dataclasses.replace(trained.run.audio, global_labels=())
+    without = dataclasses.replace(trained.run, audio=audio)
     with pytest.raises(InputError, match="The model has 0 labels"):
-        ask(trained=trained._replace(experiment=without))
+        ask(trained=trained._replace(run=without))
     assert not (tmp_path / "out").exists()

@@ -1,13 +1,11 @@
-"""The networks of durations and pitch: what they may see, what they learn, how they are kept."""
-
-import pathlib
+"""The networks of durations and pitch: their receptive field, losses and what they learn."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from wavenet_jax import InputError, checkpoints
+from wavenet_jax import InputError
 from wavenet_jax.prosody import networks
 from wavenet_jax.prosody.networks import Batch, ProsodyConfig, ProsodyNet
 
@@ -20,7 +18,7 @@ def some(length: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).normal(size=(length, 3)).astype(np.float32)
 
 
-@pytest.mark.parametrize("kind", networks.OUTPUTS)
+@pytest.mark.parametrize("kind", networks.NUM_OUTPUTS)
 def test_a_sentence_alone_is_as_in_a_batch(kind: str) -> None:
     """What pads a short sentence changes nothing of it."""
     config = config_of(kind)
@@ -30,7 +28,7 @@ def test_a_sentence_alone_is_as_in_a_batch(kind: str) -> None:
     padded[0, 5:] = 1e3
     together = ProsodyNet(config).apply(params, padded, mask)
     alone = networks.predict(config, params, short)
-    assert alone.shape == (5, networks.OUTPUTS[kind])
+    assert alone.shape == (5, networks.NUM_OUTPUTS[kind])
     np.testing.assert_allclose(together[0, :5], alone, atol=1e-5)
     np.testing.assert_allclose(together[1, :41], networks.predict(config, params, long), atol=1e-5)
 
@@ -64,7 +62,7 @@ def test_the_loss_of_durations_is_of_phones() -> None:
     assert float(networks.loss(config, jnp.zeros((1, 3, 1)), batch)) == pytest.approx(0.5)
 
 
-@pytest.mark.parametrize("kind", networks.OUTPUTS)
+@pytest.mark.parametrize("kind", networks.NUM_OUTPUTS)
 def test_learns(kind: str) -> None:
     """A function of the neighbours is found."""
     config = config_of(kind, channels=16, dropout=0.0, num_steps=300, learning_rate=1e-2)
@@ -74,47 +72,23 @@ def test_learns(kind: str) -> None:
         targets = []
         for x in features:
             value = np.roll(x[:, 0], 1) * (np.arange(40) > 0)
-            columns = [value, x[:, 1] > 0][: networks.OUTPUTS[kind]]
+            columns = [value, x[:, 1] > 0][: networks.NUM_OUTPUTS[kind]]
             targets.append(np.stack(columns, axis=1).astype(np.float32))
         state, loss = step(state, networks.batch_of(features, targets))
     assert float(loss) < 0.1
 
 
-def test_what_is_saved_comes_back(tmp_path: pathlib.Path) -> None:
-    config = config_of("duration")
-    state = networks.init_state(config)
-    assert checkpoints.restore_prosody(tmp_path, "duration") is None
-    checkpoints.save_prosody(tmp_path, config, state, {"classes": ["a"]})
-    features = [some(4)]
-    state, _ = networks.make_step(config)(state, networks.batch_of(features, [some(4)[:, :1]]))
-    checkpoints.save_prosody(tmp_path, config, state, {"classes": ["a"]})
-    saved = checkpoints.restore_prosody(tmp_path, "duration")
-    assert saved is not None
-    assert (saved.config, saved.described) == (config, {"classes": ["a"]})
-    jax.tree.map(np.testing.assert_array_equal, saved.state, state)
-    assert [path.name for path in (tmp_path / "prosody" / "duration").iterdir()] == ["1"]
-    assert checkpoints.restore_prosody(tmp_path, "pitch") is None
-
-
-def test_what_is_damaged_is_named(tmp_path: pathlib.Path) -> None:
-    config = config_of("pitch")
-    checkpoints.save_prosody(tmp_path, config, networks.init_state(config), {})
-    for path in (tmp_path / "prosody" / "pitch" / "0").rglob("*"):
-        if path.is_file():
-            path.write_bytes(b"")
-    with pytest.raises(InputError, match=r"prosody.pitch cannot be read .*: delete that directory"):
-        checkpoints.restore_prosody(tmp_path, "pitch")
-
-
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"kind": "loudness"}, "no model of 'loudness': use duration or pitch"),
+        ({"kind": "loudness"}, "prosody's kind is 'loudness': use one of duration, pitch"),
         ({"features": 0}, "features is 0: give at least 1"),
         ({"channels": 0}, "channels is 0: give at least 1"),
         ({"dropout": 1.0}, "dropout is 1.0: give a number from 0"),
         ({"num_steps": 0}, "num_steps is 0"),
         ({"batch_size": 0}, "batch_size is 0"),
+        ({"learning_rate": 0.0}, "learning_rate is 0.0: give a number above 0"),
+        ({"seed": 7 + 2**32}, "seed is 4294967303: give a number from 0 to 4294967295"),
     ],
 )
 def test_refusals(changes: dict, message: str) -> None:

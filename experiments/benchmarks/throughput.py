@@ -1,0 +1,152 @@
+"""Throughput of training and of recognition, with their rooflines."""
+
+from typing import Any
+
+import jax
+import numpy as np
+
+from experiments.benchmarks import roofline, synthetic
+from experiments.configs.schema import ExperimentConfig
+from wavenet_jax import RecognizerConfig, receptive_field, training
+from wavenet_jax.recognition import posteriors
+from wavenet_jax.training import ModelConfig, TrainingConfig
+
+RECOGNIZED_S = 10
+
+
+def training_speed(
+    config: ExperimentConfig,
+    model: ModelConfig,
+    settings: TrainingConfig,
+    state: training.TrainState,
+    repeats: int,
+) -> tuple[float, int]:
+    """The speed of whole training steps, context and optimiser included.
+
+    Args:
+      config: with the batch and the segment of a step.
+      model: the model's config.
+      settings: of the training.
+      state: of the training; its buffers are donated.
+      repeats: timed steps.
+
+    Returns:
+      Scored samples a second, and the bytes of temporary memory of a step on each device.
+    """
+    state = training.replicate(state)
+    batch, segment = config.batch_size, config.segment_samples
+    wavenet, recognizer = synthetic.wavenet_of(model), _recognizer_of(model)
+    right, unit = right_context_samples(model), recognizer.hop_samples if recognizer else 1
+    length = -(-(receptive_field(wavenet) + right) // unit) * unit + segment + right
+    random = np.random.default_rng(0)
+    windows = {
+        "samples": random.normal(0, 3000, (batch, length)).astype(np.int16),
+        "mask": np.ones((batch, segment), bool),
+    }
+    if recognizer is not None:
+        frames = segment // recognizer.hop_samples
+        windows["frames"] = np.ones((batch, frames + 2 * recognizer.context_frames), bool)
+        classes = random.integers(0, recognizer.num_classes, (batch, frames))
+        windows["classes"] = classes.astype(np.int32)
+    conditions = synthetic.conditions(wavenet, batch, length)
+    windows |= {name: value for name, value in conditions.items() if value is not None}
+    batches = training.split_over_devices(windows, jax.local_device_count())
+    step = training.make_parallel_step(model, settings).lower(state, batches).compile()
+    states = [state]
+
+    def run():
+        states[0], metrics = step(states[0], batches)
+        return metrics
+
+    seconds = roofline.median_s(run, repeats)
+    return batch * segment / seconds, step.memory_analysis().temp_size_in_bytes
+
+
+def training_figures(
+    config: ExperimentConfig, model: ModelConfig, peak_rate: float, repeats: int
+) -> list[dict[str, Any]]:
+    """Training and its rooflines; the products of conditions and context stacks are not counted.
+
+    Args:
+      config: with the batch and the segment of a step, and the training's fields.
+      model: the model's config.
+      peak_rate: of `roofline.peak_gemm_rate`.
+      repeats: timed runs of each.
+    """
+    state = training.init_state(model, config.training)
+    speed, _ = training_speed(config, model, config.training, state, repeats)
+    batch, segment, wavenet = config.batch_size, config.segment_samples, synthetic.wavenet_of(model)
+    left = np.cumsum([(wavenet.kernel_size - 1) * d for d in wavenet.dilations])
+    outputs = segment + 2 * right_context_samples(model)
+    lengths = outputs + left[-1] - left
+    shapes = roofline.gemm_shapes(wavenet, lambda i: batch * int(lengths[i]), batch * outputs)
+    limits = {
+        "model GEMM": batch * segment / roofline.gemms_s(shapes, repeats, backward=True),
+        "peak GEMM": batch * segment * peak_rate / (3 * roofline.multiply_adds(shapes)),
+    }
+    return [roofline.compared(f"training, {batch} x {segment}", speed, limits)]
+
+
+def right_context_samples(model: ModelConfig) -> int:
+    """The samples after a segment that a recognizer's outputs depend on; 0 of other models."""
+    return model.context_samples if isinstance(model, RecognizerConfig) else 0
+
+
+def _recognizer_of(model: ModelConfig) -> RecognizerConfig | None:
+    return model if isinstance(model, RecognizerConfig) else None
+
+
+def recognition_figures(
+    config: ExperimentConfig,
+    model: RecognizerConfig,
+    params: Any,
+    batch: int,
+    peak_rate: float,
+    repeats: int,
+) -> list[dict[str, Any]]:
+    """Recognition of recordings of ten seconds, from samples to posteriors, and its rooflines.
+
+    The products of the classifier, one a frame, are not counted.
+
+    Returns:
+      As `roofline.compared`, and `times_real_time`.
+    """
+    random, length = np.random.default_rng(0), RECOGNIZED_S * config.sample_rate_hz
+    recordings = [
+        {"recording": i, "samples": random.normal(0, 3000, length).astype(np.int16)}
+        for i in range(batch)
+    ]
+    seconds = roofline.median_s(
+        lambda: [
+            each.log_probs
+            for each in posteriors.posteriors(model, params, recordings, batch_size=batch)
+        ],
+        repeats,
+    )
+    chunk = batch * posteriors.CHUNK_SAMPLES
+    *shapes, _, _ = roofline.gemm_shapes(model.wavenet, lambda _: chunk, chunk)
+    limits = {
+        "model GEMM": chunk / roofline.gemms_s(shapes, repeats, backward=False),
+        "peak GEMM": chunk * peak_rate / roofline.multiply_adds(shapes),
+    }
+    speed = batch * length / seconds
+    figures = roofline.compared(f"recognition, batch {batch}", speed, limits)
+    return [figures | {"times_real_time": speed / config.sample_rate_hz}]
+
+
+def as_table(rows: list[dict[str, Any]]) -> str:
+    """Figures of `roofline.compared` as a Markdown table."""
+    lines = [
+        "| samples/s | measured | " + " | ".join(f"limit: {n}" for n in roofline.LIMITS) + " |",
+        "|---|---" + "|---" * len(roofline.LIMITS) + "|",
+    ]
+    for row in rows:
+        cells = [
+            f"{row['limits'][n]:,.0f} ({row['share'][n]:.0%})" if n in row["limits"] else ""
+            for n in roofline.LIMITS
+        ]
+        name = row["name"]
+        if "times_real_time" in row:
+            name += f" ({row['times_real_time']:.0f} times real time)"
+        lines.append(f"| {name} | {row['samples_per_s']:,.0f} | {' | '.join(cells)} |")
+    return "\n".join(lines)

@@ -1,0 +1,75 @@
+"""Scores of a trained model on whole recordings: bits per sample, and phone errors."""
+
+import sys
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+import data
+from experiments.common import restore
+from experiments.metrics import phone_errors
+from wavenet_jax import metrics, scoring
+
+
+def evaluate(trained: restore.TrainedModel, corpus: data.Corpus) -> dict[str, Any]:
+    """Scores all recordings of a corpus's split.
+
+    Returns:
+      `bits_per_sample`, `unigram_bits_per_sample`, `num_recordings`,
+      `num_samples`, `step`, `split`, `wall_s`.
+
+    Raises:
+      InputError: a recording cannot be scored.
+    """
+    run, begun_s = trained.run, time.monotonic()
+    quantizer = run.wavenet.quantizer
+    counts = np.zeros(quantizer.num_classes, np.int64)
+
+    def counted(recordings: Iterable[Mapping]) -> Iterator[Mapping]:
+        for recording in recordings:
+            counts[:] += metrics.code_counts(recording["samples"], quantizer)
+            yield recording
+
+    scores = []
+    with tqdm(
+        total=int(corpus.lengths.sum()), unit="sample", unit_scale=True, file=sys.stderr
+    ) as bar:
+        recordings = counted(run.recordings(corpus))
+        for score in scoring.score(run.wavenet, trained.params, recordings):
+            scores.append(score)
+            bar.update(score.num_samples)
+    return {
+        "bits_per_sample": scoring.bits_per_sample(scores),
+        "unigram_bits_per_sample": metrics.unigram_entropy_bits(counts),
+        "num_recordings": len(scores),
+        "num_samples": sum(score.num_samples for score in scores),
+        "step": trained.step,
+        "split": corpus.split,
+        "wall_s": round(time.monotonic() - begun_s, 3),
+    }
+
+
+def evaluate_recognition(
+    trained: restore.TrainedModel, corpus: data.Corpus, *, tuned_on: data.Corpus | None = None
+) -> dict[str, Any]:
+    """Phone errors of a recognizer on a corpus's split.
+
+    Args:
+      trained: a recognizer.
+      corpus: the recordings.
+      tuned_on: recordings on which the weights of the decoder are chosen; by default they
+        are those of the config.
+
+    Returns:
+      As `phone_errors.figures`.
+
+    Raises:
+      InputError: the model is no recognizer, or a recording has no phones.
+    """
+    run, params = trained.run, trained.params
+    tuned = phone_errors.collect_posteriors(run, params, tuned_on) if tuned_on is not None else None
+    found = phone_errors.collect_posteriors(run, params, corpus)
+    return phone_errors.figures(run, found, tuned_on=tuned)

@@ -1,0 +1,211 @@
+"""Generation of recordings from a trained model into wav files."""
+
+import contextlib
+import itertools
+import os
+import pathlib
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import soundfile
+from tqdm import tqdm
+
+import data
+from data.audio import reading
+from experiments.common import cli, restore
+from experiments.common.run import Run
+from wavenet_jax import InputError
+
+
+def sample(
+    trained: restore.TrainedModel,
+    *,
+    out: str | os.PathLike[str],
+    num_samples: int = 1,
+    seconds: float | None = None,
+    seed: int = 0,
+    temperature: float = 1.0,
+    prime: str | None = None,
+    labels: Sequence[str] | None = None,
+    corpus: data.Corpus | None = None,
+    mel_from: str | None = None,
+    backend: str = "auto",
+    precision: str = "float32",
+) -> list[pathlib.Path]:
+    """Generates recordings into files, each of which appears once it is complete.
+
+    Args:
+      trained: of `restore.load`.
+      out: folder for `sample_000.wav`, ...
+      num_samples: number of recordings.
+      seconds: length of what is generated; 1.0 by default, or with `corpus` that
+        of the recordings.
+      seed: of the random numbers; the waveform of a file depends on it and the file's number.
+      temperature: of the distribution.
+      prime: file of a recording to continue, which each file begins with.
+      labels: names of classes, used in turn.
+      corpus: whose recordings give the conditions instead.
+      mel_from: file of a recording that gives the mel spectrogram, and the length.
+      backend, precision: as for `wavenet_jax.generate`.
+
+    Returns:
+      The files.
+
+    Raises:
+      InputError, data.DataError: bad input.
+    """
+    run = trained.run
+    rate = run.audio.sample_rate_hz
+    if num_samples < 1:
+        raise InputError(f"--num_samples is {num_samples}: give at least 1.")
+    if seconds is not None and not seconds * rate >= 1:
+        raise InputError(f"--seconds is {seconds}: give a length above 0.")
+    if corpus is not None and (prime or labels or mel_from):
+        raise InputError(
+            "--split gives all conditions: use it without --prime, --label and --mel_from."
+        )
+    if prime and mel_from:
+        raise InputError("--mel_from begins where the sound does: use it without --prime.")
+    conditions, lengths = _conditions(run, num_samples, labels, corpus, mel_from)
+    if seconds is not None:
+        wanted = np.full(num_samples, round(seconds * rate))
+        lengths = wanted if lengths is None else np.minimum(lengths, wanted)
+    elif lengths is None:
+        lengths = np.full(num_samples, rate)
+    beginning = None
+    if prime:
+        beginning, _ = reading.read(pathlib.Path(prime), sample_rate_hz=rate, mono=True)
+    folder = cli.require_writable(out)
+    paths = [folder / f"sample_{i:03}.wav" for i in range(num_samples)]
+    write_generated(
+        trained,
+        paths,
+        lengths,
+        conditions,
+        seed=seed,
+        temperature=temperature,
+        prime=beginning,
+        backend=backend,
+        precision=precision,
+    )
+    return paths
+
+
+def write_generated(
+    trained: restore.TrainedModel,
+    paths: Sequence[pathlib.Path],
+    lengths: np.ndarray,
+    conditions: Mapping[str, Any],
+    *,
+    seed: int,
+    temperature: float,
+    prime: np.ndarray | None = None,
+    backend: str = "auto",
+    precision: str = "float32",
+) -> None:
+    """Generates a batch into wav files, each of which appears once it is complete.
+
+    Args:
+      trained: of `restore.load`.
+      paths: of the B files; file i is utterance i of the seed.
+      lengths: samples to generate for each, `[B]`.
+      conditions: `global_condition` and `local_condition`, as `wavenet_jax.generate` takes them.
+      seed, temperature: as in `sample`.
+      prime: int16 samples `[P]` that each file begins with and continues.
+      backend, precision: as for `wavenet_jax.generate`.
+    """
+    # Bad arguments are refused here, before any file is opened.
+    chunks = trained.generator.generate_batch(
+        lengths,
+        seed=seed,
+        prime=prime,
+        temperature=temperature,
+        backend=backend,
+        precision=precision,
+        **conditions,
+    )
+    rate = trained.run.audio.sample_rate_hz
+    with contextlib.ExitStack() as stack:
+        bar = stack.enter_context(
+            tqdm(total=int(lengths.sum()), unit="sample", unit_scale=True, file=sys.stderr)
+        )
+        files = [stack.enter_context(_wav_file(path, rate)) for path in paths]
+        for file in files:
+            file.write(np.zeros(0, np.int16) if prime is None else prime)
+        for parts in chunks:
+            for file, pcm in zip(files, parts, strict=True):
+                file.write(pcm)
+                bar.update(len(pcm))
+
+
+@contextlib.contextmanager
+def _wav_file(path: pathlib.Path, sample_rate_hz: int) -> Iterator[soundfile.SoundFile]:
+    """A wav file to write to, which gets its name when it is complete."""
+    part = path.with_name(path.name + ".part")
+    try:
+        with soundfile.SoundFile(
+            part, "w", sample_rate_hz, channels=1, subtype="PCM_16", format="WAV"
+        ) as file:
+            yield file
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _conditions(
+    run: Run,
+    number: int,
+    labels: Sequence[str] | None,
+    corpus: data.Corpus | None,
+    mel_from: str | None,
+) -> tuple[dict[str, Any], np.ndarray | None]:
+    """The conditions of a batch, and its lengths if a corpus or a recording gives them."""
+    given = run.audio.global_labels
+    conditions: dict[str, Any] = {}
+    lengths: np.ndarray | None = None
+    if corpus is None:
+        if mel_from:
+            if run.mel is None:
+                raise InputError(
+                    f"--mel_from is {mel_from}, but the model takes no mel spectrogram: "
+                    "leave it out."
+                )
+            rate = run.audio.sample_rate_hz
+            sound, _ = reading.read(pathlib.Path(mel_from), sample_rate_hz=rate, mono=True)
+            frames = data.mel_spectrogram(sound, run.mel)
+            conditions["local_condition"] = np.repeat(frames[None], number, axis=0)
+            lengths = np.full(number, len(sound))
+        elif run.wavenet.local_condition is not None:
+            give = "a recording with --mel_from=FILE, or" if run.mel else "some that have them,"
+            raise InputError(
+                f"The model is conditioned on {run.config.local_condition.features} of "
+                f"recordings: give {give} a corpus with --data_dir=DIR --split=SPLIT."
+            )
+        if labels and not given:
+            raise InputError(f"--label is {','.join(labels)}, but the model has no labels.")
+        if not given:
+            return conditions, lengths
+        if labels:
+            chosen = [run.audio.named_condition(name) for name in labels]
+        else:
+            combinations = itertools.product(*(run.audio.classes[label] for label in given))
+            chosen = [run.audio.global_condition(names) for names in combinations]
+        in_turn = [chosen[i % len(chosen)] for i in range(number)]
+        conditions["global_condition"] = np.stack(in_turn)
+        return conditions, lengths
+    if number > len(corpus):
+        raise InputError(
+            f"--num_samples is {number}, but the split {corpus.split} of {corpus.name} has "
+            f"{len(corpus)} recordings: ask for no more."
+        )
+    recordings = [r for _, r in zip(range(number), run.recordings(corpus), strict=False)]
+    if given:
+        conditions["global_condition"] = np.stack([r["global"] for r in recordings])
+    if run.wavenet.local_condition is not None:
+        longest = max(len(r["local"]) for r in recordings)
+        conditions["local_condition"] = np.stack(
+            [np.pad(r["local"], ((0, longest - len(r["local"])), (0, 0))) for r in recordings]
+        )
+    return conditions, np.array([len(r["samples"]) for r in recordings])

@@ -1,0 +1,161 @@
+"""Local features: what the frames of a local condition are computed from, by name."""
+
+import functools
+import types
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+import data
+from experiments.configs import schema
+from experiments.configs.schema import LocalCondition
+from wavenet_jax import InputError
+
+FrameFunction = Callable[[Mapping[str, Any]], np.ndarray]
+"""From a recording to its frames `[F, D]`, or from an example to its phones' contexts `[P, D]`."""
+
+
+class Symbols(NamedTuple):
+    """What the labels in time of a corpus are made of.
+
+    Attributes:
+      phones: names of the phones; () where the features need none.
+      questions: lines of the HTS question file; () where the features need none.
+    """
+
+    phones: tuple[str, ...] = ()
+    questions: tuple[str, ...] = ()
+
+
+class LocalFeatures(NamedTuple):
+    """One kind of local features.
+
+    Attributes:
+      make: from the config's section, the symbols and the sample rate to a function from
+        recording to frames, and the width of these.
+      needs: the field of `Symbols` that they need, if any.
+      contexts: for features made of the context of each phone, from the symbols to a
+        function from an example to contexts, and the width of these.
+      has_pitch: whether the frames end with F0 and voicing (`data.pitch_features`).
+    """
+
+    make: Callable[[LocalCondition, Symbols, int], tuple[FrameFunction, int]]
+    needs: str | None = None
+    contexts: Callable[[Symbols], tuple[FrameFunction, int]] | None = None
+    has_pitch: bool = False
+
+
+def _phones(
+    condition: LocalCondition, symbols: Symbols, sample_rate_hz: int
+) -> tuple[FrameFunction, int]:
+    """Phone, neighbours, position and pitch (`data.phone_features`)."""
+    num_phones = len(symbols.phones)
+    compute = functools.partial(
+        data.phone_features,
+        hop_samples=condition.hop_samples,
+        num_phones=num_phones,
+        sample_rate_hz=sample_rate_hz,
+    )
+    return compute, data.num_phone_features(num_phones)
+
+
+def _mel(
+    condition: LocalCondition, symbols: Symbols, sample_rate_hz: int
+) -> tuple[FrameFunction, int]:
+    """Mel spectrogram (`data.mel_spectrogram`)."""
+    del symbols
+    config = mel_config(condition, sample_rate_hz)
+    return data.MelFeatures(config), config.num_mels
+
+
+def _linguistic(
+    condition: LocalCondition, symbols: Symbols, sample_rate_hz: int, *, with_pitch: bool
+) -> tuple[FrameFunction, int]:
+    """Phone, syllable, word and phrase (`data.linguistic_features`)."""
+    compute = functools.partial(
+        data.linguistic_features,
+        names=symbols.phones,
+        hop_samples=condition.hop_samples,
+        sample_rate_hz=sample_rate_hz,
+        with_pitch=with_pitch,
+    )
+    return compute, data.num_linguistic_features(len(symbols.phones), with_pitch=with_pitch)
+
+
+def _linguistic_contexts(symbols: Symbols) -> tuple[FrameFunction, int]:
+    """The contexts that `_linguistic` makes frames of (`data.phone_contexts`)."""
+    compute = functools.partial(data.phone_contexts, names=symbols.phones)
+    return compute, data.num_context_features(len(symbols.phones))
+
+
+def _hts(
+    condition: LocalCondition, symbols: Symbols, sample_rate_hz: int, *, with_pitch: bool
+) -> tuple[FrameFunction, int]:
+    """Answers to questions about HTS labels (`data.hts.linguistic_features`)."""
+    questions = _questions(symbols)
+    compute = functools.partial(
+        data.hts.linguistic_features,
+        questions=questions,
+        hop_samples=condition.hop_samples,
+        sample_rate_hz=sample_rate_hz,
+        with_pitch=with_pitch,
+    )
+    return compute, data.num_context_frame_features(len(questions.names), with_pitch=with_pitch)
+
+
+def _hts_contexts(symbols: Symbols) -> tuple[FrameFunction, int]:
+    """The contexts that `_hts` makes frames of (`data.hts.phone_contexts`)."""
+    questions = _questions(symbols)
+    return functools.partial(data.hts.phone_contexts, questions=questions), len(questions.names)
+
+
+def _questions(symbols: Symbols) -> data.hts.Questions:
+    return data.hts.Questions.parse(symbols.questions, "the corpus's question file")
+
+
+def _with_contexts(make: Any, needs: str, contexts: Any, has_pitch: bool) -> LocalFeatures:
+    return LocalFeatures(functools.partial(make, with_pitch=has_pitch), needs, contexts, has_pitch)
+
+
+LOCAL_FEATURES = types.MappingProxyType(
+    {
+        "phones": LocalFeatures(_phones, "phones"),
+        "linguistic": _with_contexts(_linguistic, "phones", _linguistic_contexts, False),
+        "linguistic_f0": _with_contexts(_linguistic, "phones", _linguistic_contexts, True),
+        "hts": _with_contexts(_hts, "questions", _hts_contexts, False),
+        "hts_f0": _with_contexts(_hts, "questions", _hts_contexts, True),
+        "mel": LocalFeatures(_mel),
+    }
+)
+"""By the name in `config.local_condition.features`."""
+
+
+def local_features_of(condition: LocalCondition) -> LocalFeatures | None:
+    """The features that a config names, None for no local condition.
+
+    Raises:
+      InputError: there are no features of that name.
+    """
+    if not condition.features:
+        return None
+    if condition.features not in LOCAL_FEATURES:
+        raise InputError(
+            f"--config.local_condition.features is {condition.features!r}: use one of "
+            f"{', '.join(LOCAL_FEATURES)}, or '' for none."
+        )
+    return LOCAL_FEATURES[condition.features]
+
+
+def mel_config(condition: LocalCondition, sample_rate_hz: int) -> data.MelConfig:
+    """The mel spectrogram that a config asks for.
+
+    Raises:
+      InputError, data.DataError: a field is missing or invalid.
+    """
+    for name in ("n_fft", "num_mels", "fmin_hz", "fmax_hz"):
+        if getattr(condition, name) is None:
+            raise InputError(
+                f"--config.local_condition.{name} is None: give a number, for the features 'mel'."
+            )
+    return schema.build(data.MelConfig, condition, "local_condition", sample_rate_hz=sample_rate_hz)

@@ -1,0 +1,119 @@
+"""Training of the networks of durations and pitch beside a WaveNet."""
+
+import os
+import sys
+
+import numpy as np
+from tqdm import tqdm
+
+import data
+from experiments.common import prosody, signals
+from experiments.common.run import Run
+from experiments.configs.schema import build
+from wavenet_jax import InputError
+from wavenet_jax.prosody import checkpoints
+from wavenet_jax.prosody.networks import NUM_OUTPUTS, ProsodyConfig, batch_of, init_state, make_step
+from wavenet_jax.training import NonFiniteLossError
+
+LOG_EVERY = 10
+
+
+def train_prosody(
+    run: Run,
+    *,
+    workdir: str | os.PathLike[str],
+    data_dir: str | os.PathLike[str],
+) -> bool:
+    """Trains the networks of durations and pitch, from their newest checkpoints if there are any.
+
+    Args:
+      run: of the WaveNet in `workdir`.
+      workdir: gets `prosody/duration/STEP` and `prosody/pitch/STEP`.
+      data_dir: folder of corpora.
+
+    Returns:
+      Whether both are trained; False if a signal ended it before.
+
+    Raises:
+      InputError, data.DataError: bad input.
+      NonFiniteLossError: a loss is not finite; nothing is saved.
+    """
+    prosody.require_contexts(run)
+    corpus = run.load(data_dir, "train")
+    needed = ("phone_starts", "phone_ends", "f0_hz")
+    if missing := [name for name in needed if name not in corpus.recording(0)]:
+        raise InputError(
+            f"The {corpus.name} corpus has no {missing[0]}, which prosody is trained on: prepare "
+            "it with --f0, and with --align=VOICE where it has text alone."
+        )
+    return all(_train(run, corpus, kind, workdir) for kind in NUM_OUTPUTS)
+
+
+def _train(run: Run, corpus: data.Corpus, kind: str, workdir: str | os.PathLike[str]) -> bool:
+    config = build(
+        ProsodyConfig,
+        run.config.prosody,
+        "prosody",
+        kind=kind,
+        features=_width(run, corpus, kind),
+    )
+    saved = checkpoints.restore(workdir, kind)
+    if saved is not None:
+        prosody.check_fits(run, saved, workdir)
+        if saved.config != config:
+            raise InputError(
+                f"{workdir} holds a {kind} model trained with {saved.config}, and the config says "
+                f"{config}: move {workdir}/prosody away to train it again."
+            )
+    state = init_state(config) if saved is None else saved.state
+    step, first = make_step(config), int(state.step)
+    with (
+        signals.stop_on_signals() as should_stop,
+        tqdm(
+            total=config.num_steps, initial=first, desc=kind, unit="step", file=sys.stderr
+        ) as progress,
+    ):
+        for i in range(first, config.num_steps):
+            state, loss = step(state, _batch(run, corpus, config, i))
+            progress.update()
+            stopping = should_stop(i + 1)
+            if i % LOG_EVERY == 0 or i + 1 == config.num_steps or stopping:
+                if not np.isfinite(loss):
+                    raise NonFiniteLossError(
+                        f"At step {i + 1} the loss of the {kind} model is {loss}: lower "
+                        "--config.prosody.learning_rate, or look for damaged recordings."
+                    )
+                progress.set_postfix(loss=f"{float(loss):.3f}")
+            if stopping:
+                break
+    if int(state.step) > first:
+        checkpoints.save(workdir, config, state, prosody.description(run))
+    is_trained = int(state.step) == config.num_steps
+    if not is_trained:
+        print(
+            f"Stopped and saved at step {int(state.step)} of {config.num_steps} of the {kind} "
+            "model: the same command goes on from there.",
+            file=sys.stderr,
+        )
+    return is_trained
+
+
+def _width(run: Run, corpus: data.Corpus, kind: str) -> int:
+    features, _ = _example(run, corpus, kind, 0)
+    return features.shape[1]
+
+
+def _batch(run: Run, corpus: data.Corpus, config: ProsodyConfig, step: int):
+    """Sentences of a step, a function of the seed and the step."""
+    random = np.random.default_rng((config.seed, step))
+    chosen = random.integers(len(corpus), size=config.batch_size)
+    pairs = [_example(run, corpus, config.kind, int(i)) for i in chosen]
+    return batch_of([x for x, _ in pairs], [y for _, y in pairs])
+
+
+def _example(
+    run: Run, corpus: data.Corpus, kind: str, recording: int
+) -> tuple[np.ndarray, np.ndarray]:
+    voice = prosody.voice_of(run, run.global_condition_of(corpus, recording))
+    features, targets = prosody.EXAMPLES[kind](run, corpus.recording(recording))
+    return prosody.with_voice(features, voice), targets

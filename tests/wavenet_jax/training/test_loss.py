@@ -1,0 +1,131 @@
+"""Loss terms: which samples are scored, and the noise on the input."""
+
+import dataclasses
+import functools
+from typing import Any
+
+import grid
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from toy_training import (
+    CONFIG,
+    CONTEXT,
+    TRAINING,
+    assert_trees_equal,
+    loss_and_gradients,
+    make_batch,
+    make_state,
+)
+
+from wavenet_jax import WaveNetConfig, mulaw, receptive_field, training
+
+
+def test_the_loss_is_the_bits_of_the_scored_samples() -> None:
+    """Against the logits of the whole window: masked and context samples do not count."""
+    batch, params = make_batch(), make_state().params
+    assert receptive_field(CONFIG) <= CONTEXT
+    found = jax.jit(functools.partial(training.losses, CONFIG))(params, batch)
+    bits, count = found["bits_per_sample"]
+    codes = np.asarray(mulaw.encode(batch["samples"], CONFIG.num_classes))
+    logits = grid.sequence_logits(CONFIG, params, codes, batch)[:, CONTEXT:].astype(float)
+    log_p = logits - np.log(np.exp(logits).sum(axis=2, keepdims=True))
+    picked = np.take_along_axis(log_p, codes[:, CONTEXT:, None], axis=2)[..., 0]
+    assert float(count) == batch["mask"].sum()
+    assert float(bits) == pytest.approx(-picked[batch["mask"]].sum() / np.log(2), rel=1e-5)
+
+
+def test_what_is_not_scored_does_not_matter() -> None:
+    """Neither samples beyond the mask, nor those of the context before the field."""
+    batch, params = make_batch(), make_state().params
+    other = dict(batch, samples=batch["samples"].copy())
+    after = np.pad(~batch["mask"], ((0, 0), (CONTEXT, 0)))
+    other["samples"][after] = 12345
+    other["samples"][:, : CONTEXT - receptive_field(CONFIG)] = 12345
+    assert (other["samples"] != batch["samples"]).sum() > 50
+    value, gradients = loss_and_gradients()(params, batch)
+    other_value, other_gradients = loss_and_gradients()(params, other)
+    assert float(value) == float(other_value)
+    assert_trees_equal(gradients, other_gradients, rtol=1e-6)
+    # What is scored does matter, and the context within the field.
+    for position in (CONTEXT, CONTEXT - 1):
+        changed = dict(batch, samples=batch["samples"].copy())
+        changed["samples"][0, position] = 12345
+        assert float(loss_and_gradients()(params, changed)[0]) != float(value)
+
+
+def losses(config: WaveNetConfig, state: training.TrainState, **fields: Any) -> float:
+    settings = dataclasses.replace(TRAINING, **fields)
+    step = jax.jit(functools.partial(training.train_step, config, settings, axis=None))
+    return float(step(state, make_batch())[1]["bits_per_sample"])
+
+
+def test_dropout_is_of_training_alone_and_new_at_each_step() -> None:
+    config = dataclasses.replace(CONFIG, dropout=0.5)
+    state = make_state()
+    without = losses(CONFIG, state)
+    first = losses(config, state)
+    assert first == losses(config, state) != without
+    assert losses(config, dataclasses.replace(state, step=jnp.int32(1))) != first
+    codes = grid.random_codes(config, 2, 30)
+    conditions = grid.conditions_for(config, 2, 30)
+    np.testing.assert_array_equal(
+        grid.sequence_logits(config, state.params, codes, conditions),
+        grid.sequence_logits(CONFIG, state.params, codes, conditions),
+    )
+
+
+def test_input_noise_is_on_what_is_seen_not_on_what_is_scored() -> None:
+    """A model that does not listen scores the same; one that does, does not."""
+    state = make_state()
+    assert losses(CONFIG, state, input_noise=0.1) != losses(CONFIG, state)
+    deaf = jax.tree.map(jnp.copy, state.params)
+    deaf["params"]["input"]["kernel"] = 0 * deaf["params"]["input"]["kernel"]
+    state = dataclasses.replace(state, params=deaf)
+    # Two programs, which a compiler may round differently.
+    assert losses(CONFIG, state, input_noise=0.1) == pytest.approx(losses(CONFIG, state), rel=1e-6)
+
+
+def test_input_noise_is_as_strong_as_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In shares of the half range, on codes that stay codes."""
+    config = WaveNetConfig(dilations=(1,), **(grid.SMALL | {"num_classes": 256}))
+    seen = []
+
+    class Listener:
+        def __init__(self, config):
+            self.config = config
+
+        def apply(self, params, codes, *, context, **kwargs):
+            seen.append(np.asarray(codes))
+            return jnp.zeros((*codes[:, context:].shape, 256))
+
+    monkeypatch.setattr("wavenet_jax.training.loss.WaveNet", Listener)
+    batch = {"samples": np.zeros((8, 4000), np.int16), "mask": np.ones((8, 4000), bool)}
+    training.losses(config, {}, batch, input_noise=0.05, key=jax.random.key(0))
+    assert np.std(seen[0]) == pytest.approx(0.05 * 128, rel=0.03)
+    assert abs(np.mean(seen[0]) - 128) < 0.2
+    training.losses(config, {}, batch, input_noise=5.0, key=jax.random.key(0))
+    assert (seen[1].min(), seen[1].max()) == (0, 255)
+
+
+def test_rematerialization_computes_layers_twice_and_gradients_alike() -> None:
+    config = WaveNetConfig(dilations=(1, 2, 4, 8) * 4, **grid.SMALL)
+    params = grid.random_params(config)
+    batch = {
+        "samples": np.random.default_rng(0).normal(0, 5000, (2, 600)).astype(np.int16),
+        "mask": np.ones((2, 500), bool),
+    }
+
+    def lowered(config):
+        def loss(params):
+            return training.losses(config, params, batch)["bits_per_sample"][0]
+
+        return jax.jit(jax.grad(loss)).lower(params)
+
+    plain = lowered(config)
+    anew = lowered(dataclasses.replace(config, rematerialize=True))
+    assert_trees_equal(anew.compile()(params), plain.compile()(params), rtol=1e-5)
+    # XLA on a CPU merges what is computed twice, so that only the program asks for it.
+    computed = [program.as_text().count("stablehlo.tanh") for program in (plain, anew)]
+    assert computed == [16, 32]

@@ -1,0 +1,44 @@
+"""Training: the state, the losses, the step of one replica, its pmap, and the loop."""
+
+from wavenet_jax.training.config import TrainingConfig, check_resumable
+from wavenet_jax.training.loop import (
+    NonFiniteLossError,
+    fit,
+    make_parallel_step,
+    replicate,
+    split_over_devices,
+)
+from wavenet_jax.training.loss import Batch, losses
+from wavenet_jax.training.optimizer import learning_rate_schedule, make_optimizer
+from wavenet_jax.training.state import (
+    Adoption,
+    ModelConfig,
+    TrainState,
+    adopt,
+    init_state,
+    init_variables,
+)
+from wavenet_jax.training.step import train_step
+from wavenet_jax.training.weight_norm import model_params
+
+__all__ = [
+    "Adoption",
+    "Batch",
+    "ModelConfig",
+    "NonFiniteLossError",
+    "TrainState",
+    "TrainingConfig",
+    "adopt",
+    "check_resumable",
+    "fit",
+    "init_state",
+    "init_variables",
+    "learning_rate_schedule",
+    "losses",
+    "make_optimizer",
+    "make_parallel_step",
+    "model_params",
+    "replicate",
+    "split_over_devices",
+    "train_step",
+]

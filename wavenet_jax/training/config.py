@@ -1,0 +1,87 @@
+"""The configuration of a training run."""
+
+import dataclasses
+
+from wavenet_jax.config import check_min, check_share, check_types
+from wavenet_jax.errors import ConfigError, InputError
+
+MAX_SEED = 2**32 - 1
+"""The largest seed that `jax.random.key` takes with all its bits."""
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainingConfig:
+    """The optimiser, its regularisation and the length of the run.
+
+    Attributes:
+      num_steps: length of the run, and of the learning rate's schedule.
+      learning_rate: the peak of Adam's learning rate.
+      warmup_steps: over which it rises from 0 to the peak.
+      end_learning_rate: at the last step, reached along half a cosine.
+      clip_norm: largest norm of the gradient; a larger one is scaled down to it.
+      beta2: Adam's decay of the squared gradients.
+      ema_decay: decay of the exponential moving average of the parameters, which
+        sampling and scoring use.
+      weight_normalization: whether each kernel is trained as a length and a direction
+        for each output channel (Salimans and Kingma, 2016), except the output layers,
+        whose kernels begin at zero. The moving average is that of the kernels.
+      generation_weight: weight of the bits per sample in the loss of a recognizer, beside
+        the bits per frame (or per phone, for CTC); with 0 the bits per sample are neither
+        trained on nor computed.
+      input_noise: standard deviation of normal noise on the model's input (not on the
+        samples it scores), where codes span [-1, 1): it makes the model robust to the
+        errors of its own samples.
+      seed: of the first parameters, dropout, noise and the order of the data.
+    """
+
+    num_steps: int
+    learning_rate: float = 1e-3
+    warmup_steps: int = 100
+    end_learning_rate: float = 0.0
+    clip_norm: float = 1.0
+    beta2: float = 0.999
+    ema_decay: float = 0.999
+    weight_normalization: bool = False
+    generation_weight: float = 1.0
+    input_noise: float = 0.0
+    seed: int = 0
+
+    def __post_init__(self):
+        owner = "The training"
+        check_types(self, owner)
+        check_min(self, owner, num_steps=1, warmup_steps=0, end_learning_rate=0)
+        check_min(self, owner, generation_weight=0, input_noise=0)
+        check_seed(self, owner)
+        for field in ("learning_rate", "clip_norm"):
+            if not getattr(self, field) > 0:
+                raise ConfigError(owner, field, getattr(self, field), "give a number above 0")
+        check_share(self, owner, "beta2", "ema_decay")
+
+
+def check_seed(config, owner: str) -> None:
+    """Refuses a seed of which `jax.random.key` would drop bits.
+
+    Raises:
+      ConfigError: it is negative, or needs more than 32 bits.
+    """
+    if not 0 <= config.seed <= MAX_SEED:
+        raise ConfigError(owner, "seed", config.seed, f"give a number from 0 to {MAX_SEED}")
+
+
+def check_resumable(stored: TrainingConfig, config: TrainingConfig) -> None:
+    """Refuses to resume with a field changed that decides what the state consists of.
+
+    Args:
+      stored: the configuration that the checkpoint was written with.
+      config: the configuration to go on with.
+
+    Raises:
+      InputError: names the field, both values and the remedy.
+    """
+    field = "weight_normalization"
+    was, now = getattr(stored, field), getattr(config, field)
+    if was != now:
+        raise InputError(
+            f"The checkpoint was trained with {field}={was}, and the config says {now}: resume "
+            f"with {field}={was}, or begin another run from it (pretrained) in another workdir."
+        )

@@ -1,0 +1,123 @@
+"""The training loop over all devices."""
+
+import functools
+from collections.abc import Callable, Iterator
+
+import jax
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from wavenet_jax.errors import InputError
+from wavenet_jax.training.config import TrainingConfig
+from wavenet_jax.training.loss import Batch
+from wavenet_jax.training.state import ModelConfig, TrainState
+from wavenet_jax.training.step import AXIS, train_step
+
+
+class NonFiniteLossError(ArithmeticError):
+    """Raised when the loss is not finite; the message names the step."""
+
+
+def make_parallel_step(model_config: ModelConfig, config: TrainingConfig):
+    """The pmapped step: `(state, batch [devices, B, ...])` to the next state and metrics.
+
+    The state is one for all devices, and donated.
+    """
+    step = functools.partial(train_step, model_config, config)
+    return jax.pmap(step, axis_name=AXIS, in_axes=(None, 0), out_axes=None, donate_argnums=0)
+
+
+def replicate(state: TrainState) -> TrainState:
+    """The state on every device of every process, sharded as the parallel step returns it.
+
+    With another sharding, the step would be compiled twice: for its first call and for
+    those that take what it returned.
+    """
+    mesh = Mesh(np.array(jax.devices()), (AXIS,))
+    return jax.device_put(state, NamedSharding(mesh, PartitionSpec()))
+
+
+def split_over_devices(batch: Batch, num_devices: int) -> Batch:
+    """`[B, ...]` arrays as `[devices, B / devices, ...]`.
+
+    Raises:
+      InputError: B is not a multiple of the number of devices.
+    """
+
+    def split(x: np.ndarray) -> np.ndarray:
+        if x.shape[0] % num_devices:
+            raise InputError(
+                f"The batch of {x.shape[0]} windows does not divide over {num_devices} "
+                "devices: choose a batch size that is a multiple of them."
+            )
+        return x.reshape(num_devices, -1, *x.shape[1:])
+
+    return {name: split(np.asarray(x)) for name, x in batch.items()}
+
+
+def fit(
+    model_config: ModelConfig,
+    config: TrainingConfig,
+    state: TrainState,
+    batches: Iterator[Batch],
+    *,
+    on_metrics: Callable[[int, dict[str, float]], None],
+    checkpoint_every: int,
+    on_checkpoint: Callable[[TrainState], None],
+    should_stop: Callable[[int], bool] = lambda step: False,
+) -> TrainState:
+    """Trains to `config.num_steps`, or until `should_stop`.
+
+    The metrics of a step are read after the next one was dispatched, so that
+    reading them never leaves the devices idle.
+
+    Args:
+      model_config: of the model.
+      config: of the training.
+      state: to begin from; its buffers are donated.
+      batches: this process's share of each batch, from step `state.step` on.
+      on_metrics: called with each step's number (from 1) and metrics.
+      checkpoint_every: steps between calls of `on_checkpoint`.
+      on_checkpoint: called with the state, every so often and at the end. By then all
+        metrics up to its step are reported, and `batches` is positioned after it.
+      should_stop: called after each step with its number.
+
+    Returns:
+      The last state.
+
+    Raises:
+      NonFiniteLossError: a metric is not finite; `on_metrics` and `on_checkpoint` were not
+        called for that step.
+      InputError: the batch does not divide over the devices.
+    """
+    parallel_step = make_parallel_step(model_config, config)
+    num_devices = jax.local_device_count()
+    state = replicate(state)
+    pending: list[tuple[int, dict[str, jax.Array]]] = []
+
+    def report_pending():
+        while pending:
+            step, metrics = pending.pop(0)
+            values = {name: float(value) for name, value in metrics.items()}
+            for name in values:
+                if not np.isfinite(values[name]):
+                    raise NonFiniteLossError(
+                        f"At step {step} the {name.replace('_', ' ')} is "
+                        f"{values[name]}: resume from the last checkpoint with a "
+                        f"lower learning rate than {config.learning_rate:g}, or "
+                        "look for damaged recordings."
+                    )
+            on_metrics(step, values)
+
+    for step in range(int(state.step) + 1, config.num_steps + 1):
+        batch = split_over_devices(next(batches), num_devices)
+        state, metrics = parallel_step(state, batch)
+        report_pending()
+        pending.append((step, metrics))
+        stopping = should_stop(step)
+        if stopping or step % checkpoint_every == 0 or step == config.num_steps:
+            report_pending()
+            on_checkpoint(state)
+        if stopping:
+            break
+    return state

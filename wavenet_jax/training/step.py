@@ -1,0 +1,77 @@
+"""The training step of one replica."""
+
+import dataclasses
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from wavenet_jax.recognition.recognizer import RecognizerConfig
+from wavenet_jax.training.config import TrainingConfig
+from wavenet_jax.training.loss import Batch, losses
+from wavenet_jax.training.optimizer import learning_rate_schedule, make_optimizer
+from wavenet_jax.training.state import ModelConfig, TrainState
+from wavenet_jax.training.weight_norm import model_params
+
+AXIS = "batch"
+"""The name of the devices' axis in the pmapped step."""
+
+
+def train_step(
+    model_config: ModelConfig,
+    config: TrainingConfig,
+    state: TrainState,
+    batch: Batch,
+    axis: str | None = AXIS,
+) -> tuple[TrainState, dict[str, jax.Array]]:
+    """One update, as one replica of `axis` computes it.
+
+    Replicas may have different numbers of scored samples; every sample has the same
+    weight, whichever replica it is on. With `axis` None there is one replica.
+
+    Returns:
+      The next state, and metrics of this one: the means of `losses`, `gradient_norm` (before
+      clipping) and `learning_rate`.
+    """
+    pmean = functools.partial(jax.lax.pmean, axis_name=axis) if axis else lambda x: x
+
+    # A function of the step and the replica, so that a resumed run draws the same noise.
+    key = jax.random.fold_in(jax.random.wrap_key_data(state.key), state.step)
+    if axis:
+        key = jax.random.fold_in(key, jax.lax.axis_index(axis))
+
+    def loss(params: Any) -> tuple[jax.Array, dict[str, jax.Array]]:
+        variables = model_params(config, params)
+        terms = losses(model_config, variables, batch, input_noise=config.input_noise, key=key)
+        weights = dict.fromkeys(terms, 1.0)
+        if isinstance(model_config, RecognizerConfig):
+            weights["bits_per_sample"] = config.generation_weight
+        # A term without weight is left out, so that XLA does not compute it.
+        means = {
+            name: total / jnp.maximum(pmean(count), 1)
+            for name, (total, count) in terms.items()
+            if weights[name]
+        }
+        total = functools.reduce(jnp.add, [weights[name] * means[name] for name in means])
+        return total, means
+
+    (_, means), gradients = jax.value_and_grad(loss, has_aux=True)(state.params)
+    means, gradients = pmean((means, gradients))
+    updates, opt_state = make_optimizer(config).update(gradients, state.opt_state, state.params)
+    params = optax.apply_updates(state.params, updates)
+    # The decay rises to its value, so that the first parameters are soon forgotten.
+    decay = jnp.minimum(config.ema_decay, (1 + state.step) / (10 + state.step))
+    ema_params = optax.incremental_update(
+        model_params(config, params), state.ema_params, step_size=1 - decay
+    )
+    metrics = {
+        **means,
+        "gradient_norm": optax.tree.norm(gradients),
+        "learning_rate": learning_rate_schedule(config)(state.step),
+    }
+    state = dataclasses.replace(
+        state, step=state.step + 1, params=params, ema_params=ema_params, opt_state=opt_state
+    )
+    return state, metrics
