@@ -273,7 +273,9 @@ class WaveNet(nn.Module):
         if local_condition is None:
             return steady, 0
         sequence = self._embed_local(local_condition, phase)
-        return steady + self.stack.project_sequence(0, sequence.frames), sequence.samples_per_frame
+        ended = -sequence.start // sequence.samples_per_frame  # before the first sample
+        frames = self.stack.project_sequence(0, sequence.frames[ended:])
+        return steady + frames, sequence.samples_per_frame
 
     def project_contexts(self, state: State) -> jax.Array:
         """The outputs of the context stacks, projected for every layer: part of the conditions

@@ -24,7 +24,9 @@ from wavenet_jax.sampling.protocol import Backend, ChunkConditions
 from wavenet_jax.sampling.scan import Scan, scan_samples
 from wavenet_jax.wavenet import WaveNet
 
-BACKENDS: dict[str, Backend] = {backend.name: backend for backend in (Cpu(), Scan(), Pallas())}
+_IN_ORDER: tuple[Backend, ...] = (Cpu(), Scan(), Pallas())
+
+BACKENDS = {backend.name: backend for backend in _IN_ORDER}
 """By name, in the order of preference of `auto`. (Pallas comes after `scan`, which runs everything:
 its speed has not been measured on the devices that it is for.)"""
 
@@ -151,8 +153,8 @@ def draw_agreements(
     model = backend.prepare(config, params, precision, devices)
     state = model.initial_state(batch, conditions.global_condition)
     codes, _ = model.generate_chunk(state, uniforms, _CHECKED_TEMPERATURE, conditions)
-    tolerance = np.float32(tolerance or _TOLERANCE[precision])
-    arguments = (quantize_weights(params, precision), uniforms, codes.T, conditions, tolerance)
+    largest = np.float32(_TOLERANCE[precision] if tolerance is None else tolerance)
+    arguments = (quantize_weights(params, precision), uniforms, codes.T, conditions, largest)
     return np.asarray(_agreement_program(config)(*arguments))
 
 
@@ -169,7 +171,7 @@ def _agreement_program(config: WaveNetConfig) -> Any:
             global_condition=conditions.global_condition,
             method="initial_state",
         )
-        margin = 0
+        margin = jnp.int32(0)
         if config.output != "categorical":  # codes lie along the values
             margin = 1 + jnp.ceil(tolerance * config.num_classes / 2).astype(jnp.int32)
 
@@ -215,9 +217,7 @@ def _random_conditions(
 ) -> ChunkConditions:
     """Conditions of the first `length` samples."""
 
-    def draw(condition: ConditionConfig | None, leading: tuple[int, ...]) -> np.ndarray | None:
-        if condition is None:
-            return None
+    def draw(condition: ConditionConfig, leading: tuple[int, ...]) -> np.ndarray:
         if condition.kind == "vectors":
             return random.normal(0, 1, (*leading, condition.size)).astype(np.float32)
         if condition.kind == "tags":
@@ -225,7 +225,9 @@ def _random_conditions(
         return random.integers(0, condition.size, leading).astype(np.int32)
 
     local = config.local_condition
-    frames = draw(local, (batch, -(-length // local.hop_samples) if local else 0))
+    frames = None
     if local is not None:
+        frames = draw(local, (batch, -(-length // local.hop_samples)))
         frames = conditioning.frames_covering(local, frames, 0, length)
-    return ChunkConditions(draw(config.global_condition, (batch,)), frames)
+    of_all = config.global_condition
+    return ChunkConditions(of_all and draw(of_all, (batch,)), frames)

@@ -139,7 +139,7 @@ class _Job:
         end = None if num_samples is None else num_primed + num_samples
         state = model.initial_state(len(self._keys), self._global_condition)
         for start in range(0, num_primed, chunk):
-            codes = prime[:, start : start + chunk]
+            codes = np.asarray(prime)[:, start : start + chunk]
             state = model.prefill(state, codes, self._conditions(start, codes.shape[1]))
         start = num_primed
         while end is None or start < end:

@@ -2,7 +2,7 @@
 
 import abc
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -31,7 +31,13 @@ class OnDevices(abc.ABC):
     name: str
     is_fused: bool
     compiles_per_length = True
-    weight_dtypes = dict.fromkeys(PRECISIONS, np.float32)
+    weight_dtypes: Mapping[Precision, Any] = dict.fromkeys(PRECISIONS, np.float32)
+
+    @abc.abstractmethod
+    def unsupported_reason(
+        self, config: WaveNetConfig, devices: Sequence[jax.Device] | None
+    ) -> str | None:
+        """As `Backend.unsupported_reason`."""
 
     @abc.abstractmethod
     def generate_chunk(

@@ -93,8 +93,8 @@ class Backend(Protocol):
 
 def unsupported_layers(config: WaveNetConfig) -> str | None:
     """Layers that the arithmetic of fused backends does not cover, or None."""
-    if getattr(config, "block", "gated") != "gated":
-        return f"blocks of the kind {config.block!r}"  # type: ignore[attr-defined]
+    if config.block != "gated":
+        return f"blocks of the kind {config.block!r}"
     if config.dtype != "float32":
         return f"layers that compute in {config.dtype}"
     return None

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from flax import linen as nn
 
-from wavenet_jax import InputError, WaveNet, WaveNetConfig, distributions, layers, sampling
+from wavenet_jax import InputError, WaveNet, distributions, layers, sampling
 from wavenet_jax.sampling import backends, choose, cpu, on_devices
 
 DEVICE = jax.devices()[:1]
@@ -59,13 +59,10 @@ def test_what_is_chosen() -> None:
 
 
 @pytest.mark.parametrize("name", sampling.BACKENDS)
-def test_other_blocks_are_not_fused(name: str) -> None:
-    @dataclasses.dataclass(frozen=True)
-    class Config(WaveNetConfig):
-        block: str = "gated"
-
+def test_other_blocks_are_not_fused(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(layers.BLOCKS, "other", layers.GatedBlock)
     backend = sampling.BACKENDS[name]
-    config = Config(dilations=(1, 2), block="relu")
+    config = dataclasses.replace(PLAIN, block="other")
     reason = backend.unsupported_reason(config, DEVICE)
     assert bool(reason) == backend.is_fused
 
@@ -99,17 +96,14 @@ def test_fused_backends_draw_the_samples_of_step(name: str, backend: str, precis
     assert backends.draw_agreements(*arguments, tolerance=tolerance).all()
 
 
-def _other_gate(self: Any, x: Any, taps: Any, condition: Any) -> Any:
-    kernel = self.kernel.reshape(-1, 2 * self.gate_channels)
-    filter_, gate = jnp.split(taps @ kernel + condition, 2, axis=-1)
-    a = nn.relu(filter_) * nn.sigmoid(gate)
-    return x if self.is_last else x + self.residual(a), a
+def _other_gate(self: Any, z: Any) -> Any:
+    filter_, gate = jnp.split(z, 2, axis=-1)
+    return nn.relu(filter_) * nn.sigmoid(gate)
 
 
 def _other_residual(self: Any, x: Any, taps: Any, condition: Any) -> Any:
     kernel = self.kernel.reshape(-1, 2 * self.gate_channels)
-    filter_, gate = jnp.split(taps @ kernel + condition, 2, axis=-1)
-    a = jnp.tanh(filter_) * nn.sigmoid(gate)
+    a = self.activation(taps @ kernel + condition)
     return x if self.is_last else (x + self.residual(a)) * 0.5**0.5, a
 
 
@@ -126,10 +120,10 @@ def _other_draw(self: Any, parameters: Any, uniforms: Any, temperature: Any = 1.
 
 
 CHANGES = {
-    "gate": (layers.GatedBlock, "_outputs", _other_gate),
-    "residual scale": (layers.GatedBlock, "_outputs", _other_residual),
-    "skip": (WaveNet, "_skips", _other_skip),
-    "head": (WaveNet, "_distribution", _other_head),
+    "gate": (layers.GatedBlock, "activation", _other_gate),
+    "residual scale": (layers.GatedBlock, "transform", _other_residual),
+    "skip": (WaveNet, "_sum_skips", _other_skip),
+    "head": (WaveNet, "_head", _other_head),
     "draw": (distributions.Categorical, "sample", _other_draw),
 }
 

@@ -50,7 +50,7 @@ def test_its_distributions_are_those_of_the_model(
 ) -> None:
     """Sample by sample after the same codes, with weights of the same values."""
     config, params, conditions = case(name)
-    codes = np.random.default_rng(1).integers(0, config.num_classes, (BATCH, 40))
+    codes = np.random.default_rng(1).integers(0, config.num_classes, (BATCH, 24))
     rounded = precision.quantize_weights(params, kind)
     expected = grid.sequence_logits(config, rounded, codes, conditions)
     works: list[Any] = []

@@ -208,7 +208,6 @@ def test_utterances_of_any_length_are_made_of_few_lengths_of_chunks() -> None:
         number = -(-length // chunk)
         assert number == -(-length // 4000)
         assert number * chunk <= 1.125 * length + number
-    assert _chunk_length(7, None) == 7
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
@@ -233,7 +232,14 @@ def test_eight_devices_give_what_one_gives() -> None:
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize(
     ("name", "primed", "chunk_samples"),
-    [("plain", 11, 4000), ("scalar", 10, 4), ("all", 30, 8), ("context", 10, 9)],
+    [
+        ("plain", 11, 4000),
+        ("scalar", 10, 4),
+        ("all", 30, 8),
+        ("context", 10, 9),
+        ("transposed", 11, 12),
+        ("tags, linear", 7, 4000),
+    ],
 )
 def test_a_prime_is_continued(name: str, primed: int, chunk_samples: int, backend: str) -> None:
     """Primed with its own beginning, generation goes on as if never interrupted."""
@@ -245,6 +251,37 @@ def test_a_prime_is_continued(name: str, primed: int, chunk_samples: int, backen
         chunk_samples=chunk_samples,
     )
     np.testing.assert_array_equal(continued, whole(name)[:, primed:])
+
+
+@pytest.mark.parametrize("primed", [0, 11])
+def test_more_samples_than_can_be_counted_are_refused(primed: int) -> None:
+    """At the call; of frames that arrive, before the chunk that would pass the limit."""
+    keys, limit = utterance_keys(0, range(BATCH)), 2**31 - 1
+    prime = np.zeros((BATCH, primed), np.int32)
+    config, params, _ = case("plain")
+    most = limit - primed
+    generate(config, params, keys=keys, num_samples=most, prime=prime)
+    with pytest.raises(InputError, match="has 2147483648 samples, its prime included: give at m"):
+        generate(config, params, keys=keys, num_samples=most + 1, prime=prime)
+
+
+def test_arriving_frames_are_refused_before_they_pass_the_limit(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sampling.arguments, "MAX_SAMPLES", 40)
+    config, params, conditions = case("phones")
+    local = conditions["local"]
+    chunks = generate(
+        config,
+        params,
+        keys=utterance_keys(0, range(BATCH)),
+        local_condition=(local[:, i : i + 1] for i in range(local.shape[1])),
+        chunk_samples=9,
+        devices=jax.devices()[:1],
+    )
+    assert sum(next(chunks).shape[1] for _ in range(4)) == 36
+    with pytest.raises(InputError, match="The utterance has 45 samples, its prime included"):
+        next(chunks)
 
 
 def test_keys_and_seeds_are_different_utterances() -> None:
@@ -367,7 +404,6 @@ def test_memory_grows_with_the_chunk_and_not_with_the_sound() -> None:
         ({"num_samples": 0}, "The number of samples to generate is 0: give at least 1."),
         ({"num_samples": -5}, "The number of samples to generate is -5: give at least 1."),
         ({"num_samples": 1.5}, "The number of samples to generate is 1.5: give a whole number."),
-        ({"num_samples": 2**31}, "The utterance has 2147483648 samples, its prime included: give"),
         ({"keys": np.arange(3)}, r"The keys have shape \(3,\) and type int64: give one PRNG key"),
         ({"keys": utterance_keys(0, [0])[0]}, r"The keys have shape \(\) and type key<fry>: "),
         ({"precision": "int4"}, "precision is 'int4': use one of float32, bfloat16, int8"),

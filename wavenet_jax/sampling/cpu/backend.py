@@ -3,8 +3,8 @@
 import concurrent.futures
 import dataclasses
 import functools
-from collections.abc import Sequence
-from typing import Any, ClassVar
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import jax
 import numpy as np
@@ -29,7 +29,7 @@ class Cpu:
     name = "cpu"
     is_fused = True
     compiles_per_length = False
-    weight_dtypes: ClassVar[dict[Precision, Any]] = {
+    weight_dtypes: Mapping[Precision, Any] = {
         "float32": np.float32,
         "bfloat16": np.uint16,
         "int8": np.int8,
