@@ -357,7 +357,6 @@ def check_share(config: Any, owner: str, *fields: str) -> None:
             raise ConfigError(owner, field, value, remedy)
 
 
-@functools.cache
 def _annotations(cls: type) -> dict[str, Any]:
     hints = typing.get_type_hints(cls)
     return {field.name: hints[field.name] for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
@@ -403,10 +402,10 @@ def _convert(value: Any, annotation: Any, owner: str, field: str, *, parse: bool
         return {
             key: convert(each, arguments[1], field=f"{field}.{key}") for key, each in value.items()
         }
-    if dataclasses.is_dataclass(annotation):
+    if isinstance(annotation, type) and dataclasses.is_dataclass(annotation):
         if parse and isinstance(value, Mapping):
             name = f"{owner[0].lower()}{owner[1:]}".removeprefix("the ")
-            return from_dict(typing.cast(type, annotation), value, f"{name}'s {field}")
+            return from_dict(annotation, value, f"{name}'s {field}")
         if type(value) is not annotation:
             raise ConfigError(owner, field, value, f"give a {annotation.__name__}")
         return value

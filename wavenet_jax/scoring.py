@@ -88,7 +88,7 @@ def _score_batch(config, params, batch, padded, chunk, devices):
         raise InputError(f"Recording {name} has 0 samples: there is nothing to score.")
     globals_ = None
     if config.global_condition is not None:
-        globals_ = np.stack([r["global"] for r in padded])
+        globals_ = np.stack([_condition(r, "global") for r in padded])
 
     def local_frames(frames: np.ndarray) -> np.ndarray:
         return conditioning.frames_covering(config.local_condition, frames[None], start, chunk)
@@ -99,12 +99,21 @@ def _score_batch(config, params, batch, padded, chunk, devices):
         samples = np.stack([_slice(r["samples"], start, chunk) for r in padded])
         local = None
         if config.local_condition is not None:
-            local = np.concatenate([local_frames(r["local"]) for r in padded])
+            local = np.concatenate([local_frames(_condition(r, "local")) for r in padded])
         chunk_bits, state = advance(params, state, samples, globals_, local)
         exists = start + np.arange(chunk) < lengths[:, None]
         bits += np.sum(np.asarray(chunk_bits), axis=1, where=exists, dtype=np.float64)
     for recording, total in zip(batch, bits, strict=False):
         yield Score(recording["recording"], float(total), len(recording["samples"]))
+
+
+def _condition(recording: Mapping, name: str):
+    if recording.get(name) is None:
+        raise InputError(
+            f"Recording {recording['recording']} has no {name} condition, and the model takes one: "
+            f"give it as {name!r}."
+        )
+    return recording[name]
 
 
 def _slice(samples: np.ndarray, start: int, length: int) -> np.ndarray:

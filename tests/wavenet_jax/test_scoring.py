@@ -136,6 +136,14 @@ def test_an_empty_recording_is_named() -> None:
         list(scores)
 
 
+@pytest.mark.parametrize("name", ["global", "local"])
+def test_a_recording_without_its_condition_is_named(name: str) -> None:
+    config = CONFIGS["all"]
+    one = {key: value for key, value in recordings("all")[0].items() if key != name}
+    with pytest.raises(InputError, match=rf"^Recording 0\.wav has no {name} condition, and"):
+        list(scoring.score(config, grid.random_params(config), [one]))
+
+
 def test_conditions_that_do_not_fit() -> None:
     config = CONFIGS["all"]
     one = dict(recordings("all")[0])
