@@ -258,8 +258,11 @@ def build(cls: type[T], section: Any, path: str, **decided: Any) -> T:
     """
     names = [field.name for field in dataclasses.fields(cls)]  # type: ignore[arg-type]
     values = {name: getattr(section, name) for name in names if name not in decided}
-    with flags_in_errors(path):
-        return cls(**values, **decided)
+    try:
+        with flags_in_errors(path):
+            return cls(**values, **decided)
+    except data.DataError as error:  # whose message begins with the field's name
+        raise InputError(f"{flag_of(path)}.{error}") from error
 
 
 @contextlib.contextmanager
