@@ -7,8 +7,10 @@ is complete, so that a kill at any moment leaves the one before it whole.
 
 import dataclasses
 import json
+import logging
 import os
 import pathlib
+import re
 import shutil
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -49,6 +51,20 @@ class Checkpoint:
     model_config: WaveNetConfig
 
 
+def _open(directory: pathlib.Path, **options: Any) -> ocp.CheckpointManager:
+    """Orbax's manager, without its warnings that what is opened to be read is read only."""
+    logger = logging.getLogger("absl")
+
+    def is_news(record: logging.LogRecord) -> bool:
+        return record.module != "checkpoint_manager" or not re.search("read.only", record.msg)
+
+    logger.addFilter(is_news)
+    try:
+        return ocp.CheckpointManager(directory, options=ocp.CheckpointManagerOptions(**options))
+    finally:
+        logger.removeFilter(is_news)
+
+
 class Checkpoints:
     """The checkpoints of one work directory, `workdir/checkpoints/STEP/`.
 
@@ -66,14 +82,14 @@ class Checkpoints:
             n=1,
             keep_checkpoints_without_metrics=False,
         )
-        options = ocp.CheckpointManagerOptions(
+        self._manager = _open(
+            self.directory,
             preservation_policy=AnyPreservationPolicy([LatestN(keep), best]),
             best_fn=best.get_metric_fn,  # without it orbax writes no metrics
             best_mode="min",
             read_only=read_only,
             create=not read_only,
         )
-        self._manager = ocp.CheckpointManager(self.directory, options=options)
 
     def __enter__(self) -> "Checkpoints":
         return self
@@ -280,9 +296,8 @@ def restore_prosody(workdir: str | os.PathLike[str], kind: str) -> ProsodyCheckp
     directory = _prosody_directory(workdir, kind)
     if not directory.is_dir():
         return None
-    options = ocp.CheckpointManagerOptions(read_only=True)
     try:
-        with ocp.CheckpointManager(directory, options=options) as manager:
+        with _open(directory, read_only=True) as manager:
             if (step := manager.latest_step()) is None:
                 return None
             about = manager.restore(step, args=ocp.args.Composite(config=ocp.args.JsonRestore()))
