@@ -69,7 +69,7 @@ TEMPERATURE = flags.DEFINE_float(
     0.0,
 )
 BACKEND: flags.FlagHolder[Any] = flags.DEFINE_enum(
-    "backend", "auto", sampling.BACKENDS, "What generates (`wavenet_jax.sampling`)."
+    "backend", "auto", ["auto", *sampling.BACKENDS], "What generates (`wavenet_jax.sampling`)."
 )
 PRECISION: flags.FlagHolder[Any] = flags.DEFINE_enum(
     "precision", "float32", sampling.PRECISIONS, "Of the weights it generates with."
