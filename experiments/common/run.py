@@ -107,6 +107,11 @@ class Run:
         description = checkpoint.description
         if checkpoint.format_version == 1:
             description = compatibility.converted(description)
+        if missing := {"experiment", "audio", "bigram_lm", "questions"} - description.keys():
+            raise InputError(
+                f"The checkpoint's description has no {min(missing)}, so that experiments.train "
+                "did not write it: use wavenet_jax.load."
+            )
         bigram_lm = description["bigram_lm"]
         return cls(
             config=from_dict(ExperimentConfig, description["experiment"], "config"),

@@ -12,8 +12,11 @@ import pytest
 
 from data.datasets.timit.timit_dataset_builder import PHONES
 from data.text.frames import NUM_PITCH
-from experiments.common.run import LOCAL_FEATURES, Experiment
+from experiments.common.local_features import LOCAL_FEATURES
+from experiments.common.run import Run
+from experiments.configs import schema
 from wavenet_jax import InputError, receptive_field, training
+from wavenet_jax.checkpoints import Checkpoint
 
 CONFIGS = pathlib.Path(__file__).parents[2] / "experiments" / "configs"
 
@@ -36,7 +39,14 @@ PINNED = {
 class Corpus:
     """Stands in for a prepared corpus, of which a config needs these alone."""
 
-    def __init__(self, name: str, sample_rate_hz: int, num_classes: dict[str, int]) -> None:
+    def __init__(
+        self,
+        name: str,
+        sample_rate_hz: int,
+        num_classes: dict[str, int],
+        questions: tuple[str, ...] = (),
+    ) -> None:
+        self.questions = questions
         self.name, self.sample_rate_hz = name, sample_rate_hz
         self.class_names = {
             label: tuple(f"{label}{i}" for i in range(count))
@@ -62,65 +72,81 @@ def get_config(name: str) -> ml_collections.ConfigDict:
     return module.get_config()
 
 
+def create(config: ml_collections.ConfigDict, corpus: Corpus) -> Run:
+    given: Any = corpus
+    return Run.create(schema.from_config_dict(config), given)
+
+
+def pinned_run(name: str) -> Run:
+    num_classes, sample_rate_hz, *_ = PINNED[name]
+    config = get_config(name)
+    return create(config, Corpus(config.dataset, sample_rate_hz, num_classes))
+
+
+def stored(run: Run) -> Run:
+    """A run as a checkpoint gives it back."""
+    description = json.loads(json.dumps(run.to_dict()))
+    return Run.from_checkpoint(
+        Checkpoint(
+            state=None,
+            description=description,
+            model_config=run.model,
+            training_config=run.training,
+            format_version=2,
+            data_positions={},
+        )
+    )
+
+
 def test_none_is_left_out() -> None:
-    files = {path.stem for path in CONFIGS.glob("*.py")} - {"__init__"}
+    files = {path.stem for path in CONFIGS.glob("*.py")} - {"__init__", "schema"}
     assert files == set(PINNED)
 
 
 @pytest.mark.parametrize("name", PINNED)
 def test_a_config_builds_what_it_is_pinned_to(name: str) -> None:
-    num_classes, sample_rate_hz, num_parameters, field = PINNED[name]
-    config = get_config(name)
-    corpus: Any = Corpus(config.dataset, sample_rate_hz, num_classes)
-    experiment = Experiment.create(config, corpus)
-    state = jax.eval_shape(lambda: training.init_state(experiment.model, experiment.training))
+    *_, num_parameters, field = PINNED[name]
+    config, run = get_config(name), pinned_run(name)
+    state = jax.eval_shape(lambda: training.init_state(run.model, run.training))
     counted = sum(leaf.size for leaf in jax.tree.leaves(state.params))
-    assert (counted, receptive_field(experiment.model)) == (num_parameters, field)
-    assert experiment.training.num_steps == config.num_steps > 0
+    assert (counted, receptive_field(run.wavenet)) == (num_parameters, field)
+    assert run.training.num_steps == config.num_steps > 0
     assert config.checkpoint_every > 0
-    assert config.segment_samples % experiment.model.hop_samples == 0
-    assert not config.local_condition or config.local_condition.features in LOCAL_FEATURES
-    assert (experiment.mel is not None) == (name == "vocoder")
+    assert config.segment_samples % run.hop_samples == 0
+    assert config.local_condition.features in ("", *LOCAL_FEATURES)
+    assert (run.mel is not None) == (name == "vocoder")
+    assert (run.recognizer is not None) == (name in ("timit", "espeak_phones"))
 
 
 @pytest.mark.parametrize("name", PINNED)
 def test_a_config_survives_its_checkpoint(name: str) -> None:
-    """What sampling reads from a checkpoint is the experiment that trained."""
-    num_classes, sample_rate_hz, *_ = PINNED[name]
-    config = get_config(name)
-    corpus: Any = Corpus(config.dataset, sample_rate_hz, num_classes)
-    experiment = Experiment.create(config, corpus)
-    stored = json.loads(json.dumps(experiment.to_dict()))
-    again = Experiment.from_dict(stored)
-    assert again.model == experiment.model
-    assert again.training == experiment.training
-    assert again.classes == experiment.classes
-    experiment.check_continues(stored)
+    """What sampling reads from a checkpoint is the run that trained."""
+    run = pinned_run(name)
+    again = stored(run)
+    assert (again.config, again.model, again.audio) == (run.config, run.model, run.audio)
+    assert again.training == run.training
+    run.check_continues(again)
 
 
 def test_tags_are_as_many_as_are_named() -> None:
     config = get_config("music_tags")
-    corpus: Any = Corpus(config.dataset, 16000, {"tags": 50})
-    experiment = Experiment.create(config, corpus)
-    condition = experiment.global_condition(["tags3", "tags49"])
+    corpus = Corpus(config.dataset, 16000, {"tags": 50})
+    run = create(config, corpus)
+    condition = run.audio.global_condition(["tags3", "tags49"])
     assert np.flatnonzero(condition).tolist() == [3, 49]
     assert (condition.dtype, condition.shape) == (np.int32, (50,))
     with pytest.raises(InputError, match="There is no tags 'loud': use one of tags0, "):
-        experiment.global_condition(["tags3", "loud"])
+        run.audio.global_condition(["tags3", "loud"])
     config.global_condition.multi_label = False
-    with pytest.raises(
-        InputError, match="may have several classes of tags: set .*multi_label to True"
-    ):
-        Experiment.create(config, corpus)
-    speakers: Any = Corpus("vctk", 16000, {"speaker": 9, "tags": 2})
+    with pytest.raises(InputError, match="may have several classes of tags: .*multi_label=True"):
+        create(config, corpus)
+    speakers = Corpus("vctk", 16000, {"speaker": 9, "tags": 2})
     config.global_condition.update({"multi_label": True, "labels": ("speaker",)})
-    with pytest.raises(
-        InputError, match="may have one class of speaker: set .*multi_label to False"
-    ):
-        Experiment.create(config, speakers)
+    with pytest.raises(InputError, match="may have one class of speaker: give .*multi_label=False"):
+        create(config, speakers)
     config.global_condition.labels = ("tags", "speaker")
-    with pytest.raises(InputError, match="several classes of each of 2 labels: name one label"):
-        Experiment.create(config, speakers)
+    with pytest.raises(InputError, match="multi_label is True for 2 labels: name one label"):
+        create(config, speakers)
 
 
 @pytest.mark.parametrize(
@@ -132,8 +158,7 @@ def test_linguistic_features_are_as_wide_as_the_model_takes(
     """L and L+F of the paper, which differ in two columns."""
     config = get_config("demo")
     config.local_condition.features = features
-    corpus: Any = Corpus(config.dataset, 8000, {"phones": 23})
-    experiment = Experiment.create(config, corpus)
+    run = create(config, Corpus(config.dataset, 8000, {"phones": 23}))
     example = {
         "audio": np.zeros(1000, np.int16),
         "phones": np.array([0, 5]),
@@ -143,10 +168,10 @@ def test_linguistic_features_are_as_wide_as_the_model_takes(
         "word_ends": np.array([1000]),
         "f0_hz": np.zeros(25, np.float32),
     }
-    frames = experiment.local_features(example)
-    assert frames.shape == (25, experiment.model.local_condition.size)
+    frames = run.local_features(example)
+    assert frames.shape == (25, run.wavenet.local_condition.size)
     assert frames.shape[1] == 5 * 23 + 12 + 4 + with_pitch * NUM_PITCH
-    contexts = experiment.phone_contexts(example)
+    contexts = run.phone_contexts(example)
     assert contexts.shape == (2, 5 * 23 + 12)
     np.testing.assert_array_equal(frames[:, : 5 * 23 + 12], np.repeat(contexts, [10, 15], axis=0))
 
@@ -154,13 +179,11 @@ def test_linguistic_features_are_as_wide_as_the_model_takes(
 QUESTIONS = ('QS "C-b" {-b+}', 'QS "C-c" {-c+}', r'CQS "n" {@(\d+)_}')
 
 
-def hts_experiment(features: str, questions: tuple[str, ...] = QUESTIONS) -> Experiment:
+def hts_run(features: str, questions: tuple[str, ...] = QUESTIONS) -> Run:
     config = get_config("demo")
     config.dataset = "hts"
     config.local_condition.features = features
-    corpus: Any = Corpus("hts", 8000, {})
-    corpus.class_names = {"questions": questions}
-    return Experiment.create(config, corpus)
+    return create(config, Corpus("hts", 8000, {}, questions))
 
 
 @pytest.mark.parametrize(("features", "with_pitch"), [("hts", False), ("hts_f0", True)])
@@ -168,8 +191,9 @@ def test_answers_to_questions_are_as_wide_as_the_model_takes(
     features: str, with_pitch: bool
 ) -> None:
     """And a checkpoint that has the questions answers them without the corpus."""
-    experiment = Experiment.from_dict(hts_experiment(features).to_dict())
-    assert experiment.classes == {"questions": list(QUESTIONS)}
+    run = stored(hts_run(features))
+    assert run.audio.classes == {}
+    assert run.questions == QUESTIONS
     example = {
         "audio": np.zeros(1000, np.int16),
         "labels": ("x^a-b+c=x@5_x", "a^b-c+x=x@x_x"),
@@ -177,13 +201,11 @@ def test_answers_to_questions_are_as_wide_as_the_model_takes(
         "phone_ends": np.array([400, 1000]),
         "f0_hz": np.zeros(25, np.float32),
     }
-    frames = experiment.local_features(example)
+    frames = run.local_features(example)
     assert (
-        frames.shape
-        == (25, experiment.model.local_condition.size)
-        == (25, 7 + with_pitch * NUM_PITCH)
+        frames.shape == (25, run.wavenet.local_condition.size) == (25, 7 + with_pitch * NUM_PITCH)
     )
-    contexts = experiment.phone_contexts(example)
+    contexts = run.phone_contexts(example)
     np.testing.assert_allclose(contexts, [[1, 0, 1], [0, 1, -0.2]])
     np.testing.assert_array_equal(frames[:, :3], np.repeat(contexts, [10, 15], axis=0))
 
@@ -191,32 +213,35 @@ def test_answers_to_questions_are_as_wide_as_the_model_takes(
 @pytest.mark.parametrize("name", ["demo", "vocoder", "reference"])
 def test_frames_of_no_contexts(name: str) -> None:
     """Phones, mel spectrograms, nothing."""
-    num_classes, sample_rate_hz, *_ = PINNED[name]
-    config = get_config(name)
-    corpus: Any = Corpus(config.dataset, sample_rate_hz, num_classes)
-    assert Experiment.create(config, corpus).phone_contexts is None
+    assert pinned_run(name).phone_contexts is None
+
+
+def test_a_corpus_without_questions_is_refused() -> None:
+    with pytest.raises(InputError, match="corpus has no HTS questions: prepare it with --quest"):
+        hts_run("hts", ())
 
 
 def test_other_questions_are_refused_without_reciting_them(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     many = tuple(f'QS "q{i}" {{*-{i}+*}}' for i in range(400))
-    experiment = hts_experiment("hts", many)
+    run = hts_run("hts", many)
     corpus: Any = Corpus("hts", 8000, {})
     monkeypatch.setattr("experiments.common.run.data.load", lambda *_, **__: corpus)
     for other, here, there in (
         ((*many[:30], *many[31:]), "q31.*q32.*q33", "q30.*q31.*q32"),
         (many[:399], "...", 'QS "q399"'),
     ):
-        corpus.class_names = {"questions": other}
-        message = f"the questions classes ..., .*{here}.*was made for ..., .*{there}"
+        corpus.questions = other
+        message = f"has the questions ..., .*{here}.*was made for ..., .*{there}"
         with pytest.raises(InputError, match=message) as refused:
-            experiment.load("corpora", "train")
+            run.load("corpora", "train")
         assert len(str(refused.value)) < 400
-    corpus.class_names = {"questions": many}
-    assert experiment.load("corpora", "train") is corpus
-    stored = json.loads(json.dumps(experiment.to_dict()))
+    corpus.questions = many
+    assert run.load("corpora", "train") is corpus
     other = (*many[:30], 'QS "other" {*}', *many[31:])
-    with pytest.raises(InputError, match="audio questions classes=.*q30.*says .*other") as refused:
-        hts_experiment("hts", other).check_continues(stored)
+    with pytest.raises(
+        InputError, match=r"has the questions .*other.* trained on .*q30"
+    ) as refused:
+        hts_run("hts", other).check_continues(stored(run))
     assert len(str(refused.value)) < 400
