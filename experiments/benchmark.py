@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from absl import flags
 
 from experiments.benchmarks import machine, options, report, sweep, synthetic
-from experiments.common import cli, plots
+from experiments.common import cli, huge_pages, plots
 from experiments.configs import reference, schema
 from wavenet_jax import InputError
 
@@ -35,6 +35,7 @@ _SWEEP = flags.DEFINE_bool(
 
 def main(argv: Sequence[str]) -> None:
     del argv
+    huge_pages.restart()
     batches, repeats = cli.positive_integers("batches", _BATCHES.value), _REPEATS.value
     config = schema.from_config_dict(cli.CONFIG.value or reference.get_config())
     if _OPTIONS.value:

@@ -25,7 +25,7 @@ from data.audio import reading
 from data.errors import DataError
 
 FLOOR = 1e-5
-LN_LOWEST, LN_HIGHEST = math.log(FLOOR), 2.0
+LN_MIN, LN_MAX = math.log(FLOOR), 2.0
 """The values of ln(mel) that frames hold as -1 and +1."""
 
 GRIFFIN_LIM_ITERATIONS = 60
@@ -127,7 +127,7 @@ def mel_spectrogram(samples: np.ndarray, config: MelConfig) -> np.ndarray:
         fmin=config.fmin_hz,
         fmax=config.fmax_hz,
     )
-    share = (np.log(np.maximum(mel.T, FLOOR)) - LN_LOWEST) / (LN_HIGHEST - LN_LOWEST)
+    share = (np.log(np.maximum(mel.T, FLOOR)) - LN_MIN) / (LN_MAX - LN_MIN)
     return (2 * share - 1).astype(np.float32)
 
 
@@ -163,7 +163,7 @@ def mel_to_magnitudes(mel: np.ndarray, config: MelConfig) -> np.ndarray:
     """
     if mel.ndim != 2 or mel.shape[1] != config.num_mels:
         raise DataError(f"mel has shape {mel.shape}: give frames of num_mels={config.num_mels}")
-    ln_mel = LN_LOWEST + (mel.T.astype(np.float32) + 1) / 2 * (LN_HIGHEST - LN_LOWEST)
+    ln_mel = LN_MIN + (mel.T.astype(np.float32) + 1) / 2 * (LN_MAX - LN_MIN)
     magnitudes: np.ndarray = librosa.feature.inverse.mel_to_stft(
         np.exp(ln_mel),
         sr=config.sample_rate_hz,

@@ -7,12 +7,12 @@ import numpy as np
 
 from data.errors import DataError
 
-LOWEST_HZ = 60.0
-HIGHEST_HZ = 400.0
+MIN_F0_HZ = 60.0
+MAX_F0_HZ = 400.0
 VOICED_ABOVE = 0.6  # of the autocorrelation; with Praat's default 0.45 many pauses are voiced
 FRAME_S = 0.005
 # Praat's window holds three of the longest periods: the first and last frames need that much.
-_MARGIN_S = 3 / LOWEST_HZ
+_MARGIN_S = 3 / MIN_F0_HZ
 
 
 def f0(
@@ -45,8 +45,8 @@ def f0(
     padded = np.pad(np.asarray(samples, np.float64), margin)
     track = parselmouth.Sound(padded / np.abs(padded).max(), sample_rate_hz).to_pitch_ac(
         time_step=FRAME_S,
-        pitch_floor=LOWEST_HZ,
-        pitch_ceiling=HIGHEST_HZ,
+        pitch_floor=MIN_F0_HZ,
+        pitch_ceiling=MAX_F0_HZ,
         voicing_threshold=voiced_above,
     )
     middles_s = (np.arange(num_frames) + 0.5) * FRAME_S + margin / sample_rate_hz

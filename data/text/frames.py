@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from data.audio.pitch import FRAME_S, HIGHEST_HZ, LOWEST_HZ
+from data.audio.pitch import FRAME_S, MAX_F0_HZ, MIN_F0_HZ
 
 F0_CENTRE_HZ = 150.0
 NUM_PLACES = 4  # columns of `phone_places`
 # Peaks of the hats of `pitch_features`: every two semitones, over the range of `audio.pitch`.
 PITCH_STEP = np.log(2) / 6
 PITCH_PEAKS = np.arange(
-    np.log(LOWEST_HZ / F0_CENTRE_HZ), np.log(HIGHEST_HZ / F0_CENTRE_HZ) + PITCH_STEP, PITCH_STEP
+    np.log(MIN_F0_HZ / F0_CENTRE_HZ), np.log(MAX_F0_HZ / F0_CENTRE_HZ) + PITCH_STEP, PITCH_STEP
 )
 NUM_PITCH = len(PITCH_PEAKS) + 1  # columns of `pitch_features`
 

@@ -106,7 +106,7 @@ def speaker_control(
     )
     sounds = (soundfile.read(path, dtype="int16")[0] for path in paths)
     of_samples = statistics(sounds, run.audio.sample_rate_hz)
-    figures: dict[str, Any] = {"label": label, "classes": classes, "chance": 1 / len(classes)}
+    figures: dict[str, Any] = {"label": label, "classes": list(classes), "chance": 1 / len(classes)}
     for name, features, truth in (
         ("recordings", _statistics_of(test), _classes_of(test, label)),
         ("samples", of_samples, np.arange(len(paths)) % len(classes)),

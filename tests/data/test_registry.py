@@ -49,7 +49,7 @@ def test_a_full_disk_is_one_sentence_and_leaves_nothing(
     limited = (
         "import resource, signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (5000, 5000))\n"
-        "from experiments import prepare; from experiments.common import cli; cli.run(prepare.main)"
+        "import runpy; runpy.run_module('experiments.prepare', run_name='__main__')"
     )
     flags = ["--dataset=folder", f"--source={source}", f"--data_dir={tmp_path / 'out'}"]
     root = pathlib.Path(__file__).parents[2]

@@ -4,6 +4,7 @@ import dataclasses
 import errno
 import functools
 import json
+import logging
 import pathlib
 import re
 import shutil
@@ -71,6 +72,15 @@ def made(workdir: pathlib.Path, steps: tuple[int, ...] = (1,)) -> pathlib.Path:
 def restored(workdir: pathlib.Path, step: int | str = "newest") -> Checkpoint:
     with Checkpoints(workdir, read_only=True) as saved:
         return saved.restore(step)
+
+
+def test_reading_logs_nothing(tmp_path: pathlib.Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Orbax warns that what is opened to be read is read only."""
+    made(tmp_path)
+    caplog.clear()
+    with Checkpoints(tmp_path, read_only=True) as saved:
+        assert int(saved.restore().state.step) == 1
+    assert not [each for each in caplog.records if each.levelno >= logging.WARNING]
 
 
 def assert_equal(state: TrainState, other: TrainState) -> None:

@@ -1,6 +1,6 @@
 """Training: the state, the losses, the step of one replica, its pmap, and the loop."""
 
-from wavenet_jax.training.config import TrainingConfig, check_resumable
+from wavenet_jax.training.config import TrainingConfig
 from wavenet_jax.training.loop import (
     NonFiniteLossError,
     fit,
@@ -29,7 +29,6 @@ __all__ = [
     "TrainState",
     "TrainingConfig",
     "adopt",
-    "check_resumable",
     "fit",
     "init_state",
     "init_variables",

@@ -3,7 +3,7 @@
 import dataclasses
 
 from wavenet_jax.config import check_min, check_share, check_types
-from wavenet_jax.errors import ConfigError, InputError
+from wavenet_jax.errors import ConfigError
 
 MAX_SEED = 2**32 - 1
 """The largest seed that `jax.random.key` takes with all its bits."""
@@ -66,22 +66,3 @@ def check_seed(config, owner: str) -> None:
     """
     if not 0 <= config.seed <= MAX_SEED:
         raise ConfigError(owner, "seed", config.seed, f"give a number from 0 to {MAX_SEED}")
-
-
-def check_resumable(stored: TrainingConfig, config: TrainingConfig) -> None:
-    """Refuses to resume with a field changed that decides what the state consists of.
-
-    Args:
-      stored: the configuration that the checkpoint was written with.
-      config: the configuration to go on with.
-
-    Raises:
-      InputError: names the field, both values and the remedy.
-    """
-    field = "weight_normalization"
-    was, now = getattr(stored, field), getattr(config, field)
-    if was != now:
-        raise InputError(
-            f"The checkpoint was trained with {field}={was}, and the config says {now}: resume "
-            f"with {field}={was}, or begin another run from it (pretrained) in another workdir."
-        )

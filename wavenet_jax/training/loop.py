@@ -12,6 +12,7 @@ from wavenet_jax.training.config import TrainingConfig
 from wavenet_jax.training.loss import Batch
 from wavenet_jax.training.state import ModelConfig, TrainState
 from wavenet_jax.training.step import AXIS, train_step
+from wavenet_jax.training.weight_norm import check_split
 
 
 class NonFiniteLossError(ArithmeticError):
@@ -88,8 +89,10 @@ def fit(
     Raises:
       NonFiniteLossError: a metric is not finite; `on_metrics` and `on_checkpoint` were not
         called for that step.
-      InputError: the batch does not divide over the devices.
+      InputError: the batch does not divide over the devices, or the state was begun with
+        another `weight_normalization`.
     """
+    check_split(config, state.params)
     parallel_step = make_parallel_step(model_config, config)
     num_devices = jax.local_device_count()
     state = replicate(state)

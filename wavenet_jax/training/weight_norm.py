@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 from flax import traverse_util
 
+from wavenet_jax.errors import InputError
 from wavenet_jax.training.config import TrainingConfig
 
 _ZERO_KERNELS = ("params/output/kernel", "params/classifier/output/kernel")
@@ -24,6 +25,21 @@ def model_params(config: TrainingConfig, params: Any) -> Any:
         scale = lengths / _column_lengths(kernels[name])
         kernels[name] = kernels[name] * scale[(None,) * (kernels[name].ndim - 1)]
     return traverse_util.unflatten_dict(kernels, sep="/")
+
+
+def check_split(config: TrainingConfig, params: Any) -> None:
+    """Refuses parameters that were begun with the other value of `weight_normalization`.
+
+    Raises:
+      InputError: names the field, both values and the remedy.
+    """
+    field, now = "weight_normalization", config.weight_normalization
+    was = set(params) == {"directions", "lengths"}
+    if was != now:
+        raise InputError(
+            f"The state was trained with {field}={was}, and the config says {now}: resume with "
+            f"{field}={was}, or begin another run with its parameters as pretrained ones."
+        )
 
 
 def split_kernels(variables: Any) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from data.text.hts.text import lines, short
 
 TICKS_PER_S = 10**7
 ALIGNMENT_FRAME_S = 0.005
-LONGEST_TAIL_S = 0.5
+MAX_TAIL_S = 0.5
 
 FIRST_STATE = 2
 
@@ -64,7 +64,7 @@ class Labels:
           DataError: they end over 5 ms after the recording, or over 0.5 s before it.
         """
         end_s = self.ends[-1] / TICKS_PER_S
-        if not -LONGEST_TAIL_S <= end_s - length_s <= ALIGNMENT_FRAME_S + 1 / TICKS_PER_S:
+        if not -MAX_TAIL_S <= end_s - length_s <= ALIGNMENT_FRAME_S + 1 / TICKS_PER_S:
             raise DataError(
                 f"line {len(self.ends)} of {self.path} ends at {end_s:g} s, and the audio of "
                 f"{name} at {length_s:g} s: give this recording's own labels, and leave it "

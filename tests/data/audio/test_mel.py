@@ -141,8 +141,8 @@ def test_griffin_lim_is_in_time_and_has_the_spectrogram() -> None:
     assert again.dtype == np.int16
     assert again.shape == samples.shape
     assert abs(lag_samples(samples, again)) < 16
-    heard = mel > -0.5
-    assert np.abs(data.mel_spectrogram(again, CONFIG) - mel)[heard].mean() < 0.03
+    audible = mel > -0.5
+    assert np.abs(data.mel_spectrogram(again, CONFIG) - mel)[audible].mean() < 0.03
     np.testing.assert_array_equal(again, data.griffin_lim(mel, CONFIG, len(samples)))
 
 

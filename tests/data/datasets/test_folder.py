@@ -199,7 +199,7 @@ def test_a_killed_build_leaves_no_corpus(
         "signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job ignores it\n"
         "def slowly(*args, **kwargs): time.sleep(0.5); return read(*args, **kwargs)\n"
         "reading.read = slowly\n"
-        "from experiments import prepare; from experiments.common import cli; cli.run(prepare.main)"
+        "import runpy; runpy.run_module('experiments.prepare', run_name='__main__')"
     )
     process = subprocess.Popen(
         [sys.executable, "-c", slow, "--dataset=folder", f"--source={source}", f"--data_dir={out}"],

@@ -198,5 +198,5 @@ def test_the_real_sample(shared: pathlib.Path, tmp_path: pathlib.Path) -> None:
     assert [names[phone] for phone in example["phones"][:4]] == ["h#", "dh", "iy", "n"]
     np.testing.assert_array_equal(example["phone_starts"][1:], example["phone_ends"][:-1])
     assert example["phone_ends"][-1] == 45520
-    heard = data.frame_labels(example, hop_samples=160)
-    assert names[heard[2400 // 160]] == "dh"
+    frames = data.frame_labels(example, hop_samples=160)
+    assert names[frames[2400 // 160]] == "dh"

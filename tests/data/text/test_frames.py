@@ -1,4 +1,4 @@
-"""Features in time: each frame tells what holds at its middle."""
+"""Features in time: each frame has those at its middle."""
 
 import itertools
 

@@ -61,7 +61,17 @@ def test_an_import_starts_nothing_over(tmp_path):
     assert run(tmp_path, ["-c", command, "-m"])[0].startswith("None ")
 
 
-@pytest.mark.parametrize("program", ["train", "train_prosody"])
+@pytest.mark.parametrize(
+    "program",
+    [
+        "train",
+        "train_prosody",
+        "benchmark",
+        "studies/ablation",
+        "studies/receptive_field",
+        "studies/recognition",
+    ],
+)
 def test_the_programs_that_train_ask_for_them(program):
     source = (ROOT / "experiments" / f"{program}.py").read_text()
     assert "huge_pages.restart()" in source.partition("def main(")[2]

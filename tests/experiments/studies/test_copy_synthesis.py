@@ -138,17 +138,17 @@ def test_refusals(trained, trained_dir, fsdd_dir, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("changes", "error", "message"),
+    ("changes", "message"),
     [
-        ({"n_fft": None}, InputError, "--config.local_condition.n_fft is None: give a number"),
-        ({"fmax_hz": 4100.0}, data.DataError, "fmax_hz 4100.0"),
-        ({"features": "mfcc"}, InputError, "features is 'mfcc': use one of phones, linguistic, "),
-        ({"features": "phones"}, InputError, "no label 'phones'"),
+        ({"n_fft": None}, "--config.local_condition.n_fft is None: give a number"),
+        ({"fmax_hz": 4100.0}, r"--config.local_condition.*fmax_hz.* 4100.0"),
+        ({"features": "mfcc"}, "features is 'mfcc': use one of phones, linguistic, "),
+        ({"features": "phones"}, "no label 'phones'"),
     ],
 )
-def test_a_config_that_is_no_mel_spectrogram(fsdd_dir, changes, error, message):
+def test_a_config_that_is_no_mel_spectrogram(fsdd_dir, changes, message):
     corpus = data.load("fsdd", fsdd_dir, "train")
-    with pytest.raises(error, match=message):
+    with pytest.raises(InputError, match=message):
         Run.create(tiny.experiment(mel_config(**changes)), corpus)
 
 

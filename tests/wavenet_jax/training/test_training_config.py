@@ -1,4 +1,4 @@
-"""The training's configuration: what it refuses, and what a resumed run may change."""
+"""The training's configuration: what it refuses, and what may change on resuming."""
 
 import dataclasses
 import functools
@@ -8,7 +8,7 @@ import jax
 import pytest
 
 from wavenet_jax import InputError, WaveNetConfig
-from wavenet_jax.training import TrainingConfig, check_resumable, init_state
+from wavenet_jax.training import TrainingConfig, init_state
 
 
 @pytest.mark.parametrize(
@@ -41,19 +41,6 @@ def test_seeds_use_all_their_bits() -> None:
     assert keys[0] != keys[1]
 
 
-def test_what_decides_the_state_cannot_change_when_a_run_is_resumed() -> None:
-    stored = TrainingConfig(num_steps=10)
-    changed = dataclasses.replace(stored, weight_normalization=True)
-    for one, other in ((stored, changed), (changed, stored)):
-        was, now = one.weight_normalization, other.weight_normalization
-        message = (
-            f"^The checkpoint was trained with weight_normalization={was}, and the config says "
-            f"{now}: resume with weight_normalization={was}, or "
-        )
-        with pytest.raises(InputError, match=message):
-            check_resumable(one, other)
-
-
 @pytest.mark.parametrize(
     "changes",
     [
@@ -66,11 +53,10 @@ def test_what_decides_the_state_cannot_change_when_a_run_is_resumed() -> None:
     ],
     ids=str,
 )
-def test_all_else_may_change(changes: dict) -> None:
+def test_all_but_weight_normalization_may_change(changes: dict) -> None:
     """The state has the same arrays whatever these are."""
     stored = TrainingConfig(num_steps=10)
     config = dataclasses.replace(stored, **changes)
-    check_resumable(stored, config)
     model = WaveNetConfig(dilations=(1,), **grid.SMALL)
     states = [
         jax.eval_shape(functools.partial(init_state, model, each)) for each in (stored, config)

@@ -11,7 +11,7 @@ import pytest
 from flax import traverse_util
 from toy_training import CONFIG, TRAINING, assert_trees_equal, make_batch
 
-from wavenet_jax import RecognizerConfig, WaveNetConfig, receptive_field, training
+from wavenet_jax import InputError, RecognizerConfig, WaveNetConfig, receptive_field, training
 
 MODELS = grid.CONFIGS | grid.RECOGNIZERS
 WITH_LENGTHS = dataclasses.replace(TRAINING, weight_normalization=True)
@@ -136,3 +136,26 @@ def test_a_kernel_with_columns_of_zeros_is_split_safely() -> None:
     gradients = jax.grad(loss)(state.params)
     assert all(np.all(np.isfinite(leaf)) for leaf in jax.tree.leaves(gradients))
     assert np.all(gradients["lengths"]["params/head/kernel"][3:] != 0)
+
+
+@pytest.mark.parametrize("was", [False, True])
+def test_a_run_resumed_with_the_other_value_is_refused(was: bool) -> None:
+    """In one sentence, before a batch is taken."""
+    model = WaveNetConfig(dilations=(1,), **grid.SMALL)
+    stored, config = (
+        dataclasses.replace(TRAINING, weight_normalization=value) for value in (was, not was)
+    )
+    message = (
+        f"^The state was trained with weight_normalization={was}, and the config says {not was}: "
+        f"resume with weight_normalization={was}, or "
+    )
+    with pytest.raises(InputError, match=message):
+        training.fit(
+            model,
+            config,
+            training.init_state(model, stored),
+            iter([]),
+            on_metrics=lambda step, metrics: None,
+            checkpoint_every=1,
+            on_checkpoint=lambda state: None,
+        )
