@@ -1,11 +1,10 @@
-"""The whole, small: a corpus, a model, what it says, and how well it is understood.
+"""A small run from end to end: corpus, training, generation, and the intelligibility of it.
 
     make demo
 
-Runs the programs as a user would, each command shown before it runs, and leaves in
-runs/demo: samples/*.wav (generated, with the real recording of the same text and
-timing beside each), spectrograms.png, loss.png and metrics.json. Stopped, it goes on
-where it was.
+Prints and runs the commands that a user would, and writes to runs/demo: samples/*.wav
+(generated, with the real recording of the same text and timing beside each),
+spectrograms.png, loss.png and metrics.json. Stopped, the same command goes on.
 """
 
 import json
@@ -35,37 +34,37 @@ _SPLIT = "test"
 
 
 def demo(folder: str | os.PathLike[str], *, train_minutes: float) -> dict[str, Any]:
-    """Runs it all; returns what metrics.json holds."""
+    """Runs the demo in a folder; returns the content of metrics.json."""
     folder, begun_s = pathlib.Path(folder), time.monotonic()
     corpora, samples = folder / "corpora", folder / "samples"
     scores = folder / "evaluation.json"
     run = ["--workdir", str(folder), "--data_dir", str(corpora)]
-    _say("prepare", "--dataset", "espeak", "--data_dir", str(corpora))
+    _run("prepare", "--dataset", "espeak", "--data_dir", str(corpora))
     config = ["--config", "experiments/configs/demo.py"]
-    _say("train", *config, *run, limit_s=60 * train_minutes)
+    _run("train", *config, *run, limit_s=60 * train_minutes)
     chosen = ["--split", _SPLIT]
-    _say("evaluate", *run, *chosen, "--json", str(scores))
+    _run("evaluate", *run, *chosen, "--json", str(scores))
     how = ["--num_samples", str(_NUM_SAMPLES), "--seed", "0"]
-    _say("sample", *run, *chosen, *how, "--out", str(samples))
+    _run("sample", *run, *chosen, *how, "--out", str(samples))
 
     corpus = data.load("espeak", corpora, _SPLIT)
     rate, pairs = corpus.sample_rate_hz, []
     understood: dict[str, list] = {"generated": [], "real": []}
     for i in range(_NUM_SAMPLES):
         recording = corpus.recording(i)
-        said = recording["text"].split()
+        text = recording["text"].split()
         generated, _ = soundfile.read(samples / f"sample_{i:03}.wav", dtype="int16")
         soundfile.write(samples / f"sample_{i:03}_real.wav", recording["audio"], rate)
         for kind, sound in (("generated", generated), ("real", recording["audio"])):
-            understood[kind].append((said, intelligibility.recognise_digits(sound, rate)))
+            understood[kind].append((text, intelligibility.recognise_digits(sound, rate)))
         if i < 3:
-            pairs += [(f"real: {' '.join(said)}", recording["audio"]), ("generated", generated)]
+            pairs += [(f"real: {' '.join(text)}", recording["audio"]), ("generated", generated)]
     plots.save(plots.spectrograms(pairs, rate), folder / "spectrograms.png")
 
     figures = json.loads(scores.read_text())
-    rows = reporting.history(folder)
+    history = reporting.history(folder)
     curves = {
-        title: [(row["time_s"] / 60, row[name]) for row in rows if name in row]
+        title: [(line["time_s"] / 60, line[name]) for line in history if name in line]
         for title, name in (
             ("training", "train/bits_per_sample"),
             ("held out", "held_out/bits_per_sample"),
@@ -78,22 +77,22 @@ def demo(folder: str | os.PathLike[str], *, train_minutes: float) -> dict[str, A
         "held_out_bits_per_sample": figures["bits_per_sample"],
         "unigram_bits_per_sample": figures["unigram_bits_per_sample"],
         "steps": figures["step"],
-        "training_seconds": max(row["time_s"] for row in rows),
+        "training_seconds": max(line["time_s"] for line in history),
         "seconds": round(time.monotonic() - begun_s, 1),
         "error_rate": {
             kind: intelligibility.error_rate(pairs) for kind, pairs in understood.items()
         },
         "heard": [
-            {"said": " ".join(said), "heard": " ".join(heard)}
-            for said, heard in understood["generated"]
+            {"said": " ".join(text), "heard": " ".join(words)}
+            for text, words in understood["generated"]
         ],
     }
     (folder / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n")
     return metrics
 
 
-def _say(program: str, *arguments: str, limit_s: float | None = None) -> None:
-    """Runs a program; one that takes longer than its limit is asked to stop."""
+def _run(program: str, *arguments: str, limit_s: float | None = None) -> None:
+    """Runs a program; one that takes longer than its limit gets a SIGTERM."""
     command = [sys.executable, "-m", f"experiments.{program}", *arguments]
     print(f"\n$ {shlex.join(['python', *command[1:]])}", flush=True)
     with subprocess.Popen(command) as process:
@@ -103,7 +102,7 @@ def _say(program: str, *arguments: str, limit_s: float | None = None) -> None:
             process.send_signal(signal.SIGTERM)
             code = process.wait()
         except KeyboardInterrupt:
-            process.wait()  # the terminal told it too
+            process.wait()  # the terminal sent it the signal too
             raise
     if code:
         sys.exit(code)

@@ -1,15 +1,14 @@
-"""Can what a model says be understood, and is it said as it should be?
+"""Evaluates synthesised speech: intelligibility, pitch and durations.
 
     python -m experiments.evaluate_speech --workdir=runs/tts --data_dir=corpora --split=test \\
         --out=runs/tts/spoken --num_recordings=20
 
-Each recording of a split is said again twice: *copied*, with the recording's own durations
-and pitch, and *spoken*, from its phones alone, with those that `train_prosody` learned. A
-recogniser that knows nothing of either (PocketSphinx, which hears single words of the split's
-texts, or phones) says how much of it, and of the recordings, it mistakes. Praat tracks the pitch
-of copies and recordings, with a threshold of voicing that is its own and lower than the corpus's,
-as the copies are rougher; they are compared frame by frame, and so are the durations and the
-pitch that were predicted.
+Each recording of a split is synthesised twice: *copied*, with its own durations and pitch, and
+*spoken*, from its phones alone, with those that the networks of `train_prosody` predict. An
+independent recogniser (PocketSphinx, of single words of the split's texts, or of phones) gives
+error rates of both and of the recordings. Praat tracks the pitch of copies and recordings, with a
+lower threshold of voicing than the corpus's, as the copies are rougher; it is compared frame by
+frame, and so are the predicted durations and pitch.
 """
 
 import pathlib

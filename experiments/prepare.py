@@ -1,4 +1,4 @@
-"""Builds a corpus: from recordings on disk, or from speech made on the spot.
+"""Builds a corpus, from recordings on disk or by speech synthesis.
 
     python -m experiments.prepare --dataset=folder --source=DIR --data_dir=DIR
     python -m experiments.prepare --dataset=ljspeech --source=LJSpeech-1.1.tar.bz2 --data_dir=DIR
@@ -34,7 +34,7 @@ flags.DEFINE_bool("mono", None, "Average several channels into one (all but espe
 flags.DEFINE_float(
     "trim_db",
     None,
-    "Cut silence from both ends: what is so many dB below the recording's loudest 25 ms, "
+    "Cut silence from both ends: more than so many dB below the recording's loudest 25 ms, "
     "such as 40 (all but espeak and corpora with labels in time; 40 by default for vctk, and 0 "
     "for nothing).",
 )
@@ -72,7 +72,10 @@ flags.DEFINE_bool("f0", None, "Add the pitch (ljspeech, vctk, librispeech, timit
 flags.DEFINE_list("voices", None, "eSpeak voices, such as en-us,en-us+f2 (espeak).")
 flags.DEFINE_integer("num_utterances", None, "Utterances to make (espeak).")
 flags.DEFINE_enum(
-    "domain", None, ["digits", "sentences"], "What is said, drawn with --seed (espeak)."
+    "domain",
+    None,
+    ["digits", "sentences"],
+    "What the utterances are drawn from, with --seed (espeak).",
 )
 flags.DEFINE_integer("words_per_minute", None, "Speed of the voices (espeak).")
 

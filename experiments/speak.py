@@ -1,12 +1,12 @@
-"""Says a sentence: from text to a wav file (section 3.2).
+"""Text-to-speech: synthesises a text, or HTS labels, into a wav file (section 3.2).
 
     python -m experiments.speak --workdir=runs/tts --out=hello.wav \\
         --text="the curious judge followed her shadow"
 
-For a run that `experiments.train` and `experiments.train_prosody` made. eSpeak NG makes phones,
-stress and words of the text; or full-context labels of HTS are given instead, with
-`--hts_labels=FILE`, to a model of the `hts` corpus. A model says how long each phone lasts, for
-labels too, whose times are not used; another, where WaveNet hears it, how high the voice is.
+For a run of `experiments.train` and `experiments.train_prosody`. eSpeak NG gives phones, stress and
+words of the text; for a model of the `hts` corpus, full-context labels are given instead, with
+`--hts_labels=FILE`, whose times are not used. One network predicts the duration of each phone,
+another the pitch, if the WaveNet is conditioned on it.
 """
 
 from collections.abc import Sequence
@@ -17,12 +17,12 @@ from experiments.common import cli, prosody, restore
 from experiments.common.speech import speak, utterance
 
 cli.takes(cli.WORKDIR, cli.OUT, cli.STEP, cli.SEED, cli.TEMPERATURE, cli.BACKEND, cli.PRECISION)
-_TEXT = flags.DEFINE_string("text", None, "What to say.")
+_TEXT = flags.DEFINE_string("text", None, "Text to synthesise.")
 _LABELS = flags.DEFINE_string(
-    "hts_labels", None, "File of HTS full-context labels to say, instead of --text."
+    "hts_labels", None, "File of HTS full-context labels to synthesise, instead of --text."
 )
 _SPEAKER = flags.DEFINE_string(
-    "speaker", None, "Who says it, of a model of several; with several labels joined by +."
+    "speaker", None, "Name of the speaker, for a model of several; several labels joined by +."
 )
 
 

@@ -1,27 +1,33 @@
-"""Trains the models of durations and of pitch that speaking needs, beside a WaveNet.
+"""Trains the networks of durations and pitch that speaking needs, beside a WaveNet.
 
     python -m experiments.train_prosody --workdir=runs/tts --data_dir=corpora
 
 For a checkpoint conditioned on linguistic features (`configs/tts.py`), on the corpus it was
-trained on. `config.prosody` says how long and how large. They are kept in `WORKDIR/prosody`,
-whatever becomes of the WaveNet's later checkpoints. Stopped by Ctrl-C or SIGTERM, the same
-command goes on. At the end it says how far off they are on held-out recordings.
+trained on. Their settings are the section `prosody` of the config that the WaveNet was trained
+with, or of another one, with `--config=experiments/configs/tts.py --config.prosody.channels=32`.
+They are kept in `WORKDIR/prosody`. Stopped by Ctrl-C or SIGTERM, the same command goes on. At the
+end their errors on held-out recordings are printed.
 """
 
+import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
 from experiments.common import cli, huge_pages, prosody, restore
 from experiments.common.prosody_training import train_prosody
+from experiments.configs.schema import from_config_dict
 from experiments.metrics import prosody_errors
 
-cli.takes(cli.WORKDIR, cli.DATA_DIR, cli.STEP, cli.JSON)
+cli.takes(cli.WORKDIR, cli.DATA_DIR, cli.STEP, cli.CONFIG, cli.JSON)
 
 
 def main(argv: Sequence[str]) -> None:
     del argv
     huge_pages.restart()
     run = restore.load(cli.WORKDIR.value, cli.STEP.value).run
+    if cli.CONFIG.value is not None:
+        settings = from_config_dict(cli.CONFIG.value).prosody
+        run = dataclasses.replace(run, config=dataclasses.replace(run.config, prosody=settings))
     if not train_prosody(run, workdir=cli.WORKDIR.value, data_dir=cli.DATA_DIR.value):
         return
     split = run.config.held_out_split

@@ -1,7 +1,7 @@
-"""Between recordings and the networks of durations and pitch (`wavenet_jax.prosody`).
+"""Inputs and outputs of the networks of durations and pitch (`wavenet_jax.prosody`).
 
-What is predicted is what a model's local condition is made of beside the contexts of phones:
-how many samples each phone lasts, and ln F0 and voicing of each frame.
+The networks predict what a model's local condition depends on beside the contexts of the phones:
+the duration of each phone, and ln F0 and voicing of each frame.
 """
 
 import os
@@ -23,8 +23,8 @@ class Prosody(NamedTuple):
     """The trained networks of a work directory.
 
     Attributes:
-      run: whose frames they complete.
-      duration, pitch: each the network's config and parameters.
+      run: of the WaveNet that they belong to.
+      duration, pitch: config and parameters of each network.
     """
 
     run: Run
@@ -32,7 +32,7 @@ class Prosody(NamedTuple):
     pitch: tuple[ProsodyConfig, Any]
 
     def durations(self, contexts: np.ndarray, voice: np.ndarray) -> np.ndarray:
-        """How many samples each phone lasts, int64 `[P]`, at least 5 ms.
+        """Duration of each phone in samples, int64 `[P]`, at least 5 ms.
 
         Args:
           contexts: of the phones `[P, D]`.
@@ -40,7 +40,7 @@ class Prosody(NamedTuple):
         """
         outputs = predict(*self.duration, with_voice(contexts, voice))
         seconds = np.maximum(DURATION_UNIT_S * np.exp(outputs[:, 0]), SHORTEST_S)
-        # Rounding the ends, not the durations, leaves the whole as long as it should be.
+        # Rounding the ends, not the durations, keeps the length of the whole.
         ends = np.rint(np.cumsum(seconds) * self.run.audio.sample_rate_hz).astype(np.int64)
         return np.diff(ends, prepend=0)
 
@@ -56,10 +56,10 @@ class Prosody(NamedTuple):
         return np.stack([outputs[:, 0] * voiced, voiced], axis=1).astype(np.float32)
 
     def frames(self, contexts: np.ndarray, voice: np.ndarray) -> tuple[np.ndarray, int]:
-        """The local condition of phones that are yet to be said.
+        """The local condition of phones without times.
 
         Returns:
-          Frames as the model takes them, and the number of samples that they are for.
+          Frames as the model takes them, and the number of samples that they cover.
         """
         ends = np.cumsum(self.durations(contexts, voice))
         timed = {
@@ -75,7 +75,7 @@ class Prosody(NamedTuple):
 
 
 def load(workdir: str | os.PathLike[str], run: Run) -> Prosody:
-    """Reads what `experiments.train_prosody` trained for a run.
+    """Restores the networks that `experiments.train_prosody` trained for a run.
 
     Raises:
       InputError: there is none, or it is for other contexts.
@@ -131,7 +131,7 @@ def voice_of(run: Run, condition: np.ndarray | None) -> np.ndarray:
 
 
 def with_voice(features: np.ndarray, voice: np.ndarray) -> np.ndarray:
-    """The voice beside each row, `[T, D + V]`."""
+    """Features `[T, D]` with the voice appended to each, `[T, D + V]`."""
     return np.concatenate([features, np.tile(voice, (len(features), 1))], axis=1)
 
 
@@ -165,10 +165,10 @@ EXAMPLES = {"duration": duration_example, "pitch": pitch_example}
 
 
 def require_contexts(run: Run) -> None:
-    """Refuses a model that no text can be said with.
+    """Refuses a model that cannot speak a text.
 
     Raises:
-      InputError: its local condition, if it has one, is not made of contexts of phones.
+      InputError: its local condition is not made of the contexts of phones.
     """
     if run.phone_contexts is None:
         taken = run.config.local_condition.features or "none"
@@ -179,7 +179,7 @@ def require_contexts(run: Run) -> None:
 
 
 def contexts_of(run: Run, example: Mapping[str, Any]) -> np.ndarray:
-    """What is known of each phone before anything is said, `[P, D]`.
+    """The linguistic context of each phone of an example, `[P, D]`.
 
     Raises:
       InputError: as `require_contexts`.

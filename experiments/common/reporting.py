@@ -1,11 +1,11 @@
-"""Where training writes what it sees: TensorBoard, a history file, a progress bar.
+"""Reports of a training run: TensorBoard, a history file, a progress bar.
 
     workdir/tensorboard/   scalars, sound and pictures, for TensorBoard
-    workdir/history.jsonl  every row of scalars, for programs: one JSON object a line,
+    workdir/history.jsonl  the scalars, for programs: one JSON object a line,
                            {"step": 20, "time_s": 3.1, "train/bits_per_sample": 5.2}
 
-A resumed run leaves the history that an uninterrupted one would have left (but for the
-times): rows of steps that will be computed again are dropped.
+A resumed run leaves the history of an uninterrupted one, except for the times: lines of steps
+that will be computed again are dropped.
 """
 
 import contextlib
@@ -36,18 +36,18 @@ Row = dict[str, int | float]
 
 
 def history(workdir: str | os.PathLike[str]) -> list[Row]:
-    """Reads the rows of scalars of a work directory, in the order of writing.
+    """Reads the history of a work directory, in the order of writing.
 
     Args:
       workdir: the directory that a `Reporter` wrote to.
 
     Returns:
-      One dictionary a row, with "step", "time_s" (seconds of training up to then) and
+      A dictionary for each line, with "step", "time_s" (seconds of training up to then) and
       the scalars by name. Empty if there is no history. A last line that a kill cut
       short is left out.
 
     Raises:
-      InputError: if any other line is not a row.
+      InputError: if any other line has no step and time.
     """
     path = pathlib.Path(workdir) / HISTORY
     try:
@@ -137,14 +137,14 @@ class Reporter:
         )
 
     def scalars(self, step: int, values: Mapping[str, SupportsFloat]) -> None:
-        """Writes one row of scalars.
+        """Writes scalars of a step, one line of the history.
 
         Args:
           step: how many training steps were made.
           values: numbers by name, such as "train/bits_per_sample".
 
         Raises:
-          ValueError: if a name is "step" or "time_s", which every row has anyway.
+          ValueError: if a name is "step" or "time_s", which every line has.
         """
         if taken := {"step", "time_s"} & values.keys():
             raise ValueError(f"a scalar cannot be named {min(taken)!r}")
@@ -165,7 +165,7 @@ class Reporter:
         """
         samples = np.asarray(samples)
         if samples.ndim != 1:
-            raise ValueError(f'"{name}" must be a row of samples, and has shape {samples.shape}')
+            raise ValueError(f'"{name}" must have shape [T], and has shape {samples.shape}')
         if not self._active:
             return
         if samples.dtype == np.int16:
@@ -205,7 +205,7 @@ class Reporter:
         self._bar.update(step - self._bar.n)
 
     def close(self) -> None:
-        """Writes what is still to be written; further calls do nothing."""
+        """Flushes and closes all reports; further calls do nothing."""
         if not self._active:
             return
         self._active = False

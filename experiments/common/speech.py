@@ -84,7 +84,7 @@ def utterance(run: Run, *, text: str | None = None, labels: str | None = None) -
     assert text is not None
     if "phones" not in run.audio.classes or run.config.voice is None:
         raise InputError(
-            "The model's phones are not eSpeak's, so that no text can be said: give "
+            "The model's phones are not eSpeak's, so that it cannot speak a text: give "
             "--hts_labels=FILE, or train with --config.voice on eSpeak's phones."
         )
     return data.espeak.utterance(text, voice=run.config.voice, phones=run.audio.classes["phones"])

@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 import data
 from experiments.common import cli, generation, plots, prosody, restore
+from experiments.common.run import Run
 from experiments.metrics import f0, intelligibility, prosody_errors
 from wavenet_jax import InputError
 
@@ -31,28 +32,27 @@ def evaluate_speech(
     seed: int = 0,
     temperature: float = 1.0,
 ) -> dict[str, Any]:
-    """Says recordings again, and measures.
+    """Synthesises recordings again, and compares them with the originals.
 
     Args:
       trained: of `restore.load`.
-      spoken: durations and pitch, of `prosody.load`.
+      spoken: the networks of durations and pitch, of `prosody.load`.
       corpus: recordings with phones, pitch and, to be recognised, `text` in English.
       out: folder for `copied_000.wav`, `spoken_000.wav`, ... and `spectrograms.png`.
-      num_recordings: how many of the corpus's first; all by default.
-      seed: with the number of a recording, all that its waveforms depend on.
+      num_recordings: how many of the corpus, its first; all by default.
+      seed: of the random numbers; a waveform depends on it and the recording's number.
       temperature: of the model's distribution.
 
     Returns:
-      `word_error_rate` and `phone_error_rate` of each of `KINDS`, where the recordings have
-      text (of its words, those in the recogniser's dictionary); `copied_pitch`, how far the
-      copies' pitch is from the recordings' (`f0_errors`);
-      `prosody`, how far predictions are from the same recordings (`prosody_errors`);
-      `seconds_ratio`, how long what is spoken lasts beside the recordings;
+      `word_error_rate` and `phone_error_rate` of each of `KINDS`, if the recordings have
+      text (over the words in the recogniser's dictionary); `copied_pitch`, the errors of the
+      copies' F0 (`f0_errors`); `prosody`, the errors of the predictions (`prosody_errors`);
+      `seconds_ratio`, the length of the spoken recordings over that of the originals;
       `num_recordings`, `seconds` (recorded, in all), `features`, `temperature`, `seed`,
       `step`, `split`, `wall_s`.
 
     Raises:
-      InputError, data.DataError: bad input, of which the message tells.
+      InputError, data.DataError: bad input.
     """
     run, begun_s = trained.run, time.monotonic()
     prosody.require_contexts(run)
@@ -65,7 +65,7 @@ def evaluate_speech(
     recordings = [corpus.recording(i) for i in range(number)]
     folder = cli.require_writable(out)
     # What cannot be recognised is refused before anything is generated.
-    said = _texts(recordings)
+    transcripts = _texts(recordings)
     conditions = [run.global_condition_of(corpus, i) for i in range(number)]
     local_features = run.local_features
     assert local_features is not None
@@ -81,7 +81,7 @@ def evaluate_speech(
             trained,
             paths,
             np.array([length for _, length in each]),
-            _batched([rows for rows, _ in each], conditions),
+            _batched([each_frames for each_frames, _ in each], conditions),
             seed=seed,
             temperature=temperature,
         )
@@ -94,7 +94,7 @@ def evaluate_speech(
     figure = plots.spectrograms(pairs, run.audio.sample_rate_hz, columns=len(KINDS))
     plots.save(figure, folder / "spectrograms.png")
     lengths = {kind: sum(map(len, sounds[kind])) for kind in KINDS}
-    return _error_rates(said, sounds, run.audio.sample_rate_hz) | {
+    return _error_rates(transcripts, sounds, run.audio.sample_rate_hz) | {
         "copied_pitch": _copied_pitch(run, recordings, sounds["copied"]),
         "prosody": prosody_errors.prosody_errors(spoken, corpus, number),
         "seconds_ratio": lengths["spoken"] / lengths["recorded"],
@@ -110,11 +110,11 @@ def evaluate_speech(
 
 
 def _texts(recordings: Sequence[dict[str, Any]]) -> list[tuple[list[str], list[str]]]:
-    """The words and the phones of each recording's text, but for words that the recogniser's
-    dictionary lacks; nothing where recordings have no text.
+    """The words and the phones of each recording's text, without words that the recogniser's
+    dictionary lacks; empty if a recording has no text.
 
     Raises:
-      InputError: it has none of a recording's words.
+      InputError: the dictionary has none of a recording's words.
     """
     if not all("text" in each for each in recordings):
         return []
@@ -122,7 +122,7 @@ def _texts(recordings: Sequence[dict[str, Any]]) -> list[tuple[list[str], list[s
     words = [[word for word in each if intelligibility.knows(word)] for each in every]
     if lacking := sorted({word for each in every for word in each} - {w for e in words for w in e}):
         logging.warning(
-            "the recogniser's dictionary lacks %s, which are left out of what was said",
+            "the recogniser's dictionary lacks %s: these words are not scored",
             ", ".join(lacking),
         )
     for recording, each in zip(recordings, words, strict=True):
@@ -151,17 +151,17 @@ def _batched(
 
 
 def _error_rates(
-    said: Sequence[tuple[list[str], list[str]]],
+    transcripts: Sequence[tuple[list[str], list[str]]],
     sounds: dict[str, list[np.ndarray]],
     sample_rate_hz: int,
 ) -> dict[str, dict[str, float]]:
-    if not said:
+    if not transcripts:
         return {}
-    vocabulary = {word for words, _ in said for word in words}
+    vocabulary = {word for words, _ in transcripts for word in words}
     rates: dict[str, dict[str, float]] = {"word_error_rate": {}, "phone_error_rate": {}}
     for kind in KINDS:
-        bar = tqdm(sounds[kind], desc=f"hearing {kind}", unit=" recordings", file=sys.stderr)
-        heard = [
+        bar = tqdm(sounds[kind], desc=f"recognising {kind}", unit=" recordings", file=sys.stderr)
+        recognised = [
             (
                 intelligibility.recognise_words(sound, sample_rate_hz, vocabulary=vocabulary),
                 intelligibility.recognise_phones(sound, sample_rate_hz),
@@ -170,13 +170,13 @@ def _error_rates(
         ]
         for i, rate in enumerate(rates.values()):
             rate[kind] = intelligibility.error_rate(
-                (truth[i], found[i]) for truth, found in zip(said, heard, strict=True)
+                (truth[i], found[i]) for truth, found in zip(transcripts, recognised, strict=True)
             )
     return rates
 
 
 def _copied_pitch(
-    run: Any, recordings: Sequence[dict[str, Any]], copies: Sequence[np.ndarray]
+    run: Run, recordings: Sequence[dict[str, Any]], copies: Sequence[np.ndarray]
 ) -> dict[str, float]:
     hop_samples = run.config.local_condition.hop_samples
     tracked = []

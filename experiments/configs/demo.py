@@ -1,4 +1,4 @@
-"""What `make demo` trains: spoken digits, synthesised by eSpeak NG on the spot.
+"""The model of `make demo`: spoken digits, synthesised by eSpeak NG.
 
     python -m experiments.prepare --dataset=espeak --data_dir=runs/demo/corpora
     python -m experiments.train --config=experiments/configs/demo.py \\
@@ -7,7 +7,7 @@
 One voice, conditioned on phones with their neighbours, durations and pitch.
 
 Two cores of an AMD EPYC (Zen 3), 2026-11-21: 800 steps in 5.9 minutes, 3.63 bits per sample on
-the test split, where the entropy of the codes is 7.56; pocketsphinx mistakes 9 of the 58
+the test split, where the entropy of the codes is 7.56; the errors of PocketSphinx are 9 of the 58
 generated words, and 1 of the real ones.
 """
 

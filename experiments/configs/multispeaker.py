@@ -7,9 +7,8 @@
     python -m experiments.sample --workdir=runs/multispeaker --out=runs/multispeaker/samples \\
         --label=p225,p226 --num_samples=8 --seconds=4
 
-The network of `reference.py`; its field is 192 ms, where the paper names about 300 ms. VCTK is
-not here, so the recipe was built but not trained, and what it scores is not known. The same on
-a corpus that is here is `fsdd.py`.
+The network of `reference.py`, whose receptive field is 192 ms; the paper's is about 300 ms. The
+recipe was built but not trained, for lack of VCTK; `fsdd.py` is the same on a corpus at hand.
 """
 
 from ml_collections import ConfigDict

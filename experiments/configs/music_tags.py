@@ -7,8 +7,8 @@
     python -m experiments.sample --workdir=runs/music_tags --out=runs/music_tags/samples \\
         --label=guitar+slow,techno --num_samples=4 --seconds=5
 
-The network of `piano.py`, and the tags of a clip for every sample of it. MagnaTagATune is not
-here: what the recipe scores on it is not known.
+The network of `piano.py`, conditioned on the tags of the clip. The recipe was built but not
+trained, for lack of MagnaTagATune.
 """
 
 from ml_collections import ConfigDict

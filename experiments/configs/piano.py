@@ -4,9 +4,10 @@
     python -m experiments.train --config=experiments/configs/piano.py \\
         --workdir=runs/piano --data_dir=corpora
 
-The main stack sees 192 ms as `reference.py` does; the context stack, whose frames last 16 ms,
-sees 4 s more. Other recordings at 16 kHz: prepare them as `folder`, `beethoven` or `maestro`
-and add `--config.dataset=NAME`. YouTubeMix is not here: what the recipe scores on it is not known.
+The receptive field of the main stack is 192 ms as in `reference.py`; that of the context stack,
+with frames of 16 ms, is 4 s. Other recordings at 16 kHz: prepare them as `folder`, `beethoven` or
+`maestro` and add `--config.dataset=NAME`. The recipe was built but not trained, for lack of
+YouTubeMix.
 """
 
 from ml_collections import ConfigDict

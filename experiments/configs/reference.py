@@ -6,7 +6,7 @@
 
 Trains on any folder of 16 kHz recordings that was prepared as `folder`. 1.24 million
 multiply-adds a sample; its speed, with date and machine, is in docs/benchmarks.md.
-It was not trained to the end here: that is a matter of days on one GPU.
+It was not trained to the end, which would take days on one GPU.
 """
 
 from ml_collections import ConfigDict

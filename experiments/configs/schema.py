@@ -151,9 +151,9 @@ class ExperimentConfig:
       prosody: the networks of `experiments.train_prosody`.
       batch_size: windows a step, over all devices.
       num_workers: processes that read the corpus; 0 reads in threads of the program.
-      train_recordings: how many of the train split, its first; None for all.
+      train_recordings: how many of the train split, spread evenly over it; None for all.
       pretrained: work directory of a run whose parameters initialise the model.
-      log_every: steps between rows of the history.
+      log_every: steps between lines of the history.
       checkpoint_every: steps between checkpoints, each with held-out scores.
       keep_checkpoints: how many of the newest are kept beside the best.
       best_score: the held-out score that makes the best checkpoint; by default
@@ -199,6 +199,9 @@ class ExperimentConfig:
         if self.best_score is not None and self.best_score not in self.scores:
             remedy = f"use one of {', '.join(self.scores)}, which this experiment measures"
             raise ConfigError(owner, "best_score", self.best_score, remedy)
+        # Whatever the corpus: nobody trains for hours before these are refused.
+        build(ProsodyConfig, self.prosody, "prosody", kind="pitch", features=1)
+        build(data.Augmentation, self.augmentation, "augmentation")
 
     @property
     def generates(self) -> bool:
@@ -236,7 +239,7 @@ def from_config_dict(config: ml_collections.ConfigDict) -> ExperimentConfig:
       InputError: a field is unknown, missing or invalid, by the name of its flag.
     """
     fields = config.to_dict()
-    with contextlib.suppress(KeyError, TypeError):  # where parsing says what is missing
+    with contextlib.suppress(KeyError, TypeError):  # which _parse refuses
         fields["training"] |= {name: fields[name] for name in BESIDE_THE_TRAINING}
         for name in BESIDE_THE_TRAINING:
             del fields[name]

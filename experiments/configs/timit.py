@@ -6,14 +6,14 @@
     python -m experiments.evaluate --workdir=runs/timit --data_dir=corpora --split=test \\
         --tune_on=validation
 
-Trained on 48 phones and scored on 39 (Lee and Hon, 1989), on the core test set of 24 speakers,
-the usual 50 others validating; sentences `sa` are left out. The paper, whose layers and weights
-of the losses it does not give, reports a phone error rate of 18.8%.
+Trained on 48 phones and scored on 39 (Lee and Hon, 1989), on the core test set of 24 speakers;
+the usual 50 other speakers are the validation split; sentences `sa` are left out. The paper
+reports a phone error rate of 18.8%, without the layers and the weights of the losses.
 
-SOURCE may also be NLTK's sample of TIMIT: then dialect region 6 validates, and region 7 tests.
-Of the three minutes that are left to train on (64 sentences), the best that was had begins with
-the recognizer of eSpeak's voices (`espeak_phones`), and leaves out the loss of the samples, which
-takes time:
+SOURCE may also be NLTK's sample of TIMIT: then dialect region 6 is the validation split, and
+region 7 the test split. On the three minutes that are left to train on (64 sentences), the best
+result so far begins with the recognizer of eSpeak's voices (`espeak_phones`), and leaves out the
+loss of the samples, which takes time:
 
     python -m experiments.train --config=experiments/configs/timit.py \\
         --workdir=runs/timit_first --data_dir=corpora --config.pretrained=runs/espeak_phones \\
@@ -23,8 +23,8 @@ takes time:
         --config.training.generation_weight=0.0 --config.num_steps=1500 \\
         --config.training.learning_rate=0.002 --config.recognizer.dropout=0.3
 
-Two cores of an AMD EPYC, 2026-11-21: steps of 2.1 seconds; 43.7% of the 650 phones of the test
-split are mistaken (95%: 40.2 to 46.9%), 45.8% after the first of the two.
+Two cores of an AMD EPYC, 2026-11-21: steps of 2.1 seconds; phone error rate 43.7% over the 650
+phones of the test split (95%: 40.2 to 46.9%), 45.8% after the first of the two.
 """
 
 from ml_collections import ConfigDict

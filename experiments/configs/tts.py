@@ -1,4 +1,4 @@
-"""Text-to-speech (section 3.2 of the paper): what eSpeak NG says, for two CPU cores.
+"""Text-to-speech (section 3.2 of the paper): speech of eSpeak NG, for two CPU cores.
 
     python -m experiments.prepare --dataset=espeak --domain=sentences --num_utterances=1500 \\
         --data_dir=corpora

@@ -7,8 +7,8 @@
     python -m experiments.studies.receptive_field --data_dir=corpora --workdir=runs/receptive_field
 
 BACH_VIOLIN are movements of Bach's sonatas and partitas (bach-violin-dataset, CC BY 3.0); any
-solo recordings will do. The main stack sees 128 ms; the context stack, whose frames last 8 ms,
-sees 4 s. What a larger field is worth is in docs/benchmarks.md.
+solo recordings will do. The receptive field of the main stack is 128 ms, that of the context
+stack, with frames of 8 ms, 4 s. The effect of a larger receptive field is in docs/benchmarks.md.
 """
 
 from ml_collections import ConfigDict

@@ -8,7 +8,7 @@
 
 80 bands from 0 to 8,000 Hz, frames of 256 samples (11.6 ms) behind windows of 1,024: the mel
 spectrogram that most vocoders for LJ Speech take. A step took 1.2 s on two cores, 500 about
-ten minutes (2026-11-21); what came out is in docs/benchmarks.md.
+ten minutes (2026-11-21); the results are in docs/benchmarks.md.
 """
 
 from ml_collections import ConfigDict

@@ -141,6 +141,8 @@ def test_a_config_is_stored_and_read_by_one_pair_of_functions() -> None:
         ("--config.num_steps=0", "--config.num_steps is 0: give at least 1"),
         ("--config.seed=-1", "--config.seed is -1: give"),
         ("--config.training.clip_norm=0", "--config.training.clip_norm is 0.0: give a number"),
+        ("--config.prosody.dropout=2", "--config.prosody.dropout is 2.0: give a number from 0"),
+        ("--config.augmentation.gain_db=-1", "--config.augmentation.gain_db is -1.0: give 0"),
         ("--config.task=sing", "--config.task is 'sing': use one of generate, recognize"),
         ("--config.best_score=phone_error_rate", "--config.best_score is 'phone_error_rate': use"),
     ],

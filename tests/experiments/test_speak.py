@@ -173,7 +173,7 @@ def test_words_that_the_judge_does_not_know_are_left_out(caplog) -> None:
     (first, _), (second, phones) = speech_evaluation._texts(recordings)
     assert (first, second) == (["the", "said", "so"], ["so", "it", "did"])
     assert phones == ["S", "OW", "IH", "T", "D", "IH", "D"]
-    assert "lacks vocoder, which" in caplog.text
+    assert "lacks vocoder: these words are not scored" in caplog.text
     with pytest.raises(InputError, match="has none of the words 'Vocoder': choose"):
         speech_evaluation._texts([*recordings, {"text": "Vocoder"}])
     assert speech_evaluation._texts([*recordings, {}]) == []
