@@ -304,7 +304,7 @@ def test_labels_of_hts_are_said(tmp_path) -> None:
     training.train(config, workdir=tmp_path / "run", data_dir=tmp_path)
     trained = restore.load(tmp_path / "run")
     prosody_training.train_prosody(trained.run, workdir=tmp_path / "run", data_dir=tmp_path)
-    with pytest.raises(InputError, match="no text can be said: give --hts_labels"):
+    with pytest.raises(InputError, match="cannot speak a text: give --hts_labels"):
         speech.utterance(trained.run, text="one")
     example = speech.utterance(trained.run, labels=str(shared / "arctic_a0001_phone.lab"))
     assert len(example["labels"]) == 37
