@@ -124,7 +124,7 @@ def test_a_text_has_the_contexts_of_its_recording(tmp_path) -> None:
     names = corpus.class_names["phones"]
     for i in range(len(corpus)):
         recording = corpus.recording(i)
-        example = data.espeech.utterance(recording["text"], voice="en-us", phones=names)
+        example = data.espeak.utterance(recording["text"], voice="en-us", phones=names)
         np.testing.assert_array_equal(
             data.phone_contexts(example, names=names), data.phone_contexts(recording, names=names)
         )
