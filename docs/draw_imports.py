@@ -30,17 +30,34 @@ def room_of(module: str) -> str:
     return "experiments.programs" if is_program else f"experiments.{rest[0]}"
 
 
+def exports(package: str) -> dict[str, str]:
+    """The modules that the public names of a package come from."""
+    tree = ast.parse((ROOT / package / "__init__.py").read_text(encoding="utf-8"))
+    return {
+        alias.name: f"{node.module}.{alias.name}" if node.module == package else str(node.module)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+
+
+EXPORTS = {package: exports(package) for package in LANES}
+
+
 def imports(path: pathlib.Path) -> Iterator[str]:
-    """The modules of this repository that a file imports."""
+    """The modules of this repository that a file imports, or uses as `package.name`."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
+            names = EXPORTS.get(node.module, {})
             for alias in node.names:
                 module = f"{node.module}.{alias.name}"
-                path = ROOT / module.replace(".", "/")
-                is_module = path.is_dir() or path.with_suffix(".py").is_file()
-                yield module if is_module else node.module
+                place = ROOT / module.replace(".", "/")
+                is_module = place.is_dir() or place.with_suffix(".py").is_file()
+                yield module if is_module else names.get(alias.name, node.module)
+        elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+            yield EXPORTS.get(node.value.id, {}).get(node.attr, "")
 
 
 def rooms() -> Edges:
@@ -54,7 +71,6 @@ def rooms() -> Edges:
             if (room := room_of(module)) in LEFT_OUT:
                 continue
             found = {room_of(name) for name in imports(path) if name.split(".")[0] in LANES}
-            # `import data` and `import wavenet_jax` name a whole package.
             edges.setdefault(room, set()).update(found - LEFT_OUT - {room})
     return edges
 

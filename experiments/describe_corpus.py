@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from absl import flags
 
 from experiments.common import cli
-from experiments.common.corpora import describe_corpus, described
 from experiments.configs.schema import from_config_dict
+from experiments.tasks.corpora import describe_corpus, described
 
 cli.takes(cli.DATASET, cli.DATA_DIR, cli.CONFIG, cli.JSON)
 _PICTURE = flags.DEFINE_string(

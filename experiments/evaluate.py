@@ -17,7 +17,7 @@ from typing import Any
 from absl import flags
 
 from experiments.common import cli, restore
-from experiments.common.evaluation import evaluate, evaluate_recognition
+from experiments.tasks.evaluation import evaluate, evaluate_recognition
 from wavenet_jax import InputError
 
 cli.takes(cli.WORKDIR, cli.DATA_DIR, cli.SPLIT, cli.STEP, cli.JSON)

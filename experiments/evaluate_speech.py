@@ -15,8 +15,8 @@ import pathlib
 from collections.abc import Sequence
 
 from experiments.common import cli, prosody, restore
-from experiments.common.speech_evaluation import KINDS, evaluate_speech
 from experiments.metrics import f0, prosody_errors
+from experiments.tasks.speech_evaluation import KINDS, evaluate_speech
 
 cli.takes(cli.WORKDIR, cli.DATA_DIR, cli.SPLIT, cli.OUT, cli.STEP, cli.NUM_RECORDINGS)
 cli.takes(cli.SEED, cli.TEMPERATURE, cli.JSON)

@@ -17,7 +17,7 @@ from absl import flags
 
 import data
 from experiments.common import cli
-from experiments.common.corpora import prepare
+from experiments.tasks.corpora import prepare
 
 cli.takes(cli.DATASET, cli.DATA_DIR, cli.SEED)
 flags.DEFINE_string(

@@ -18,7 +18,8 @@ from collections.abc import Sequence
 from absl import flags
 from tqdm import tqdm
 
-from experiments.common import cli, phones, recognition, restore
+from experiments.common import cli, phones, restore
+from experiments.tasks import recognition
 from wavenet_jax import InputError
 
 cli.takes(cli.WORKDIR, cli.OUT, cli.STEP)

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from absl import flags
 
 from experiments.common import cli, restore
-from experiments.common.generation import sample
+from experiments.tasks.generation import sample
 from wavenet_jax import InputError
 
 cli.takes(cli.WORKDIR, cli.OUT, cli.STEP, cli.NUM_SAMPLES, cli.SECONDS, cli.SEED)

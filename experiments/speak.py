@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from absl import flags
 
 from experiments.common import cli, prosody, restore
-from experiments.common.speech import speak, utterance
+from experiments.tasks.speech import speak, utterance
 
 cli.takes(cli.WORKDIR, cli.OUT, cli.STEP, cli.SEED, cli.TEMPERATURE, cli.BACKEND, cli.PRECISION)
 _TEXT = flags.DEFINE_string("text", None, "Text to synthesise.")

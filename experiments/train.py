@@ -13,8 +13,8 @@ import jax
 from absl import flags
 
 from experiments.common import cli, huge_pages
-from experiments.common.training import train
 from experiments.configs.schema import from_config_dict
+from experiments.tasks.training import train
 
 cli.takes(cli.CONFIG, cli.WORKDIR, cli.DATA_DIR)
 _MULTIHOST = flags.DEFINE_bool(

@@ -14,9 +14,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from experiments.common import cli, huge_pages, prosody, restore
-from experiments.common.prosody_training import train_prosody
 from experiments.configs.schema import from_config_dict
 from experiments.metrics import prosody_errors
+from experiments.tasks.prosody_training import train_prosody
 
 cli.takes(cli.WORKDIR, cli.DATA_DIR, cli.STEP, cli.CONFIG, cli.JSON)
 

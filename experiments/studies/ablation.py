@@ -15,9 +15,9 @@ from typing import Any
 import ml_collections
 
 from experiments.common import cli, huge_pages
-from experiments.common.evaluation import evaluate
 from experiments.configs import fsdd
 from experiments.studies import variants
+from experiments.tasks.evaluation import evaluate
 
 cli.takes(cli.WORKDIR, cli.DATA_DIR, cli.JSON, cli.CONFIG, cli.NUM_STEPS, cli.VARIANTS)
 

@@ -23,8 +23,9 @@ import soundfile
 from tqdm import tqdm
 
 import data
-from experiments.common import cli, generation, plots, restore
+from experiments.common import cli, plots, restore
 from experiments.metrics import spectral
+from experiments.tasks import generation
 from wavenet_jax import InputError
 
 cli.takes(cli.WORKDIR, cli.DATA_DIR, cli.SPLIT, cli.STEP, cli.OUT, cli.JSON)

@@ -24,8 +24,9 @@ from tqdm import tqdm
 
 import data
 from data.audio import reading
-from experiments.common import cli, generation, restore
-from experiments.common.evaluation import evaluate
+from experiments.common import cli, restore
+from experiments.tasks import generation
+from experiments.tasks.evaluation import evaluate
 from wavenet_jax import InputError, sampling
 from wavenet_jax.sampling.precision import quantize_weights
 

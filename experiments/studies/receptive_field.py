@@ -23,10 +23,11 @@ import soundfile
 from absl import flags
 
 import data
-from experiments.common import cli, generation, huge_pages, plots, reporting, restore
-from experiments.common.evaluation import evaluate
+from experiments.common import cli, huge_pages, plots, reporting, restore
 from experiments.configs import violin
 from experiments.studies import receptive_field_plots, variants
+from experiments.tasks import generation
+from experiments.tasks.evaluation import evaluate
 from wavenet_jax import InputError, receptive_field
 
 cli.takes(cli.WORKDIR, cli.DATA_DIR, cli.JSON, cli.CONFIG, cli.NUM_STEPS, cli.VARIANTS, cli.SEED)

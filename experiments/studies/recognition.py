@@ -21,10 +21,10 @@ import ml_collections
 
 import data
 from experiments.common import cli, huge_pages, plots
-from experiments.common.evaluation import evaluate_recognition
 from experiments.configs import schema, timit
 from experiments.studies import variants
 from experiments.studies.recognition_baseline import baseline
+from experiments.tasks.evaluation import evaluate_recognition
 
 cli.takes(cli.WORKDIR, cli.DATA_DIR, cli.JSON, cli.CONFIG, cli.NUM_STEPS, cli.VARIANTS)
 

@@ -29,8 +29,9 @@ from tqdm import tqdm
 import data
 from data.audio import reading
 from data.audio.cepstra import mel_cepstra
-from experiments.common import cli, generation, plots, restore
+from experiments.common import cli, plots, restore
 from experiments.studies import speakers_plots
+from experiments.tasks import generation
 from wavenet_jax import InputError
 
 cli.takes(cli.WORKDIR, cli.DATA_DIR, cli.SPLIT, cli.STEP, cli.OUT, cli.JSON)

@@ -9,8 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 import ml_collections
 
 from experiments.common import restore
-from experiments.common.training import train
 from experiments.configs import schema
+from experiments.tasks.training import train
 from wavenet_jax import InputError
 
 Change = Callable[[ml_collections.ConfigDict], None]

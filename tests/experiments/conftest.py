@@ -9,7 +9,7 @@ import pytest
 import tiny
 
 import data
-from experiments.common.training import train
+from experiments.tasks.training import train
 
 
 @pytest.fixture(scope="session")

@@ -9,8 +9,8 @@ import pytest
 import soundfile
 
 import data
-from experiments.common import corpora
 from experiments.configs import fsdd, schema
+from experiments.tasks import corpora
 from wavenet_jax import InputError
 
 

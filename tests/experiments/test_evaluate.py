@@ -8,7 +8,7 @@ import pytest
 import scipy.stats
 
 from experiments.common import restore
-from experiments.common.evaluation import evaluate
+from experiments.tasks.evaluation import evaluate
 from wavenet_jax import InputError, WaveNet, mulaw
 
 

@@ -39,12 +39,13 @@ PROGRAMS = {name for name in SOURCES if is_program(name)}
 
 def test_the_programs_are_found() -> None:
     assert {"experiments.train", "experiments.sample", "experiments.studies.ablation"} <= PROGRAMS
-    assert "experiments.common.run" in imports("experiments.common.training")
+    assert "experiments.common.run" in imports("experiments.tasks.training")
     assert {name for name in SOURCES if name.count(".") == 1} <= PROGRAMS | {
         "experiments.benchmarks",
         "experiments.common",
         "experiments.metrics",
         "experiments.studies",
+        "experiments.tasks",
     }
 
 
@@ -59,12 +60,14 @@ def test_no_circles() -> None:
 
 
 def test_rooms_below_know_nothing_of_those_above() -> None:
-    """Studies and benchmarks build on the shared rooms, which know neither; a recipe knows
-    recipes alone, and the schema nothing of `experiments`."""
-    above = ("experiments.studies", "experiments.benchmarks")
+    """Studies build on tasks, tasks on metrics, and all on the common rooms, never the other way
+    round; a recipe imports recipes alone, and the schema nothing of `experiments`."""
+    order = ("configs", "common", "metrics", "tasks", "studies")
     for name in SOURCES:
         folder = name.split(".")[1] if "." in name else ""
-        if folder in ("common", "metrics", "configs"):
+        if folder in order:
+            above = tuple(f"experiments.{each}" for each in order[order.index(folder) + 1 :])
+            above += ("experiments.benchmarks",)
             assert not [each for each in imports(name) if each.startswith(above)], name
         if folder == "configs":
             others = {each for each in imports(name) if not each.startswith("experiments.configs")}

@@ -9,7 +9,7 @@ from absl import flags
 
 import data
 from experiments import prepare as program
-from experiments.common.corpora import prepare
+from experiments.tasks.corpora import prepare
 
 PREPARE = "experiments.prepare"
 

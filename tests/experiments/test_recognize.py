@@ -13,9 +13,10 @@ import soxr
 import tiny
 
 import data
-from experiments.common import evaluation, generation, phones, recognition, restore, training
+from experiments.common import phones, restore
 from experiments.configs.schema import Recognizer
 from experiments.metrics import phone_errors
+from experiments.tasks import evaluation, generation, recognition, training
 from wavenet_jax import InputError
 from wavenet_jax.recognition import decoding
 

@@ -8,7 +8,7 @@ import soundfile
 
 import data
 from experiments.common import restore
-from experiments.common.generation import sample
+from experiments.tasks.generation import sample
 from wavenet_jax import InputError, generate, mulaw, sampling, utterance_keys
 from wavenet_jax.checkpoints import Checkpoints
 

@@ -13,19 +13,11 @@ import soundfile
 import tiny
 
 import data
-from experiments.common import (
-    generation,
-    prosody,
-    prosody_training,
-    restore,
-    signals,
-    speech,
-    speech_evaluation,
-    training,
-)
+from experiments.common import prosody, restore, signals
 from experiments.common.run import Run
 from experiments.configs.schema import ExperimentConfig
 from experiments.metrics import prosody_errors
+from experiments.tasks import generation, prosody_training, speech, speech_evaluation, training
 from wavenet_jax import InputError, sampling
 from wavenet_jax.prosody import checkpoints
 

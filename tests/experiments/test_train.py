@@ -21,8 +21,8 @@ import tiny
 
 import data
 from experiments.common.reporting import history
-from experiments.common.training import train
 from experiments.configs.schema import ExperimentConfig
+from experiments.tasks.training import train
 from wavenet_jax import InputError
 from wavenet_jax.checkpoints import Checkpoints
 from wavenet_jax.training import NonFiniteLossError
@@ -160,7 +160,7 @@ jax.distributed.initialize(f"localhost:{port}", num_processes=2, process_id=proc
 sys.path.insert(0, "tests/experiments")
 import numpy as np
 import tiny
-from experiments.common.training import train
+from experiments.tasks.training import train
 from experiments.configs.schema import ExperimentConfig
 
 changes = {"num_steps": 4, "checkpoint_every": 2, "model.dilations": (1,)}

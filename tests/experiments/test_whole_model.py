@@ -13,10 +13,10 @@ import tiny
 
 import data
 from experiments.common import restore
-from experiments.common.evaluation import evaluate
-from experiments.common.generation import sample
 from experiments.common.run import Run
-from experiments.common.training import train
+from experiments.tasks.evaluation import evaluate
+from experiments.tasks.generation import sample
+from experiments.tasks.training import train
 from wavenet_jax import InputError, scoring, training
 
 MEL = {

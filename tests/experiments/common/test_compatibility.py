@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from experiments.common import compatibility, generation, recognition, restore
+from experiments.common import compatibility, restore
 from experiments.configs.schema import ExperimentConfig
+from experiments.tasks import generation, recognition
 from wavenet_jax import InputError
 from wavenet_jax.checkpoints import Checkpoints
 from wavenet_jax.config import from_dict

@@ -11,11 +11,12 @@ import soundfile
 import tiny
 
 import data
-from experiments.common import generation, restore
+from experiments.common import restore
 from experiments.common.run import Run
-from experiments.common.training import train
 from experiments.metrics import spectral
 from experiments.studies import copy_synthesis
+from experiments.tasks import generation
+from experiments.tasks.training import train
 from wavenet_jax import InputError
 
 MEL = {"hop_samples": 20, "n_fft": 160, "num_mels": 10, "fmin_hz": 50.0, "fmax_hz": 3900.0}

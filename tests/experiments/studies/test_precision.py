@@ -8,8 +8,9 @@ import pytest
 import soundfile
 
 import data
-from experiments.common import generation, restore
+from experiments.common import restore
 from experiments.studies import precision
+from experiments.tasks import generation
 from wavenet_jax import InputError
 
 RATE_HZ = 8000

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 import data
-from experiments.common import generation, restore
+from experiments.common import restore
 from experiments.studies import speakers
+from experiments.tasks import generation
 from wavenet_jax import InputError
 
 RATE_HZ = 8000

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 import data
-from experiments.common import cli, generation, prosody, restore
+from experiments.common import cli, prosody, restore
 from experiments.common.run import Run
+from experiments.tasks import generation
 from wavenet_jax import InputError
 
 

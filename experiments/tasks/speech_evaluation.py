@@ -12,9 +12,10 @@ from absl import logging
 from tqdm import tqdm
 
 import data
-from experiments.common import cli, generation, plots, prosody, restore
+from experiments.common import cli, plots, prosody, restore
 from experiments.common.run import Run
 from experiments.metrics import f0, intelligibility, prosody_errors
+from experiments.tasks import generation
 from wavenet_jax import InputError
 
 KINDS = ("recorded", "copied", "spoken")

@@ -1,0 +1,1 @@
+"""What the programs do, as functions: a program parses flags and calls one of these."""
