@@ -7,7 +7,9 @@ import pytest
 import soundfile
 
 import data
+import wavenet_jax
 from experiments.common import restore
+from experiments.common.reporting import history
 from experiments.tasks.generation import sample
 from wavenet_jax import InputError, generate, mulaw, sampling, utterance_keys
 from wavenet_jax.checkpoints import Checkpoints
@@ -48,6 +50,27 @@ def test_writes_what_generate_draws_from_the_ema_parameters(trained, trained_dir
     for path, row in zip(paths, codes, strict=True):
         assert np.array_equal(read(path), np.asarray(mulaw.decode_int16(row)))
     assert sorted(tmp_path.iterdir()) == paths  # and nothing half-written
+
+
+def test_a_run_opened_from_python_makes_the_same_bytes(trained, trained_dir, tmp_path):
+    paths = sample(trained, out=tmp_path, num_samples=2, seconds=SECONDS, seed=5, labels=["low"])
+    model = wavenet_jax.load(trained_dir)
+    for index, path in enumerate(paths):
+        chunks = model.generate(
+            seconds=SECONDS, seed=5, index=index, labels="low", chunk_samples=50
+        )
+        assert np.concatenate(list(chunks)).tobytes() == read(path).tobytes()
+
+
+def test_the_best_checkpoint_is_that_of_the_best_score(trained_dir):
+    scores = {
+        line["step"]: line["held_out/bits_per_sample"]
+        for line in history(trained_dir)
+        if "held_out/bits_per_sample" in line
+    }
+    assert restore.load(trained_dir, "best").step == min(scores, key=scores.__getitem__)
+    assert restore.load(trained_dir, "newest").step == max(scores) == 30
+    assert restore.load(trained_dir, 15).step == 15
 
 
 def test_a_waveform_does_not_depend_on_how_many_are_made(trained, tmp_path):

@@ -206,6 +206,12 @@ def test_the_programs(run, workdir, espeak_dir, tmp_path) -> None:
     # It is trained already.
     said = printed("train_prosody", f"--data_dir={espeak_dir}")
     assert "validation: durations" in said
+    other = ["--config=experiments/configs/tts.py", "--config.prosody.channels=9"]
+    ended = run(
+        "experiments.train_prosody", f"--workdir={workdir}", f"--data_dir={espeak_dir}", *other
+    )
+    assert ended.returncode == 1
+    assert "channels=8" in ended.stderr and "channels=9" in ended.stderr
     arguments = [f"--data_dir={espeak_dir}", "--split=test", f"--out={tmp_path}", "--seed=2"]
     said = printed("evaluate_speech", *arguments, f"--json={figures}", "--num_recordings=1")
     found = json.loads(figures.read_text())
