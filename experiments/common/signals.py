@@ -9,10 +9,13 @@ from jax.experimental import multihost_utils
 
 @contextlib.contextmanager
 def stop_on_signals():
-    """Gives a function that says whether Ctrl-C or SIGTERM asked to stop.
+    """A context in which Ctrl-C and SIGTERM ask to stop instead of stopping.
 
-    A second signal no longer waits for the step to end. Several hosts must stop
-    at one step: there jax's own coordination of a SIGTERM decides.
+    A second signal stops at once. Several hosts must stop at the same step, which jax's
+    coordination of a SIGTERM decides.
+
+    Yields:
+      A function from the number of the step to whether to stop after it.
     """
     if jax.process_count() > 1:
         yield multihost_utils.reached_preemption_sync_point

@@ -239,10 +239,8 @@ def from_config_dict(config: ml_collections.ConfigDict) -> ExperimentConfig:
       InputError: a field is unknown, missing or invalid, by the name of its flag.
     """
     fields = config.to_dict()
-    with contextlib.suppress(KeyError, TypeError):  # which _parse refuses
-        fields["training"] |= {name: fields[name] for name in BESIDE_THE_TRAINING}
-        for name in BESIDE_THE_TRAINING:
-            del fields[name]
+    _check_complete(fields, default().to_dict(), "")
+    fields["training"] |= {name: fields.pop(name) for name in BESIDE_THE_TRAINING}
     parsed: ExperimentConfig = _parse(ExperimentConfig, fields, "")
     return parsed
 
@@ -311,13 +309,28 @@ def _python_type(annotation: Any) -> type:
     return typing.get_origin(annotation) or annotation
 
 
-def _parse(cls: Any, fields: Any, path: str) -> Any:
-    """A dataclass of a section, innermost first, so that errors name the flag."""
+def _check_complete(fields: Any, wanted: Mapping[str, Any], path: str) -> None:
+    """Refuses a config that lacks a field, of a recipe that did not start from `default`."""
     if not isinstance(fields, Mapping):
         raise InputError(
             f"{flag_of(path)} is {fields!r}: keep the section of schema.default() and set its "
             "fields."
         )
+    for name, value in wanted.items():
+        inner = f"{path}.{name}" if path else name
+        if name not in fields:
+            raise InputError(
+                f"The config has no field {inner}: let get_config() start from "
+                "experiments.configs.schema.default()."
+            )
+        if isinstance(value, Mapping):
+            _check_complete(fields[name], value, inner)
+
+
+def _parse(cls: Any, fields: Any, path: str) -> Any:
+    """A dataclass of a section, innermost first, so that errors name the flag."""
+    if not isinstance(fields, Mapping):
+        raise InputError(f"{flag_of(path)} is {fields!r}: give a dict with its fields.")
     hints, values = typing.get_type_hints(cls), dict(fields)
     for field in dataclasses.fields(cls):
         if field.name not in values:

@@ -153,7 +153,8 @@ def _pretrained(run: Run) -> Any:
             f"--config.sample_rate_hz is {here}: use a model for the same rate."
         )
     adopted = training.adopt(run.model, trained.params)
-    print(f"{workdir}, step {trained.step}: {adopted}", file=sys.stderr)
+    if jax.process_index() == 0:
+        print(f"{workdir}, step {trained.step}: {adopted}", file=sys.stderr)
     return trained.params
 
 

@@ -137,6 +137,10 @@ def test_a_config_is_stored_and_read_by_one_pair_of_functions() -> None:
             "--config.model.context_stacks=({'hop_samples': 1, 'dilations': (1,)},)",
             r"--config.model.context_stacks\[0\].hop_samples is 1: give at least 2",
         ),
+        (
+            "--config.model.context_stacks=5",
+            r"--config.model.context_stacks\[0\] is 5: give a dict",
+        ),
         ("--config.batch_size=0", "--config.batch_size is 0: give at least 1"),
         ("--config.num_steps=0", "--config.num_steps is 0: give at least 1"),
         ("--config.seed=-1", "--config.seed is -1: give"),
@@ -168,6 +172,15 @@ def test_what_no_flag_gives_is_refused_too() -> None:
     with config.unlocked():
         config.model.layers = 3
     with pytest.raises(InputError, match=r"The config's model has no field 'layers'"):
+        schema.from_config_dict(config)
+    with pytest.raises(
+        InputError, match=r"has no field augmentation: let get_config\(\) start from"
+    ):
+        schema.from_config_dict(ConfigDict({"dataset": "fsdd", "task": "generate"}))
+    config = recipe("fsdd")
+    with config.unlocked():
+        del config.model.block
+    with pytest.raises(InputError, match=r"has no field model.block: let get_config\(\) start"):
         schema.from_config_dict(config)
     with pytest.raises(AttributeError, match="layers"):
         recipe("fsdd").model.layers = 3
