@@ -270,7 +270,7 @@ def test_pretrained_parameters_are_taken_where_they_fit() -> None:
         jax.tree.map(np.testing.assert_array_equal, state.ema_params["params"][name], tree)
     mine = plain.params["params"]["classifier"]
     jax.tree.map(np.testing.assert_array_equal, taken["classifier"], mine)
-    with pytest.raises(InputError, match="shares no parameters"):
+    with pytest.raises(InputError, match="shares no kernel"):
         training.init_state(config, TrainingConfig(num_steps=1), pretrained={"params": {}})
 
 
