@@ -217,9 +217,9 @@ create_command=("${tpu[@]}" create "$tpu_name" "${where[@]}"
 ((!spot)) || create_command+=(--spot)
 delete_command=("${tpu[@]}" delete "$tpu_name" "${where[@]}" --quiet)
 
-# What the workers run. The lock is held for as long as training lives, whatever
-# becomes of the connection; gcloud repeats a command whose connection broke, so each
-# of these may run twice without harm.
+# What the workers run. The lock is taken before training begins, which inherits it and
+# holds it for as long as it lives, whatever becomes of the connection; gcloud repeats a
+# command whose connection broke, so each of these may run twice without harm.
 home=wavenet_for_jax
 constraints="constraints-3.13.txt"
 [[ $python_version != 3.11* ]] || constraints="constraints-3.11.txt"
@@ -246,7 +246,8 @@ echo \$? > ../train.exit"
 start_script="set -e
 cd $home/src
 train=$(quote "$train")
-if ! flock -n ../train.lock true; then
+exec 9> ../train.lock
+if ! flock -n 9; then
   if [ \"\$(cat ../train.command)\" = \"\$train\" ]; then exit 0; fi
   echo \"\$(uname -n) is training something else; see it with --follow\" >&2
   exit 75
@@ -254,7 +255,7 @@ fi
 printf '%s\\n' \"\$train\" > ../train.command
 rm -f ../train.exit
 if [ -e ../train.log ]; then mv -f ../train.log ../train.previous.log; fi
-setsid flock -n ../train.lock sh -c $(quote "$run_and_record") \
+setsid sh -c $(quote "$run_and_record") \
 > ../train.log 2>&1 < /dev/null &
 echo \$! > ../train.pid"
 
