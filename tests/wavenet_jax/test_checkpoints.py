@@ -278,26 +278,27 @@ def test_the_only_checkpoint_damaged(tmp_path: pathlib.Path) -> None:
     assert "delete" not in str(caught.value)
 
 
+# Where orbax finds the damage itself, it leaves the coroutines of its other reads behind.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_a_flipped_bit_in_an_array_is_found(tmp_path: pathlib.Path) -> None:
-    """In the middle of the data, where orbax itself reads other numbers without a word."""
+    """Here and there in the data, where orbax itself reads other numbers without a word. Where
+    nothing is read from, which differs from run to run, the numbers are the same."""
     folder = made(tmp_path, (2, 5)) / "5"
     messages = []
     for path in (folder / "state" / "ocdbt.process_0" / "d").iterdir():
         content = path.read_bytes()
         if len(content) < 3000:  # an index, of which orbax itself verifies a checksum
             continue
-        changed = bytearray(content)
-        changed[len(content) // 2] ^= 4
-        path.write_bytes(bytes(changed))
-        try:
-            state = restored(tmp_path).state
-        except InputError as error:
-            messages.append(str(error))
-        else:  # a file that nothing is read from
-            assert_equal(state, make_state(5))
+        for place in range(len(content) // 16, len(content), len(content) // 8):
+            changed = bytearray(content)
+            changed[place] ^= 4
+            path.write_bytes(bytes(changed))
+            try:
+                assert_equal(restored(tmp_path).state, make_state(5))
+            except InputError as error:
+                messages.append(str(error))
         path.write_bytes(content)
-    assert messages
-    assert all("the checksum of the array" in message for message in messages)
+    assert any("the checksum of the array" in message for message in messages)
     assert all(re.match(damaged_message(folder), message) for message in messages)
     assert_equal(restored(tmp_path).state, make_state(5))
 
