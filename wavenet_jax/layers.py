@@ -29,6 +29,7 @@ import flax.struct
 import jax
 import jax.numpy as jnp
 
+from wavenet_jax import fused
 from wavenet_jax.state import Ring, history_to_ring, ring_read, ring_to_history, ring_write
 
 
@@ -46,6 +47,20 @@ class ConditionSequence:
     samples_per_frame: int = flax.struct.field(pytree_node=False)
     start: int = flax.struct.field(pytree_node=False)
 
+    def project_frames(
+        self, projection: Callable[[jax.Array], jax.Array], begin: int, length: int
+    ) -> tuple[jax.Array, int]:
+        """`projection`, which has no bias, of the frames of the samples [begin, begin + length).
+
+        Returns:
+          Shape `[F, B, 2G]`, and the place of the first sample in its frame.
+        """
+        first = (begin - self.start) // self.samples_per_frame
+        last = (begin + length - 1 - self.start) // self.samples_per_frame
+        projected = projection(self.frames[max(first, 0) : last + 1])
+        projected = jnp.pad(projected, ((max(-first, 0), 0), (0, 0), (0, 0)))
+        return projected, begin - self.start - first * self.samples_per_frame
+
     def project(
         self, projection: Callable[[jax.Array], jax.Array], begin: int, length: int
     ) -> jax.Array:
@@ -53,13 +68,9 @@ class ConditionSequence:
 
         It is applied to frames, whose results are then repeated: shape `[length, B, 2G]`.
         """
-        first = (begin - self.start) // self.samples_per_frame
-        last = (begin + length - 1 - self.start) // self.samples_per_frame
-        projected = projection(self.frames[max(first, 0) : last + 1])
-        projected = jnp.pad(projected, ((max(-first, 0), 0), (0, 0), (0, 0)))
+        projected, offset = self.project_frames(projection, begin, length)
         if self.samples_per_frame > 1:
             projected = jnp.repeat(projected, self.samples_per_frame, axis=0)
-        offset = begin - self.start - first * self.samples_per_frame
         return jax.lax.slice_in_dim(projected, offset, offset + length, axis=0)
 
 
@@ -224,6 +235,31 @@ class GatedBlock(nn.Module):
         """The condition of one sequence, `[..., C]` to `[..., 2G]`."""
         return self.local_projections[index](frames)
 
+    def project_all(self, conditions: Conditions, begin: int, length: int) -> jax.Array:
+        """All conditions of the samples [begin, begin + length) and the bias: `[length, B, 2G]`, or
+        what broadcasts to it."""
+        condition = self.project_global(conditions.global_)[None]
+        for projection, sequence in zip(self.local_projections, conditions.sequences, strict=True):
+            condition = condition + sequence.project(projection, begin, length)
+        return condition
+
+    def fused_arguments(
+        self, conditions: Conditions, begin: int, length: int
+    ) -> tuple[fused.Block, fused.Shape]:
+        """What `fused.stack` computes the samples [begin, begin + length) with."""
+        if len(conditions.sequences) == 1:  # frames need not be repeated
+            (sequence,), (projection,) = conditions.sequences, self.local_projections
+            frames, offset = sequence.project_frames(projection, begin, length)
+            condition = self.project_global(conditions.global_)[None] + frames
+            shape = fused.Shape(self.dilation, sequence.samples_per_frame, offset)
+        else:
+            condition = self.project_all(conditions, begin, length)
+            shape = fused.Shape(self.dilation, int(condition.shape[0] > 1), 0)
+        if self.is_last:
+            return fused.Block(self.kernel, condition), shape
+        residual = self.residual.variables["params"]
+        return fused.Block(self.kernel, condition, residual["kernel"], residual["bias"]), shape
+
     def __call__(
         self, x: jax.Array, conditions: Conditions, end: int
     ) -> tuple[jax.Array, jax.Array]:
@@ -238,9 +274,7 @@ class GatedBlock(nn.Module):
           The residual output `[T, B, R]` and the skip output `[T, B, G]`.
         """
         length = x.shape[0] - self.left_context
-        condition = self.project_global(conditions.global_)[None]
-        for projection, sequence in zip(self.local_projections, conditions.sequences, strict=True):
-            condition = condition + sequence.project(projection, end - length, length)
+        condition = self.project_all(conditions, end - length, length)
         starts = range(0, self.left_context + 1, self.dilation)
         taps = jnp.concatenate([x[i : i + length] for i in starts], axis=-1)
         # x is taken from the taps, behind a barrier that hides that it is the same array:
@@ -289,6 +323,7 @@ class Stack(nn.Module):
       block: a key of `BLOCKS`.
       dropout: share of the skip outputs that training drops.
       rematerialize: whether the gradient recomputes a block instead of storing it.
+      fused_precision: that with which `wavenet_jax.fused` computes whole sequences, or "" for XLA.
     """
 
     dilations: tuple[int, ...]
@@ -301,6 +336,7 @@ class Stack(nn.Module):
     block: str = "gated"
     dropout: float = 0.0
     rematerialize: bool = False
+    fused_precision: str = ""
 
     def setup(self):
         block = BLOCKS[self.block]
@@ -334,6 +370,13 @@ class Stack(nn.Module):
           Shape `[T, B, L G]`.
         """
         length = x.shape[0] - sum(block.left_context for block in self.blocks)
+        if self.fused_precision and not self.is_initializing():
+            arguments, remaining = [], x.shape[0]
+            for block in self.blocks:
+                remaining -= block.left_context
+                arguments.append(block.fused_arguments(conditions, end - remaining, remaining))
+            blocks, shapes = zip(*arguments, strict=True)
+            return fused.stack(x, blocks, shapes, self.fused_precision)
         skips = []
         for block in self.blocks:
             x, a = block(x, conditions, end)

@@ -21,7 +21,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from wavenet_jax import conditioning, layers
+from wavenet_jax import conditioning, fused, layers
 from wavenet_jax.config import WaveNetConfig, main_receptive_field
 from wavenet_jax.context import ContextStack
 from wavenet_jax.layers import Conditions, ConditionSequence
@@ -33,9 +33,15 @@ class WaveNet(nn.Module):
 
     Shapes as in the table of `wavenet_jax`: P are the numbers of an output distribution (the
     logits of the codes, for a categorical one).
+
+    Attributes:
+      config: of the model.
+      fused_precision: that with which `wavenet_jax.fused` computes whole sequences on one core of a
+        CPU, or "" for XLA: a matter of speed alone.
     """
 
     config: WaveNetConfig
+    fused_precision: str = ""
 
     def setup(self):
         cfg, dtype = self.config, jnp.dtype(self.config.dtype)
@@ -57,6 +63,7 @@ class WaveNet(nn.Module):
             block=cfg.block,
             dropout=cfg.dropout,
             rematerialize=cfg.rematerialize,
+            fused_precision=self.fused_precision,
         )
         if cfg.global_condition is not None:
             self.global_embedding = conditioning.ConditionEmbedding(cfg.global_condition, dtype)
@@ -66,8 +73,9 @@ class WaveNet(nn.Module):
             ContextStack(stack, cfg.quantizer, has_global, one_hot, cfg.block, dtype)
             for stack in cfg.context_stacks
         ]
-        self.skip = nn.Dense(cfg.skip_channels, dtype=dtype)
-        self.head = nn.Dense(cfg.head_channels, dtype=dtype)
+        product = {"dot_general": fused.dot_general(self.fused_precision)} if self.fused_precision else {}
+        self.skip = nn.Dense(cfg.skip_channels, dtype=dtype, **product)
+        self.head = nn.Dense(cfg.head_channels, dtype=dtype, **product)
         # Zeros make the first output that of the bias: uniform, for a categorical one.
         # In float32 for the means of 16-bit samples, which bfloat16 cannot represent.
         first_bias = jnp.asarray(cfg.distribution.initial_bias())
@@ -75,6 +83,7 @@ class WaveNet(nn.Module):
             cfg.distribution.num_parameters,
             kernel_init=nn.initializers.zeros,
             bias_init=lambda key, shape, dtype: first_bias.astype(dtype),
+            **(product if cfg.output == "categorical" else {}),
         )
 
     # -- a whole sequence -------------------------------------------------------------

@@ -37,6 +37,7 @@ def losses(
     *,
     input_noise: float = 0.0,
     key: jax.Array | None = None,
+    fused_precision: str = "",
 ) -> Losses:
     """Loss terms, each by name as a sum and the number of its summands.
 
@@ -46,6 +47,7 @@ def losses(
       batch: of one replica.
       input_noise: as in `TrainingConfig`.
       key: PRNG key of the noise and the dropout; None for neither.
+      fused_precision: as in `WaveNet`.
 
     Returns:
       `bits_per_sample`, the negative log-likelihood of the scored samples (equation 1);
@@ -56,7 +58,7 @@ def losses(
         return _recognizer_losses(model_config, params, batch, input_noise, key)
     codes, inputs, rngs = _inputs(model_config, batch, input_noise, key)
     num_context = codes.shape[1] - batch["mask"].shape[1]
-    outputs = WaveNet(model_config).apply(
+    outputs = WaveNet(model_config, fused_precision).apply(
         params,
         inputs,
         global_condition=batch.get("global"),

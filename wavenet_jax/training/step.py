@@ -25,6 +25,7 @@ def train_step(
     state: TrainState,
     batch: Batch,
     axis: str | None = AXIS,
+    fused_precision: str = "",
 ) -> tuple[TrainState, dict[str, jax.Array]]:
     """One update, as one replica of `axis` computes it.
 
@@ -44,7 +45,14 @@ def train_step(
 
     def loss(params: Any) -> tuple[jax.Array, dict[str, jax.Array]]:
         variables = model_params(config, params)
-        terms = losses(model_config, variables, batch, input_noise=config.input_noise, key=key)
+        terms = losses(
+            model_config,
+            variables,
+            batch,
+            input_noise=config.input_noise,
+            key=key,
+            fused_precision=fused_precision,
+        )
         weights = dict.fromkeys(terms, 1.0)
         if isinstance(model_config, RecognizerConfig):
             weights["bits_per_sample"] = config.generation_weight
