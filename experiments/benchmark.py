@@ -40,7 +40,7 @@ _MINUTES = flags.DEFINE_float("minutes", 10.0, "Length of the speed run.", 0.01)
 _TRIAL_S = flags.DEFINE_float(
     "trial_s",
     20.0,
-    "Seconds of the trial from whose rate the speed run's steps follow; 0 keeps those of the config.",
+    "Seconds of the trial whose rate decides the speed run's steps; 0 keeps the config's.",
     0.0,
 )
 _CHANGE = flags.DEFINE_string("change", "", "What changed since the record before, for its line.")
@@ -54,7 +54,7 @@ def main(argv: Sequence[str]) -> None:
     config = schema.from_config_dict(cli.CONFIG.value or recipe.get_config())
     if _SPEEDRUN.value:
         if cli.DATA_DIR.value is None:
-            raise InputError("--data_dir is missing: give the folder of prepared corpora.")
+            raise InputError("--data_dir is missing: give the folder of corpora.")
         figures = speedrun.speedrun(
             config,
             data_dir=cli.DATA_DIR.value,

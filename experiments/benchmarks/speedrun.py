@@ -31,6 +31,8 @@ MARKS = (2.0, 5.0, 10.0)
 SPARE = 0.98
 """Share of the time that the schedule is made for: the rate of the trial may not hold."""
 
+_now_s = time.monotonic
+
 
 def speedrun(
     config: ExperimentConfig,
@@ -121,11 +123,11 @@ class _Clock:
         `snapshot_every` is the number of steps between those after which a mark may be found
         to have passed.
         """
-        batches, called_s = run.windows(corpus), time.monotonic()
+        batches, called_s = run.windows(corpus), _now_s()
         bar = tqdm(total=run.training.num_steps, desc=self._title, unit="step", file=sys.stderr)
 
         def on_metrics(step: int, metrics: dict[str, float]) -> None:
-            self._ended_s, self._last_step = time.monotonic(), step
+            self._ended_s, self._last_step = _now_s(), step
             if self._begun_s is None:
                 self._begun_s = self._ended_s
                 self.compile_s = self._begun_s - called_s
@@ -160,7 +162,7 @@ class _Clock:
             bar.close()
 
     def _elapsed_s(self) -> float:
-        return 0.0 if self._begun_s is None else time.monotonic() - self._begun_s
+        return 0.0 if self._begun_s is None else _now_s() - self._begun_s
 
 
 def as_table(figures: dict[str, Any], change: str) -> str:
@@ -174,6 +176,4 @@ def as_table(figures: dict[str, Any], change: str) -> str:
         f"{marks[-1]['step']:,} of {figures['num_steps']:,}",
         f"{made['cores']} cores, {made['cpu']}",
     ]
-    return "\n".join(
-        f"| {' | '.join(line)} |" for line in (heads, ["---"] * len(heads), cells)
-    )
+    return "\n".join(f"| {' | '.join(line)} |" for line in (heads, ["---"] * len(heads), cells))
