@@ -109,7 +109,8 @@ class _Clock:
     def __init__(self, marks_s: Sequence[float], title: str) -> None:
         self.marks_s, self.snapshots = tuple(marks_s), list[tuple[int, Any]]()
         self.compile_s, self._title = 0.0, title
-        self._begun_s, self._ended_s, self._last_step = None, 0.0, 1
+        self._begun_s: float | None = None
+        self._ended_s, self._last_step = 0.0, 1
 
     @property
     def steps_per_s(self) -> float:
