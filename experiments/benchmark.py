@@ -3,11 +3,13 @@
     python -m experiments.benchmark [--config=FILE] [--json=FILE]
     python -m experiments.benchmark --options --batches=8 [--config=FILE] [--json=FILE]
     python -m experiments.benchmark --sweep --out=FOLDER [--config=FILE] [--json=FILE]
+    python -m experiments.benchmark --speedrun --data_dir=FOLDER [--config=FILE] [--json=FILE]
 
 Measures the reference model (experiments/configs/reference.py) by default; of a recognizer
 (experiments/configs/timit.py) also the speed of recognition. `--options` measures what each option
 of the model costs. `--sweep` measures generation over the batch and over the size of the model,
-and draws the curves.
+and draws the curves. `--speedrun` measures learning: held-out bits per sample after 2, 5 and 10
+minutes of training on a corpus (experiments/configs/fsdd.py by default; docs/speedrun.md).
 
 Speeds drift on a shared machine, ratios less: each limit is measured in the same run as the speed
 that it limits (`experiments/benchmarks/roofline.py` defines them).
@@ -17,12 +19,12 @@ from collections.abc import Sequence
 
 from absl import flags
 
-from experiments.benchmarks import machine, options, report, sweep, synthetic
+from experiments.benchmarks import machine, options, report, speedrun, sweep, synthetic
 from experiments.common import cli, huge_pages, plots
-from experiments.configs import reference, schema
+from experiments.configs import fsdd, reference, schema
 from wavenet_jax import InputError
 
-cli.takes(cli.CONFIG, cli.JSON, cli.OUT)
+cli.takes(cli.CONFIG, cli.JSON, cli.OUT, cli.DATA_DIR)
 _BATCHES = flags.DEFINE_list("batches", ["1", "8", "32"], "Batch sizes to generate at.")
 _REPEATS = flags.DEFINE_integer("repeats", 5, "Timed runs of each; the median counts.", 1)
 _OPTIONS = flags.DEFINE_bool(
@@ -31,14 +33,36 @@ _OPTIONS = flags.DEFINE_bool(
 _SWEEP = flags.DEFINE_bool(
     "sweep", False, "Measure instead models of other sizes, and draw the curves in --out."
 )
+_SPEEDRUN = flags.DEFINE_bool(
+    "speedrun", False, "Measure instead what is learned in --minutes on the corpus in --data_dir."
+)
+_MINUTES = flags.DEFINE_float("minutes", 10.0, "Length of the speed run.", 0.01)
+_TRIAL_S = flags.DEFINE_float(
+    "trial_s",
+    20.0,
+    "Seconds of the trial whose rate decides the speed run's steps; 0 keeps the config's.",
+    0.0,
+)
+_CHANGE = flags.DEFINE_string("change", "", "What changed since the record before, for its line.")
 
 
 def main(argv: Sequence[str]) -> None:
     del argv
     huge_pages.restart()
     batches, repeats = cli.positive_integers("batches", _BATCHES.value), _REPEATS.value
-    config = schema.from_config_dict(cli.CONFIG.value or reference.get_config())
-    if _OPTIONS.value:
+    recipe = fsdd if _SPEEDRUN.value else reference
+    config = schema.from_config_dict(cli.CONFIG.value or recipe.get_config())
+    if _SPEEDRUN.value:
+        if cli.DATA_DIR.value is None:
+            raise InputError("--data_dir is missing: give the folder of corpora.")
+        figures = speedrun.speedrun(
+            config,
+            data_dir=cli.DATA_DIR.value,
+            minutes=_MINUTES.value,
+            trial_s=_TRIAL_S.value,
+        )
+        print(speedrun.as_table(figures, _CHANGE.value))
+    elif _OPTIONS.value:
         figures = options.options(config, batch=batches[0], repeats=repeats)
         print(options.as_table(figures))
     elif _SWEEP.value:

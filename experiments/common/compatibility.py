@@ -20,6 +20,7 @@ _SAME = (
     "model",
     "recognizer",
     "training.weight_normalization",
+    "training.optimizer",
     "training.seed",
     "segment_samples",
     "batch_size",

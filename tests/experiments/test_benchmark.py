@@ -2,18 +2,21 @@
 
 import dataclasses
 import importlib
+import itertools
 import json
 import pathlib
 
 import jax
 import numpy as np
 import pytest
+import tiny
 
 from experiments.benchmarks import (
     generation,
     options,
     report,
     roofline,
+    speedrun,
     sweep,
     synthetic,
     throughput,
@@ -226,3 +229,46 @@ def test_generates_on_a_gpu_what_it_generates_on_a_cpu():
         for platform in ("cpu", "gpu")
     ]
     assert np.mean(made[0] == made[1]) > 0.99
+
+
+def test_a_speed_run_is_scored_at_its_marks(fsdd_dir, monkeypatch):
+    """A clock that counts how often it is read: ten of its minutes end long before the schedule."""
+    ticks = itertools.count(step=20.0)
+    monkeypatch.setattr(speedrun, "_now_s", lambda: next(ticks))
+    figures = speedrun.speedrun(tiny.experiment(num_steps=500), data_dir=fsdd_dir, trial_s=0)
+    assert [mark["minutes"] for mark in figures["marks"]] == [2, 5, 10]
+    steps = [mark["step"] for mark in figures["marks"]]
+    assert 0 < steps[0] < steps[1] < steps[2] < figures["num_steps"] == 500
+    assert [mark["samples"] for mark in figures["marks"]] == [8 * 60 * step for step in steps]
+    bits = [mark["bits_per_sample"] for mark in figures["marks"]]
+    assert 8 > bits[0] > bits[1] > bits[2]
+    table = speedrun.as_table(json.loads(json.dumps(figures)), "a faster step").splitlines()
+    assert table[0] == "| date | change | 2 min | 5 min | 10 min | steps | machine |"
+    assert f"| a faster step | {bits[0]:.3f} | " in table[2]
+    assert f"| {steps[2]} of 500 | " in table[2]
+
+
+def test_the_steps_of_a_speed_run_follow_from_its_trial(fsdd_dir, monkeypatch):
+    """Both runs are ended by the clock; the record's last mark is that of its own minutes."""
+    ticks = itertools.count()
+    monkeypatch.setattr(speedrun, "_now_s", lambda: next(ticks))
+    config = tiny.experiment(num_steps=500)
+    figures = speedrun.speedrun(config, data_dir=fsdd_dir, minutes=1, trial_s=20)
+    assert figures["num_steps"] == round(0.98 * 60 * figures["trial_steps_per_s"])
+    (mark,) = figures["marks"]
+    assert mark["minutes"] == 1
+    assert 0 < mark["step"] <= figures["num_steps"] < 60
+
+
+def test_a_schedule_that_ends_before_a_mark_has_its_last_parameters_there(fsdd_dir):
+    figures = speedrun.speedrun(tiny.experiment(num_steps=2), data_dir=fsdd_dir, trial_s=0)
+    assert [mark["step"] for mark in figures["marks"]] == [2, 2, 2]
+    assert len({mark["bits_per_sample"] for mark in figures["marks"]}) == 1
+
+
+def test_a_speed_run_needs_a_corpus_and_a_generator(run, fsdd_dir):
+    completed = run("experiments.benchmark", "--speedrun")
+    assert completed.returncode == 1
+    assert completed.stderr == "error: --data_dir is missing: give the folder of corpora.\n"
+    with pytest.raises(InputError, match="--config.task is 'recognize': the speed run scores bits"):
+        speedrun.speedrun(tiny.experiment(tiny.recognizer_config()), data_dir=fsdd_dir)

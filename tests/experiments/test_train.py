@@ -275,6 +275,7 @@ def test_a_finished_run_can_be_lengthened(
             {"training.weight_normalization": True},
             "--config.training.weight_normalization is True, and .* has False",
         ),
+        ({"training.optimizer": "muon"}, "--config.training.optimizer is 'muon', .* has 'adam'"),
         ({"augmentation.gain_db": 3.0}, "--config.augmentation.gain_db is 3.0, and .* has 0.0"),
     ],
     ids=str,

@@ -20,12 +20,15 @@ def get_config() -> ml_collections.ConfigDict:
     config.global_condition.channels = 4
     config.model.update(
         dilations=(1, 2, 4),
+        kernel_size=2,
         residual_channels=8,
         gate_channels=8,
         skip_channels=16,
         head_channels=16,
     )
-    config.training.update(learning_rate=1e-2, warmup_steps=10, ema_decay=0.999)
+    config.training.update(
+        optimizer="adam", learning_rate=1e-2, beta2=0.999, warmup_steps=10, ema_decay=0.999
+    )
     return config
 
 

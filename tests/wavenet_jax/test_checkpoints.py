@@ -122,11 +122,13 @@ def test_a_recognizer_comes_back(tmp_path: pathlib.Path) -> None:
     assert_equal(checkpoint.state, state)
 
 
-@pytest.mark.parametrize("weight_normalization", [False, True])
+@pytest.mark.parametrize(
+    "changes", [{}, {"weight_normalization": True}, {"optimizer": "muon"}], ids=str
+)
 def test_the_stored_training_config_decides_what_the_state_is(
-    weight_normalization: bool, tmp_path: pathlib.Path
+    changes: dict, tmp_path: pathlib.Path
 ) -> None:
-    config = dataclasses.replace(TRAINING, weight_normalization=weight_normalization)
+    config = dataclasses.replace(TRAINING, **changes)
     state = training.init_state(MODEL, config)
     with Checkpoints(tmp_path) as saved:
         described = DESCRIBED | {"training": to_dict(config)}
@@ -362,7 +364,7 @@ def with_config(folder: pathlib.Path, **changes: Any) -> None:
         ({"model__dilations": None}, "(The model lacks the field 'dilations': give it a value)"),
         ({"model__type": "diffusion"}, "(The model's type is 'diffusion': use one of wavenet, re"),
         ({"model__dilations": [0]}, "(The model's dilations[0] is 0: give at least 1)"),
-        ({"training__optimizer": "sgd"}, "(The training has no field 'optimizer': use "),
+        ({"training__momentum": 0.9}, "(The training has no field 'momentum': use "),
         ({"training": None}, "(it has no field 'training'): upgrade wavenet_jax, or use "),
         ({"model__global_condition": None}, "that is not known here): upgrade wavenet_jax, or use"),
         (

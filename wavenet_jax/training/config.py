@@ -1,6 +1,7 @@
 """The configuration of a training run."""
 
 import dataclasses
+from typing import Literal
 
 from wavenet_jax.config import check_min, check_share, check_types
 from wavenet_jax.errors import ConfigError
@@ -15,7 +16,11 @@ class TrainingConfig:
 
     Attributes:
       num_steps: length of the run, and of the learning rate's schedule.
-      learning_rate: the peak of Adam's learning rate.
+      optimizer: "adam"; "nadam", which looks a step of momentum ahead; or "muon", which
+        makes the updates of the kernels inside the network orthogonal and takes Nadam for all
+        other parameters (`optimizer.make_optimizer`).
+      learning_rate: the peak of Adam's and Nadam's learning rate.
+      matrix_learning_rate: the peak of Muon's.
       warmup_steps: over which it rises from 0 to the peak.
       end_learning_rate: at the last step, reached along half a cosine.
       clip_norm: largest norm of the gradient; a larger one is scaled down to it.
@@ -35,7 +40,9 @@ class TrainingConfig:
     """
 
     num_steps: int
+    optimizer: Literal["adam", "nadam", "muon"] = "adam"
     learning_rate: float = 1e-3
+    matrix_learning_rate: float = 2e-2
     warmup_steps: int = 100
     end_learning_rate: float = 0.0
     clip_norm: float = 1.0
@@ -52,7 +59,7 @@ class TrainingConfig:
         check_min(self, owner, num_steps=1, warmup_steps=0, end_learning_rate=0)
         check_min(self, owner, generation_weight=0, input_noise=0)
         check_seed(self, owner)
-        for field in ("learning_rate", "clip_norm"):
+        for field in ("learning_rate", "matrix_learning_rate", "clip_norm"):
             if not getattr(self, field) > 0:
                 raise ConfigError(owner, field, getattr(self, field), "give a number above 0")
         check_share(self, owner, "beta2", "ema_decay")

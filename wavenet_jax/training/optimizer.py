@@ -1,25 +1,71 @@
-"""Adam with clipped gradients, and its learning rate."""
+"""Optimisers on clipped gradients, and the learning rate's schedule."""
 
+from typing import Any
+
+import jax
 import optax
+from optax.contrib import MuonDimensionNumbers, muon
 
 from wavenet_jax.training.config import TrainingConfig
 
+_FIRST_AND_LAST = ("input", "output", "embedding")
+"""Layers with a kernel over codes or classes, whose rows or columns Adam scales one by one."""
 
-def learning_rate_schedule(config: TrainingConfig) -> optax.Schedule:
-    """Linear warm-up to the peak, then half a cosine down to the end."""
+
+def learning_rate_schedule(config: TrainingConfig, peak: float | None = None) -> optax.Schedule:
+    """Linear warm-up to the peak, then half a cosine down to the end.
+
+    Args:
+      config: of the training.
+      peak: by default `learning_rate`; the end stays in proportion to it.
+    """
+    scale = 1.0 if peak is None else peak / config.learning_rate
     warmup_steps = min(config.warmup_steps, config.num_steps - 1)
     return optax.warmup_cosine_decay_schedule(
-        init_value=0.0 if warmup_steps else config.learning_rate,
-        peak_value=config.learning_rate,
+        init_value=0.0 if warmup_steps else scale * config.learning_rate,
+        peak_value=scale * config.learning_rate,
         warmup_steps=warmup_steps,
         decay_steps=config.num_steps,
-        end_value=config.end_learning_rate,
+        end_value=scale * config.end_learning_rate,
     )
 
 
 def make_optimizer(config: TrainingConfig) -> optax.GradientTransformation:
-    """Adam on gradients clipped to a norm of at most `clip_norm`."""
+    """`config.optimizer` on gradients clipped to a norm of at most `clip_norm`.
+
+    Adam (Kingma and Ba, 2015); Nadam (Dozat, 2016), with the same state; or Muon (Jordan, 2024),
+    which replaces the momentum of a kernel by the nearest matrix with orthogonal columns or rows,
+    so that all its directions are learned at one rate, whichever the gradient is largest in. It
+    is for `inner_kernels`; Nadam does the rest.
+    """
+    clip, rates = optax.clip_by_global_norm(config.clip_norm), learning_rate_schedule(config)
+    if config.optimizer != "muon":
+        is_nadam = config.optimizer == "nadam"
+        return optax.chain(clip, optax.adam(rates, b2=config.beta2, nesterov=is_nadam))
     return optax.chain(
-        optax.clip_by_global_norm(config.clip_norm),
-        optax.adam(learning_rate_schedule(config), b2=config.beta2),
+        clip,
+        muon(
+            learning_rate_schedule(config, config.matrix_learning_rate),
+            adam_learning_rate=rates,
+            adam_b2=config.beta2,
+            muon_weight_dimension_numbers=inner_kernels,
+        ),
     )
+
+
+def inner_kernels(params: Any) -> Any:
+    """Which parameters are kernels between hidden layers, and which of their axes are inputs.
+
+    Returns:
+      A tree like `params`: for a kernel of the network's inside the axes that its sum runs over
+      (the taps and inputs of a convolution) and its outputs, and None for any other parameter:
+      biases, embeddings, and the kernels of the layers whose inputs or outputs are codes.
+    """
+
+    def axes(path: tuple[Any, ...], x: jax.Array) -> MuonDimensionNumbers | None:
+        names = [key.key for key in path]
+        if names[-1] != "kernel" or x.ndim not in (2, 3) or set(_FIRST_AND_LAST) & set(names):
+            return None
+        return MuonDimensionNumbers(tuple(range(x.ndim - 1)), x.ndim - 1)
+
+    return jax.tree_util.tree_map_with_path(axes, params)

@@ -23,6 +23,8 @@ from wavenet_jax.training import TrainingConfig, init_state
         ({"num_steps": "x"}, "The training's num_steps is 'x': give a whole number."),
         ({"learning_rate": 0.0}, "The training's learning_rate is 0.0: give a number above 0."),
         ({"learning_rate": float("nan")}, "The training's learning_rate is nan: "),
+        ({"matrix_learning_rate": 0.0}, "The training's matrix_learning_rate is 0.0: give a numb"),
+        ({"optimizer": "sgd"}, "The training's optimizer is 'sgd': "),
         ({"clip_norm": -1.0}, "The training's clip_norm is -1.0: give a number above 0."),
         ({"beta2": 1.0}, "The training's beta2 is 1.0: give a number from 0 up to, not incl"),
         ({"ema_decay": -0.1}, "The training's ema_decay is -0.1: give a number from 0 up to"),
@@ -47,13 +49,14 @@ def test_seeds_use_all_their_bits() -> None:
         {"num_steps": 20},
         {"learning_rate": 0.1, "end_learning_rate": 0.01},
         {"warmup_steps": 0},
+        {"optimizer": "nadam", "matrix_learning_rate": 1.0},
         {"clip_norm": 9.0, "beta2": 0.9, "ema_decay": 0.5},
         {"generation_weight": 0.0, "input_noise": 0.1},
         {"seed": 9},
     ],
     ids=str,
 )
-def test_all_but_weight_normalization_may_change(changes: dict) -> None:
+def test_all_but_weight_normalization_and_muon_may_change(changes: dict) -> None:
     """The state has the same arrays whatever these are."""
     stored = TrainingConfig(num_steps=10)
     config = dataclasses.replace(stored, **changes)
