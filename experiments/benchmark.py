@@ -22,7 +22,7 @@ from absl import flags
 from experiments.benchmarks import machine, options, report, speedrun, sweep, synthetic
 from experiments.common import cli, huge_pages, plots
 from experiments.configs import fsdd, reference, schema
-from wavenet_jax import InputError
+from wavenet_jax import InputError, parallel
 
 cli.takes(cli.CONFIG, cli.JSON, cli.OUT, cli.DATA_DIR)
 _BATCHES = flags.DEFINE_list("batches", ["1", "8", "32"], "Batch sizes to generate at.")
@@ -52,6 +52,7 @@ def main(argv: Sequence[str]) -> None:
     batches, repeats = cli.positive_integers("batches", _BATCHES.value), _REPEATS.value
     recipe = fsdd if _SPEEDRUN.value else reference
     config = schema.from_config_dict(cli.CONFIG.value or recipe.get_config())
+    parallel.use_cpu_cores(config.batch_size)
     if _SPEEDRUN.value:
         if cli.DATA_DIR.value is None:
             raise InputError("--data_dir is missing: give the folder of corpora.")

@@ -15,6 +15,7 @@ from absl import flags
 from experiments.common import cli, huge_pages
 from experiments.configs.schema import from_config_dict
 from experiments.tasks.training import train
+from wavenet_jax import parallel
 
 cli.takes(cli.CONFIG, cli.WORKDIR, cli.DATA_DIR)
 _MULTIHOST = flags.DEFINE_bool(
@@ -25,11 +26,12 @@ _MULTIHOST = flags.DEFINE_bool(
 def main(argv: Sequence[str]) -> None:
     del argv
     huge_pages.restart()
+    config = from_config_dict(cli.CONFIG.value)
     if _MULTIHOST.value:
         jax.distributed.initialize()
-    train(
-        from_config_dict(cli.CONFIG.value), workdir=cli.WORKDIR.value, data_dir=cli.DATA_DIR.value
-    )
+    else:
+        parallel.use_cpu_cores(config.batch_size)
+    train(config, workdir=cli.WORKDIR.value, data_dir=cli.DATA_DIR.value)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ devices share their gradients, has its own `pmap`.)
 """
 
 import itertools
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -63,6 +64,26 @@ def local_devices(devices: list[jax.Device] | None) -> tuple[jax.Device, ...]:
     if devices is not None and not devices:
         raise InputError("The list of devices is empty: give at least one, or None for all.")
     return tuple(jax.local_devices() if devices is None else devices)
+
+
+def use_cpu_cores(batch: int) -> None:
+    """Makes each core of a CPU a device of JAX, as many as a batch divides over: a replica of the
+    training then has a core to itself.
+
+    To be called before JAX is used. The devices of other kinds, and a number that
+    `jax_num_cpu_devices` or XLA_FLAGS give, stay as they are.
+    """
+    is_given = "xla_force_host_platform_device_count" in os.environ.get("XLA_FLAGS", "")
+    if jax.config.jax_num_cpu_devices == -1 and not is_given:
+        number = next(n for n in range(num_cores(), 0, -1) if batch % n == 0)
+        jax.config.update("jax_num_cpu_devices", number)
+
+
+def num_cores() -> int:
+    """Cores that this process may use now."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def check_counts(**counts: int) -> None:

@@ -36,6 +36,10 @@ class TrainingConfig:
       input_noise: standard deviation of normal noise on the model's input (not on the
         samples it scores), where codes span [-1, 1): it makes the model robust to the
         errors of its own samples.
+      fused: how a CPU computes the residual blocks and dense layers: with the fused layers of
+        `wavenet_jax.fused`, whose products have operands of "float32", or of "bfloat16" where the
+        CPU has instructions for it; or with XLA, "off", as other devices do, and for models that
+        the fused layers do not know.
       seed: of the first parameters, dropout, noise and the order of the data.
     """
 
@@ -51,6 +55,7 @@ class TrainingConfig:
     weight_normalization: bool = False
     generation_weight: float = 1.0
     input_noise: float = 0.0
+    fused: Literal["off", "float32", "bfloat16"] = "float32"
     seed: int = 0
 
     def __post_init__(self):

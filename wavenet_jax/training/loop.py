@@ -9,6 +9,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from wavenet_jax.errors import InputError
 from wavenet_jax.training.config import TrainingConfig
+from wavenet_jax.training.fusing import fused_precision
 from wavenet_jax.training.loss import Batch
 from wavenet_jax.training.state import ModelConfig, TrainState
 from wavenet_jax.training.step import AXIS, train_step
@@ -24,7 +25,8 @@ def make_parallel_step(model_config: ModelConfig, config: TrainingConfig):
 
     The state is one for all devices, and donated.
     """
-    step = functools.partial(train_step, model_config, config)
+    precision = fused_precision(model_config, config)
+    step = functools.partial(train_step, model_config, config, fused_precision=precision)
     return jax.pmap(step, axis_name=AXIS, in_axes=(None, 0), out_axes=None, donate_argnums=0)
 
 

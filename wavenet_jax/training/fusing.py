@@ -1,0 +1,36 @@
+"""Whether a replica of the training computes with the fused layers of `wavenet_jax.fused`."""
+
+import jax
+
+from wavenet_jax import fused, layers
+from wavenet_jax.config import WaveNetConfig
+from wavenet_jax.training.config import TrainingConfig
+from wavenet_jax.training.state import ModelConfig
+
+
+def fused_precision(model_config: ModelConfig, config: TrainingConfig) -> str:
+    """The precision of the fused layers' products, or "" where XLA computes the layers."""
+    is_fused = config.fused != "off" and not unsupported_reason(model_config, jax.default_backend())
+    return config.fused if is_fused else ""
+
+
+def unsupported_reason(model_config: ModelConfig, platform: str) -> str | None:
+    """Why the fused layers cannot compute a model, or None if they can."""
+    if platform != "cpu":
+        return f"fused layers are for CPUs, and the device is of the platform {platform}"
+    if not isinstance(model_config, WaveNetConfig):
+        return "fused layers are for generators, and this is a recognizer"
+    channels = (model_config.residual_channels, model_config.gate_channels)
+    if any(each % fused.MULTIPLE for each in channels):
+        return (
+            f"fused layers take multiples of {fused.MULTIPLE}, and the residual and gate channels "
+            f"are {channels[0]} and {channels[1]}"
+        )
+    if layers.BLOCKS[model_config.block] is not layers.GatedBlock:
+        return f"fused layers are those of the plain block, and the model's is {model_config.block!r}"
+    for name, plain in (("dtype", "float32"), ("dropout", 0.0)):
+        if (value := getattr(model_config, name)) != plain:
+            return f"fused layers have {name} {plain!r}, and the model's is {value!r}"
+    if model_config.rematerialize:
+        return "fused layers keep what rematerialize recomputes"
+    return None
