@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 
 from wavenet_jax import sampling
-from wavenet_jax.audio import AudioConfig, DeEmphasis
+from wavenet_jax.audio import AudioConfig, InverseFilter, audio_config
 from wavenet_jax.checkpoints import Checkpoints
-from wavenet_jax.config import LocalConditionConfig, WaveNetConfig, from_dict
+from wavenet_jax.config import LocalConditionConfig, WaveNetConfig
 from wavenet_jax.errors import InputError
 from wavenet_jax.training import ModelConfig
 
@@ -32,7 +32,7 @@ class Model:
     Attributes:
       config: of a WaveNet, or of a recognizer.
       params: the EMA parameters.
-      audio: sample rate, pre-emphasis and the names of the labels.
+      audio: sample rate, filter and the names of the labels.
       step: updates that the parameters have had.
       description: all that was saved with them.
     """
@@ -186,7 +186,7 @@ class Model:
     ) -> Iterator[list[np.ndarray]]:
         config = self._generator()
         batch = len(indices)
-        codes, last = None, 0
+        codes = None
         if prime is not None and len(prime):
             prime = np.asarray(prime)
             if prime.ndim != 1 or prime.dtype != np.int16:
@@ -194,9 +194,8 @@ class Model:
                     f"The prime has shape {prime.shape} and type {prime.dtype}: give the samples "
                     "of one recording as int16."
                 )
-            emphasized = self.audio.apply_pre_emphasis(prime)
-            codes = np.repeat(np.asarray(config.quantizer.encode(emphasized))[None], batch, axis=0)
-            last = int(prime[-1])
+            filtered = self.audio.apply_filter(prime)
+            codes = np.repeat(np.asarray(config.quantizer.encode(filtered))[None], batch, axis=0)
         chunks = sampling.generate(
             config,
             self.params,
@@ -206,7 +205,7 @@ class Model:
             prime=codes,
             **options,
         )
-        filters = [DeEmphasis(self.audio.pre_emphasis, last) for _ in indices]
+        filters = [InverseFilter(self.audio.filter_taps, prime) for _ in indices]
 
         def decoded() -> Iterator[list[np.ndarray]]:
             done = 0
@@ -273,7 +272,7 @@ def load(path: str | os.PathLike[str], step: int | str = "newest") -> Model:
     return Model(
         config=checkpoint.model_config,
         params=checkpoint.state.ema_params,
-        audio=from_dict(AudioConfig, description["audio"], "audio"),
+        audio=audio_config(description["audio"]),
         step=int(checkpoint.state.step),
         description=description,
     )
