@@ -52,14 +52,15 @@ class Model:
         labels: str | Sequence[str] | None = None,
         local_condition: Any = None,
         prime: np.ndarray | None = None,
-        temperature: float = 1.0,
+        temperature: float | np.ndarray = 1.0,
+        top_p: float = 1.0,
         backend: str = "auto",
         precision: str = "float32",
         chunk_samples: int = CHUNK_SAMPLES,
     ) -> Iterator[np.ndarray]:
         """Generates one utterance, a chunk at a time.
 
-        The waveform is a function of the model, the conditions, `prime`, `temperature`,
+        The waveform is a function of the model, the conditions, `prime`, `temperature`, `top_p`,
         `precision`, `seed` and `index` alone: it is that of file `index` of
         `experiments.sample` with this seed.
 
@@ -73,7 +74,10 @@ class Model:
             sample on, that of `prime` where there is one; or an iterator of such arrays, the
             frames as they arrive.
           prime: int16 `[P]` at the model's rate, a recording to continue.
-          temperature: of the distribution; 0 takes the most likely sample.
+          temperature: of the distribution; 0 takes the most likely sample. Or that of each frame
+            of the local condition, `[F]`.
+          top_p: to draw among the fewest most likely codes that have this probability together;
+            1 among all.
           backend: one of `sampling.BACKENDS`, or "auto".
           precision: of the weights: float32, bfloat16 or int8.
           chunk_samples: the most samples of a chunk.
@@ -108,7 +112,8 @@ class Model:
             global_condition=condition,
             local_condition=local_condition,
             prime=prime,
-            temperature=temperature,
+            temperature=temperature if np.ndim(temperature) == 0 else np.asarray(temperature)[None],
+            top_p=top_p,
             backend=backend,
             precision=precision,
             chunk_samples=chunk_samples,
@@ -124,7 +129,8 @@ class Model:
         global_condition: Any = None,
         local_condition: Any = None,
         prime: np.ndarray | None = None,
-        temperature: float = 1.0,
+        temperature: float | np.ndarray = 1.0,
+        top_p: float = 1.0,
         backend: str = "auto",
         precision: str = "float32",
         chunk_samples: int = CHUNK_SAMPLES,
@@ -140,7 +146,8 @@ class Model:
           local_condition: labels `[B, F]`, or tags or vectors `[B, F, D]`, or an iterator of
             such arrays.
           prime: int16 `[P]`, a recording that each continues.
-          temperature, backend, precision, chunk_samples: as in `generate`.
+          temperature: as in `generate`; of frames `[B, F]`.
+          top_p, backend, precision, chunk_samples: as in `generate`.
 
         Yields:
           For each utterance its next samples, int16 `[N]`, N being 0 after its end.
@@ -169,6 +176,7 @@ class Model:
             local_condition=local_condition,
             prime=prime,
             temperature=temperature,
+            top_p=top_p,
             backend=backend,
             precision=precision,
             chunk_samples=chunk_samples,

@@ -187,7 +187,7 @@ class Run:
 
     @property
     def has_pitch(self) -> bool:
-        """Whether the frames made of `phone_contexts` end with ln F0 and voicing (L+F)."""
+        """Whether the frames of the local condition end with ln F0 and voicing (L+F)."""
         features = local_features_of(self.config.local_condition)
         return features is not None and features.has_pitch
 
