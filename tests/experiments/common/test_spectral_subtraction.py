@@ -25,7 +25,7 @@ def test_noise_falls_and_sound_stays() -> None:
     cleaned = subtract_noise(noisy, RATE_HZ, 2.0)
     assert (cleaned.dtype, cleaned.shape) == (np.int16, noisy.shape)
     pause, tone = slice(4600, 7400), slice(600, 3400)
-    assert level_db(noisy[pause]) - level_db(cleaned[pause]) > 8
+    assert level_db(noisy[pause]) - level_db(cleaned[pause]) > 6
     assert abs(level_db(noisy[tone]) - level_db(cleaned[tone])) < 0.1
     weaker = subtract_noise(noisy, RATE_HZ, 0.5)
     assert level_db(noisy[pause]) > level_db(weaker[pause]) > level_db(cleaned[pause])
@@ -35,7 +35,7 @@ def test_noise_falls_and_sound_stays() -> None:
 def test_without_noise_nothing_changes(strength: float) -> None:
     """No strength, a sound whose pauses are silent, silence, and less than a frame."""
     sound = tone_with_pauses(0.0)
-    sounds = [sound, np.zeros(3000, np.int16), sound[:100]]
+    sounds = [sound, sound[600:3400], np.zeros(3000, np.int16), sound[:100]]
     if not strength:
         sounds.append(tone_with_pauses(200.0))
     for each in sounds:
