@@ -6,10 +6,12 @@ sampling and scoring read it from the checkpoint, and refuse data of another kin
 
 import dataclasses
 import os
+import sys
 from collections.abc import Iterator, Mapping
 from typing import Any, Self
 
 import numpy as np
+from tqdm import tqdm
 
 import data
 from experiments.common import compatibility, phones
@@ -359,7 +361,8 @@ def _filter_taps(config: ExperimentConfig, corpus: data.Corpus) -> tuple[float, 
         )
 
     def recordings() -> Iterator[np.ndarray]:
-        return (corpus.recorded(i, 0, int(n)) for i, n in enumerate(corpus.lengths))
+        lengths = tqdm(corpus.lengths, "noise shaping", file=sys.stderr, delay=3, leave=False)
+        return (corpus.recorded(i, 0, int(n)) for i, n in enumerate(lengths))
 
     return data.noise_shaping_taps(
         recordings,
