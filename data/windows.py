@@ -168,9 +168,7 @@ class Windows(Sequence[Batch]):
             last = min(length, max(last, local.end * hop + margin))
         first = first // hop * hop
         stretch = augment(corpus.recorded(recording, first, last), random)
-
-        filtered = stretch[context - first : end - first]
-        sound = corpus.apply_filter(recording, filtered, end - begin)
+        sound = corpus.apply_filter(recording, stretch[context - first : end - first], end - begin)
         if margin is None:
             return sound, self._whole_local(recording, local)
         assert self._local_features is not None
