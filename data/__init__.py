@@ -4,7 +4,7 @@
     windows, augmentation     training windows, whole recordings; random gain and noise
     builders/                 base classes of TFDS builders; archives, label files, splits
     datasets/NAME/            the TFDS builder of each corpus
-    audio/                    reading recordings, mel spectrograms and cepstra, F0, pre-emphasis
+    audio/                    reading recordings, mel spectrograms and cepstra, F0, filters
     text/                     phones and words in time, alignment, features of frames, the front
                               ends eSpeak NG and HTS
 
@@ -13,7 +13,7 @@ recording, `F` frames, `D` features a frame, `M` mel bands, `P` phones, `W` word
 phones, `Q` questions.
 """
 
-from data.audio.emphasis import pre_emphasize
+from data.audio.filtering import noise_shaping_taps, pre_emphasis_taps
 from data.audio.mel import MelConfig, MelFeatures, griffin_lim, mel_spectrogram
 from data.audio.pitch import f0
 from data.augmentation import Augmentation
@@ -59,6 +59,7 @@ __all__ = [
     "load",
     "log_f0",
     "mel_spectrogram",
+    "noise_shaping_taps",
     "num_context_features",
     "num_context_frame_features",
     "num_linguistic_features",
@@ -66,7 +67,7 @@ __all__ = [
     "phone_contexts",
     "phone_features",
     "pitch_features",
-    "pre_emphasize",
+    "pre_emphasis_taps",
     "recordings",
     "splits",
     "training_windows",

@@ -11,7 +11,7 @@ import numpy as np
 import soxr
 import tensorflow_datasets as tfds
 
-from data.audio.emphasis import check_coefficient, pre_emphasize
+from data.audio.filtering import NO_FILTER, apply_filter
 from data.audio.pitch import FRAME_S
 from data.errors import DataError
 
@@ -45,7 +45,7 @@ class Corpus:
     Attributes:
       name, split: Of the corpus.
       sample_rate_hz: Rate of all recordings.
-      pre_emphasis: Coefficient of the pre-emphasis that `samples` applies.
+      filter_taps: Of the filter that `samples` applies (`data.audio.filtering`).
       names: Name of each recording.
       lengths: Samples in each recording, int64 `[len(corpus)]`.
       class_names: Names of the classes of each label, by the label's name.
@@ -60,7 +60,7 @@ class Corpus:
         name: str,
         data_dir: os.PathLike[str] | str,
         split: str,
-        pre_emphasis: float = 0.0,
+        filter_taps: tuple[float, ...] = NO_FILTER,
         speed: float = 1.0,
         number: int | None = None,
     ) -> None:
@@ -71,11 +71,10 @@ class Corpus:
           DataError: an argument is out of range, nothing was prepared there, or the corpus has
             no such split.
         """
-        check_coefficient(pre_emphasis)
         if not 0.5 <= speed <= 2:
             raise DataError(f"the speed is {speed}: it must be from 0.5 to 2")
-        self._arguments = (name, os.fspath(data_dir), split, pre_emphasis, speed, number)
-        self.pre_emphasis, self._speed = pre_emphasis, speed
+        self._arguments = (name, os.fspath(data_dir), split, filter_taps, speed, number)
+        self.filter_taps, self._speed = filter_taps, speed
         self.name, self.split = name, split
         builder = prepared(name, data_dir)
         if split not in builder.info.splits:
@@ -135,8 +134,8 @@ class Corpus:
         Raises:
           DataError: `speed` is out of range.
         """
-        name, data_dir, split, pre_emphasis, _, number = self._arguments
-        return Corpus(name, data_dir, split, pre_emphasis, speed, number)
+        name, data_dir, split, filter_taps, _, number = self._arguments
+        return Corpus(name, data_dir, split, filter_taps, speed, number)
 
     def some(self, number: int) -> "Corpus":
         """`number` of the recordings, spread evenly over all.
@@ -145,6 +144,11 @@ class Corpus:
           DataError: `number` is below 1 or above the number of recordings.
         """
         return Corpus(*self._arguments[:-1], number)
+
+    def filtered(self, filter_taps: tuple[float, ...]) -> "Corpus":
+        """The same recordings, with a filter that `samples` applies."""
+        name, data_dir, split, _, speed, number = self._arguments
+        return Corpus(name, data_dir, split, filter_taps, speed, number)
 
     def label(self, recording: int, name: str) -> int | np.ndarray:
         """The class of a recording, an index into `class_names[name]`; int64 `[n]`, all its
@@ -161,24 +165,36 @@ class Corpus:
         return np.asarray(classes, np.int64) if name in self.multi_label else int(classes)
 
     def samples(self, recording: int, start: int, stop: int) -> np.ndarray:
-        """Samples `start` to `stop` of a recording with pre-emphasis, int16, both within its
-        length."""
-        if not self.pre_emphasis:
-            return self.recorded(recording, start, stop)
-        if start:
-            with_last = self.recorded(recording, start - 1, stop)
-        else:
-            with_last = np.pad(self.recorded(recording, start, stop), (1, 0))
-        return pre_emphasize(with_last, self.pre_emphasis)
+        """Samples `start` to `stop` of a recording, filtered, int16, both within its length.
+
+        Raises:
+          DataError: the filter, scaled for other recordings, would clip this one.
+        """
+        begin = max(0, start - self.filter_order)
+        return self.apply_filter(recording, self.recorded(recording, begin, stop), stop - start)
+
+    def apply_filter(self, recording: int, sound: np.ndarray, length: int) -> np.ndarray:
+        """The last `length` samples of a stretch of sound, filtered: those before are context,
+        which is silence where there are fewer than `filter_order`."""
+        if self.filter_taps == NO_FILTER:
+            return sound[len(sound) - length :]
+        context = len(sound) - length
+        sound = np.pad(sound, (self.filter_order - context, 0))
+        return apply_filter(sound, self.filter_taps, self.names[recording])
+
+    @property
+    def filter_order(self) -> int:
+        """Samples before each that the filter reads."""
+        return len(self.filter_taps) - 1
 
     def recorded(self, recording: int, start: int, stop: int) -> np.ndarray:
-        """As `samples`, without pre-emphasis."""
+        """As `samples`, without the filter."""
         if self._speed == 1:
             return self._stored(recording, start, stop)
         return self._played(recording)[start:stop]
 
     def recording(self, recording: int) -> dict[str, Any]:
-        """A whole recording: its features, with `audio` int16 `[N]` without pre-emphasis."""
+        """A whole recording: its features, with `audio` int16 `[N]` without the filter."""
         length = int(self.lengths[recording])
         features = self._piece(self._first_piece[recording])
         if self._speed != 1:

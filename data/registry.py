@@ -21,6 +21,7 @@ from typing import Any
 
 from absl import logging
 
+from data.audio.filtering import NO_FILTER
 from data.builders import archives, recorded
 from data.corpus import Corpus, prepared
 from data.errors import DataError
@@ -110,7 +111,11 @@ def splits(name: str, data_dir: os.PathLike[str] | str) -> tuple[str, ...]:
 
 
 def load(
-    name: str, data_dir: os.PathLike[str] | str, split: str, *, pre_emphasis: float = 0.0
+    name: str,
+    data_dir: os.PathLike[str] | str,
+    split: str,
+    *,
+    filter_taps: tuple[float, ...] = NO_FILTER,
 ) -> Corpus:
     """Opens a split of a prepared corpus.
 
@@ -118,13 +123,13 @@ def load(
       name: Of the corpus.
       data_dir: Folder of corpora.
       split: Its name, such as train.
-      pre_emphasis: The coefficient of `data.audio.emphasis` for `Corpus.samples`.
+      filter_taps: Of the filter of `data.audio.filtering` that `Corpus.samples` applies.
 
     Raises:
       DataError: the name or the split is unknown, or nothing was prepared there.
     """
     _check_name(name)
-    return Corpus(name, data_dir, split, pre_emphasis)
+    return Corpus(name, data_dir, split, filter_taps)
 
 
 def _check_name(name: str) -> None:

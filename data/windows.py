@@ -15,7 +15,6 @@ import grain
 import numpy as np
 from absl import flags
 
-from data.audio.emphasis import pre_emphasize
 from data.corpus import Corpus
 from data.errors import DataError
 
@@ -156,22 +155,20 @@ class Windows(Sequence[Batch]):
         augment: Augment,
         random: np.random.Generator,
     ) -> tuple[np.ndarray, np.ndarray | None]:
-        """Samples `begin` to `end` with pre-emphasis, and the window's frames, of one stretch of
-        the recording that is augmented before either is computed."""
+        """Samples `begin` to `end`, filtered, and the window's frames, of one stretch of the
+        recording that is augmented before either is computed."""
         corpus, hop = self._corpus, self._shape.hop_samples
         length = int(corpus.lengths[recording])
         margin = getattr(self._local_features, "audio_margin_samples", None)
-        # Pre-emphasis needs the sample before the first; frames begin at multiples of the hop.
-        first, last = max(begin - 1, 0), end
+        # The filter needs the samples before the first; frames begin at multiples of the hop.
+        context = max(0, begin - corpus.filter_order)
+        first, last = context, end
         if margin is not None:
             first = max(0, min(first, local.begin * hop - margin))
             last = min(length, max(last, local.end * hop + margin))
         first = first // hop * hop
         stretch = augment(corpus.recorded(recording, first, last), random)
-        sound = stretch[begin - first : end - first]
-        if corpus.pre_emphasis:
-            before = stretch[begin - 1 - first] if begin else 0
-            sound = pre_emphasize(np.concatenate([[before], sound]), corpus.pre_emphasis)
+        sound = corpus.apply_filter(recording, stretch[context - first : end - first], end - begin)
         if margin is None:
             return sound, self._whole_local(recording, local)
         assert self._local_features is not None

@@ -19,7 +19,7 @@ from experiments.metrics import f0, prosody_errors
 from experiments.tasks.speech_evaluation import KINDS, evaluate_speech
 
 cli.takes(cli.WORKDIR, cli.DATA_DIR, cli.SPLIT, cli.OUT, cli.STEP, cli.NUM_RECORDINGS)
-cli.takes(cli.SEED, cli.TEMPERATURE, cli.JSON)
+cli.takes(cli.SEED, cli.JSON, *cli.SAMPLING)
 
 
 def main(argv: Sequence[str]) -> None:
@@ -33,7 +33,7 @@ def main(argv: Sequence[str]) -> None:
         out=cli.OUT.value,
         num_recordings=cli.NUM_RECORDINGS.value,
         seed=cli.SEED.value or 0,
-        temperature=cli.TEMPERATURE.value,
+        sampling=cli.sampling_config(),
     )
     print("| | recorded | copied | spoken |\n|---|---|---|---|")
     for name in ("word_error_rate", "phone_error_rate"):

@@ -19,7 +19,7 @@ from experiments.tasks.generation import sample
 from wavenet_jax import InputError
 
 cli.takes(cli.WORKDIR, cli.OUT, cli.STEP, cli.NUM_SAMPLES, cli.SECONDS, cli.SEED)
-cli.takes(cli.TEMPERATURE, cli.DATA_DIR, cli.SPLIT, cli.BACKEND, cli.PRECISION)
+cli.takes(cli.DATA_DIR, cli.SPLIT, *cli.SAMPLING)
 _PRIME = flags.DEFINE_string("prime", None, "Recording to continue; it begins each file.")
 _MEL_FROM = flags.DEFINE_string(
     "mel_from", None, "Recording whose mel spectrogram a vocoder is given, for each sample."
@@ -46,13 +46,11 @@ def main(argv: Sequence[str]) -> None:
         num_samples=cli.NUM_SAMPLES.value,
         seconds=cli.SECONDS.value,
         seed=cli.SEED.value or 0,
-        temperature=cli.TEMPERATURE.value,
+        sampling=cli.sampling_config(),
         prime=_PRIME.value,
         labels=_LABEL.value,
         corpus=corpus,
         mel_from=_MEL_FROM.value,
-        backend=cli.BACKEND.value,
-        precision=cli.PRECISION.value,
     )
     print(f"{len(paths)} recordings of step {trained.step} in {cli.OUT.value}")
 

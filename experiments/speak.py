@@ -16,7 +16,7 @@ from absl import flags
 from experiments.common import cli, prosody, restore
 from experiments.tasks.speech import speak, utterance
 
-cli.takes(cli.WORKDIR, cli.OUT, cli.STEP, cli.SEED, cli.TEMPERATURE, cli.BACKEND, cli.PRECISION)
+cli.takes(cli.WORKDIR, cli.OUT, cli.STEP, cli.SEED, *cli.SAMPLING)
 _TEXT = flags.DEFINE_string("text", None, "Text to synthesise.")
 _LABELS = flags.DEFINE_string(
     "hts_labels", None, "File of HTS full-context labels to synthesise, instead of --text."
@@ -37,9 +37,7 @@ def main(argv: Sequence[str]) -> None:
         out=cli.OUT.value,
         speaker=_SPEAKER.value,
         seed=cli.SEED.value or 0,
-        temperature=cli.TEMPERATURE.value,
-        backend=cli.BACKEND.value,
-        precision=cli.PRECISION.value,
+        sampling=cli.sampling_config(),
     )
     print(f"{seconds:.2f} s of step {trained.step} in {cli.OUT.value}")
 

@@ -1,20 +1,28 @@
-"""The audio that a model is for: sample rate, pre-emphasis, and the names of its labels.
+"""The audio that a model is for: sample rate, filter, and the names of its labels.
 
-Pre-emphasis raises high frequencies before quantisation, and de-emphasis lowers them again, and
-with them the quantisation noise, which is white:
+A model may learn filtered sound, of which the generated sound is filtered back:
 
-    y[n] = (x[n] - c x[n - 1]) / (1 + c),        x[n] = (1 + c) y[n] + c x[n - 1]
+    y[n] = sum_k taps[k] x[n - k],      x[n] = (y[n] - sum_{k > 0} taps[k] x[n - k]) / taps[0]
 
-The division keeps every recording within 16 bits.
+Quantisation noise, and what the model gets wrong, are white in y, and have the spectrum of 1 / taps
+in x: with taps made from the mean spectrum of recordings, that of the recordings, which mask it.
+Pre-emphasis is the filter of order 1.
 """
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
-from wavenet_jax.config import check_min, check_share, check_types
+from wavenet_jax.config import check_min, check_types, from_dict
 from wavenet_jax.errors import ConfigError, InputError
+
+NO_FILTER = (1.0,)
+"""The taps that leave sound as it is."""
+
+CLIPPED, CLIPPED_SHARE = 8, 0.001
+"""Samples that filtered sound may have beyond 16 bits: so many, and that share of it."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,14 +31,14 @@ class AudioConfig:
 
     Attributes:
       sample_rate_hz: of all audio.
-      pre_emphasis: the coefficient c; 0 for none.
+      filter_taps: of the filter before the model, the first above 0; (1.0,) for none.
       classes: names of the classes of each label.
       global_labels: the labels that condition a whole recording, each one of `classes`.
       multi_label: whether a recording may have several classes of the one global label.
     """
 
     sample_rate_hz: int
-    pre_emphasis: float = 0.0
+    filter_taps: tuple[float, ...] = NO_FILTER
     classes: dict[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
     global_labels: tuple[str, ...] = ()
     multi_label: bool = False
@@ -39,7 +47,10 @@ class AudioConfig:
         owner = "The audio"
         check_types(self, owner)
         check_min(self, owner, sample_rate_hz=1)
-        check_share(self, owner, "pre_emphasis")
+        taps = self.filter_taps
+        if not taps or not taps[0] > 0 or np.any(np.abs(np.roots(taps)) >= 1):
+            remedy = "give taps of which the first is above 0 and the inverse filter is stable"
+            raise ConfigError(owner, "filter_taps", taps, remedy)
         for label in self.global_labels:
             if label not in self.classes:
                 remedy = f"use labels that have classes: {', '.join(self.classes) or 'none has'}"
@@ -92,37 +103,68 @@ class AudioConfig:
             raise InputError(f"There is no {label} {name!r}: use one of {', '.join(classes)}.")
         return classes.index(name)
 
-    def apply_pre_emphasis(self, samples: np.ndarray) -> np.ndarray:
-        """A recording from its first sample on, int16 `[N]`, with pre-emphasis."""
-        if not self.pre_emphasis:
+    def apply_filter(self, samples: np.ndarray) -> np.ndarray:
+        """A recording from its first sample on, int16 `[N]`, as the model takes it.
+
+        Raises:
+          InputError: it is so loud that the filter, scaled for other recordings, clips it.
+        """
+        if self.filter_taps == NO_FILTER:
             return samples
-        return pre_emphasize(np.pad(samples, (1, 0)), self.pre_emphasis)
+        order, x = len(self.filter_taps) - 1, samples.astype(np.float64)
+        x = np.pad(x, (order, 0))
+        y = self.filter_taps[0] * x[order:]
+        for k in range(1, order + 1):
+            y += self.filter_taps[k] * x[order - k : len(x) - k]
+        y = np.rint(y)
+        clipped = int(np.count_nonzero((y < -32768) | (y > 32767)))
+        if clipped > CLIPPED + CLIPPED_SHARE * len(y):
+            raise InputError(
+                f"{clipped} of {len(y)} samples of the recording pass full scale in the model's "
+                "filter, which was scaled for the recordings it was trained on: lower its level."
+            )
+        return y.clip(-32768, 32767).astype(np.int16)
 
 
-def pre_emphasize(samples: np.ndarray, coefficient: float) -> np.ndarray:
-    """Pre-emphasis, int16 `[1 + N]` to int16 `[N]`: the first sample is only context."""
-    x = samples.astype(np.float64)
-    y = (x[1:] - coefficient * x[:-1]) / (1 + coefficient)
-    return np.rint(y).astype(np.int16)
+def audio_config(fields: Mapping[str, Any]) -> AudioConfig:
+    """The audio of a checkpoint's description, `to_dict` of an `AudioConfig`.
+
+    In descriptions without `filter_taps` the filter is that of `pre_emphasis`, its coefficient.
+
+    Raises:
+      InputError, ConfigError: as `from_dict`.
+    """
+    fields = dict(fields)
+    coefficient = fields.pop("pre_emphasis", 0.0)
+    if coefficient:
+        fields["filter_taps"] = (1 / (1 + coefficient), -coefficient / (1 + coefficient))
+    return from_dict(AudioConfig, fields, "audio")
 
 
-class DeEmphasis:
-    """The inverse of `pre_emphasize`, for audio that arrives in chunks.
+class InverseFilter:
+    """The inverse of a filter, for audio that arrives in chunks.
 
     Values beyond 16 bits, which generated audio may have, are clipped.
     """
 
-    def __init__(self, coefficient: float, last: float = 0.0) -> None:
-        """`last` is the sample before the first chunk, without pre-emphasis."""
-        self._coefficient = coefficient
-        self._state = np.array([coefficient * last])
+    def __init__(self, taps: Sequence[float], past: np.ndarray | None = None) -> None:
+        """Args:
+        taps: of the filter.
+        past: the samples before the first chunk, not filtered; silence by default.
+        """
+        self._taps = np.array(taps)
+        # The state of `lfilter`, direct form II transposed.
+        order = len(taps) - 1
+        past = np.zeros(0) if past is None else np.asarray(past, np.float64)
+        last = np.pad(past, (order, 0))[len(past) :][::-1]  # the newest first
+        shares = [-np.dot(self._taps[k + 1 :], last[: order - k]) for k in range(order)]
+        self._state = np.array(shares) / self._taps[0]
 
     def __call__(self, samples: np.ndarray) -> np.ndarray:
         """int16 `[N]` to int16 `[N]`."""
-        c = self._coefficient
-        if not c:
+        if not len(self._state):
             return samples
         import scipy.signal  # slow to import
 
-        x, self._state = scipy.signal.lfilter([1 + c], [1, -c], samples, zi=self._state)
+        x, self._state = scipy.signal.lfilter([1.0], self._taps, samples, zi=self._state)
         return np.clip(np.rint(x), -32768, 32767).astype(np.int16)

@@ -15,7 +15,7 @@ Everything is computed in float32, whatever the dtype of the layers.
 
 import abc
 import dataclasses
-from typing import Literal
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -49,15 +49,21 @@ class Distribution(abc.ABC):
 
     @abc.abstractmethod
     def sample(
-        self, parameters: jax.Array, uniforms: jax.Array, temperature: jax.Array | float = 1.0
+        self,
+        parameters: jax.Array,
+        uniforms: jax.Array,
+        temperature: jax.Array | float = 1.0,
+        top_p: jax.Array | float | None = None,
     ) -> jax.Array:
         """The codes at which the cumulative distribution passes uniform numbers.
 
         Args:
           parameters: shape `[..., P]`.
           uniforms: shape `[...]`, clipped to `MIN_WITHIN` and 1 - `MIN_WITHIN`.
-          temperature: divides logits, multiplies scales; 0 gives the likeliest code, or
-            the mean of the likeliest component.
+          temperature: one, or one for each number `[...]`; divides logits, multiplies scales; 0
+            gives the likeliest code, or the mean of the likeliest component.
+          top_p: of a `Categorical` alone: draws among the fewest likeliest codes that have this
+            probability together (`keep_likeliest`); None among all.
 
         Returns:
           int32 `[...]`.
@@ -92,9 +98,13 @@ class Categorical(Distribution):
         return (picked - jax.nn.logsumexp(parameters, axis=-1)) / np.log(2)
 
     def sample(
-        self, parameters: jax.Array, uniforms: jax.Array, temperature: jax.Array | float = 1.0
+        self,
+        parameters: jax.Array,
+        uniforms: jax.Array,
+        temperature: jax.Array | float = 1.0,
+        top_p: jax.Array | float | None = None,
     ) -> jax.Array:
-        return _inverse_cumulative(parameters, uniforms, temperature)[0]
+        return _inverse_cumulative(parameters, uniforms, temperature, top_p)[0]
 
 
 MAX_MEAN, MAX_LOG_SCALE = 1e3, 7.0
@@ -156,11 +166,17 @@ class Mixture(Distribution):
         return jax.nn.logsumexp(log_weights + log_prob, axis=-1) / np.log(2)
 
     def sample(
-        self, parameters: jax.Array, uniforms: jax.Array, temperature: jax.Array | float = 1.0
+        self,
+        parameters: jax.Array,
+        uniforms: jax.Array,
+        temperature: jax.Array | float = 1.0,
+        top_p: jax.Array | float | None = None,
     ) -> jax.Array:
+        if top_p is not None:
+            raise InputError("top_p is for the output 'categorical': leave it out.")
         logits, means, log_scales = self._split(parameters)
         # The place of the number within its component's share is again uniform.
-        component, within = _inverse_cumulative(logits, uniforms, temperature)
+        component, within = _inverse_cumulative(logits, uniforms, temperature, None)
         pick = component[..., None]
         mean = jnp.take_along_axis(means, pick, axis=-1)[..., 0]
         scale = jnp.exp(jnp.take_along_axis(log_scales, pick, axis=-1)[..., 0])
@@ -200,14 +216,49 @@ def make(name: str, num_classes: int, num_components: int) -> Distribution:
     raise InputError(f"There is no output {name!r}: use one of {', '.join(OUTPUTS)}.")
 
 
+NUCLEUS_STEPS = 25
+"""Of the bisection in `keep_likeliest`: to 2^-24, and the first step tries the likeliest alone."""
+
+
+def keep_likeliest(weights: jax.Array, top_p: jax.Array | float) -> jax.Array:
+    """Zero for all but the fewest largest weights that are at least `top_p` of their sum (top-p or
+    nucleus sampling, Holtzman et al., 2020).
+
+    The smallest weight that is kept is found by bisection, in every backend with the same numbers;
+    weights that differ by less than 2^-24 are kept or not together.
+
+    Args:
+      weights: `[..., K]`, the largest 1.
+      top_p: above 0, up to 1.
+    """
+    needed = top_p * jnp.sum(weights, axis=-1, keepdims=True)
+
+    def halve(_: Any, bounds: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
+        low, high = bounds  # the weights from `low` on suffice, those from `high` on do not
+        middle = 0.5 * (low + high)
+        kept = jnp.sum(jnp.where(weights >= middle, weights, 0.0), axis=-1, keepdims=True)
+        suffice = kept >= needed
+        return jnp.where(suffice, middle, low), jnp.where(suffice, high, middle)
+
+    bounds = jnp.zeros_like(needed), jnp.full_like(needed, 2.0)
+    low, _ = jax.lax.fori_loop(0, NUCLEUS_STEPS, halve, bounds)
+    return jnp.where(weights >= low, weights, 0.0)
+
+
 def _inverse_cumulative(
-    logits: jax.Array, uniforms: jax.Array, temperature: jax.Array | float
+    logits: jax.Array,
+    uniforms: jax.Array,
+    temperature: jax.Array | float,
+    top_p: jax.Array | float | None,
 ) -> tuple[jax.Array, jax.Array]:
     """The class at which the cumulative softmax passes a uniform number, int32 `[...]`, and
     where within the class it does, in [0, 1)."""
     uniforms = jnp.clip(uniforms, MIN_WITHIN, 1 - MIN_WITHIN)
-    logits = logits / jnp.maximum(temperature, 1e-6)
+    temperature = jnp.broadcast_to(jnp.maximum(temperature, 1e-6), uniforms.shape)
+    logits = logits / temperature[..., None]
     weights = jnp.exp(logits - jnp.max(logits, axis=-1, keepdims=True))
+    if top_p is not None:
+        weights = keep_likeliest(weights, top_p)
     cumulative = jnp.cumsum(weights, axis=-1)
     # Below the total, since 1 - MIN_WITHIN is: the class passed has a share of the sum.
     place = uniforms * cumulative[..., -1]

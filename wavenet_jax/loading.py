@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 
 from wavenet_jax import sampling
-from wavenet_jax.audio import AudioConfig, DeEmphasis
+from wavenet_jax.audio import AudioConfig, InverseFilter, audio_config
 from wavenet_jax.checkpoints import Checkpoints
-from wavenet_jax.config import LocalConditionConfig, WaveNetConfig, from_dict
+from wavenet_jax.config import LocalConditionConfig, WaveNetConfig
 from wavenet_jax.errors import InputError
 from wavenet_jax.training import ModelConfig
 
@@ -32,7 +32,7 @@ class Model:
     Attributes:
       config: of a WaveNet, or of a recognizer.
       params: the EMA parameters.
-      audio: sample rate, pre-emphasis and the names of the labels.
+      audio: sample rate, filter and the names of the labels.
       step: updates that the parameters have had.
       description: all that was saved with them.
     """
@@ -52,14 +52,15 @@ class Model:
         labels: str | Sequence[str] | None = None,
         local_condition: Any = None,
         prime: np.ndarray | None = None,
-        temperature: float = 1.0,
+        temperature: float | np.ndarray = 1.0,
+        top_p: float = 1.0,
         backend: str = "auto",
         precision: str = "float32",
         chunk_samples: int = CHUNK_SAMPLES,
     ) -> Iterator[np.ndarray]:
         """Generates one utterance, a chunk at a time.
 
-        The waveform is a function of the model, the conditions, `prime`, `temperature`,
+        The waveform is a function of the model, the conditions, `prime`, `temperature`, `top_p`,
         `precision`, `seed` and `index` alone: it is that of file `index` of
         `experiments.sample` with this seed.
 
@@ -73,7 +74,10 @@ class Model:
             sample on, that of `prime` where there is one; or an iterator of such arrays, the
             frames as they arrive.
           prime: int16 `[P]` at the model's rate, a recording to continue.
-          temperature: of the distribution; 0 takes the most likely sample.
+          temperature: of the distribution; 0 takes the most likely sample. Or that of each frame
+            of the local condition, `[F]`.
+          top_p: to draw among the fewest most likely codes that have this probability together;
+            1 among all.
           backend: one of `sampling.BACKENDS`, or "auto".
           precision: of the weights: float32, bfloat16 or int8.
           chunk_samples: the most samples of a chunk.
@@ -108,7 +112,8 @@ class Model:
             global_condition=condition,
             local_condition=local_condition,
             prime=prime,
-            temperature=temperature,
+            temperature=temperature if np.ndim(temperature) == 0 else np.asarray(temperature)[None],
+            top_p=top_p,
             backend=backend,
             precision=precision,
             chunk_samples=chunk_samples,
@@ -124,7 +129,8 @@ class Model:
         global_condition: Any = None,
         local_condition: Any = None,
         prime: np.ndarray | None = None,
-        temperature: float = 1.0,
+        temperature: float | np.ndarray = 1.0,
+        top_p: float = 1.0,
         backend: str = "auto",
         precision: str = "float32",
         chunk_samples: int = CHUNK_SAMPLES,
@@ -140,7 +146,8 @@ class Model:
           local_condition: labels `[B, F]`, or tags or vectors `[B, F, D]`, or an iterator of
             such arrays.
           prime: int16 `[P]`, a recording that each continues.
-          temperature, backend, precision, chunk_samples: as in `generate`.
+          temperature: as in `generate`; of frames `[B, F]`.
+          top_p, backend, precision, chunk_samples: as in `generate`.
 
         Yields:
           For each utterance its next samples, int16 `[N]`, N being 0 after its end.
@@ -169,6 +176,7 @@ class Model:
             local_condition=local_condition,
             prime=prime,
             temperature=temperature,
+            top_p=top_p,
             backend=backend,
             precision=precision,
             chunk_samples=chunk_samples,
@@ -186,7 +194,7 @@ class Model:
     ) -> Iterator[list[np.ndarray]]:
         config = self._generator()
         batch = len(indices)
-        codes, last = None, 0
+        codes = None
         if prime is not None and len(prime):
             prime = np.asarray(prime)
             if prime.ndim != 1 or prime.dtype != np.int16:
@@ -194,9 +202,8 @@ class Model:
                     f"The prime has shape {prime.shape} and type {prime.dtype}: give the samples "
                     "of one recording as int16."
                 )
-            emphasized = self.audio.apply_pre_emphasis(prime)
-            codes = np.repeat(np.asarray(config.quantizer.encode(emphasized))[None], batch, axis=0)
-            last = int(prime[-1])
+            filtered = self.audio.apply_filter(prime)
+            codes = np.repeat(np.asarray(config.quantizer.encode(filtered))[None], batch, axis=0)
         chunks = sampling.generate(
             config,
             self.params,
@@ -206,7 +213,7 @@ class Model:
             prime=codes,
             **options,
         )
-        filters = [DeEmphasis(self.audio.pre_emphasis, last) for _ in indices]
+        filters = [InverseFilter(self.audio.filter_taps, prime) for _ in indices]
 
         def decoded() -> Iterator[list[np.ndarray]]:
             done = 0
@@ -273,7 +280,7 @@ def load(path: str | os.PathLike[str], step: int | str = "newest") -> Model:
     return Model(
         config=checkpoint.model_config,
         params=checkpoint.state.ema_params,
-        audio=from_dict(AudioConfig, description["audio"], "audio"),
+        audio=audio_config(description["audio"]),
         step=int(checkpoint.state.step),
         description=description,
     )

@@ -1,1 +1,1 @@
-"""Sound: reading recordings, mel spectrograms, pitch, pre-emphasis."""
+"""Sound: reading recordings, mel spectrograms, pitch, filters."""

@@ -81,11 +81,12 @@ def _prepared(
     """A function that generates `steps` samples more."""
     conditions = _conditions(model, batch, steps)
     uniforms = sampling.uniforms(sampling.utterance_keys(0, range(batch)), 0, steps)
+    draws = sampling.make_draws(uniforms)
     prepared = BACKENDS[config.backend].prepare(model, params, config.precision, _devices())
     states = [prepared.initial_state(batch, conditions.global_condition)]
 
     def run() -> None:
-        _, states[0] = prepared.generate_chunk(states[0], uniforms, 1.0, conditions)
+        _, states[0] = prepared.generate_chunk(states[0], draws, conditions)
 
     return run
 

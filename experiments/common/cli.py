@@ -13,6 +13,7 @@ from absl import app, flags, logging
 from ml_collections import config_flags
 
 import data
+from experiments.common.sampling import Sampling
 from wavenet_jax import InputError, sampling
 from wavenet_jax.training import NonFiniteLossError
 
@@ -68,12 +69,38 @@ TEMPERATURE = flags.DEFINE_float(
     "Below 1 the likelier samples grow likelier; 0 takes the likeliest.",
     0.0,
 )
+VOICED_TEMPERATURE = flags.DEFINE_float(
+    "voiced_temperature",
+    None,
+    "Temperature in voiced frames, for a model whose local features tell them; that of the "
+    "others by default.",
+    0.0,
+)
+TOP_P = flags.DEFINE_float(
+    "top_p", 1.0, "Draws among the likeliest codes that have this probability; 1 among all.", 0, 1
+)
+SPECTRAL_SUBTRACTION = flags.DEFINE_float(
+    "spectral_subtraction",
+    0.0,
+    "Subtracts the noise of the quietest frames, this many times, from what is generated.",
+    0.0,
+)
 BACKEND: flags.FlagHolder[Any] = flags.DEFINE_enum(
     "backend", "auto", ["auto", *sampling.BACKENDS], "What generates (`wavenet_jax.sampling`)."
 )
 PRECISION: flags.FlagHolder[Any] = flags.DEFINE_enum(
     "precision", "float32", sampling.PRECISIONS, "Of the weights it generates with."
 )
+SAMPLING: tuple[flags.FlagHolder[Any], ...] = (
+    TEMPERATURE,
+    VOICED_TEMPERATURE,
+    TOP_P,
+    SPECTRAL_SUBTRACTION,
+    BACKEND,
+    PRECISION,
+)
+"""The flags of `sampling_config`."""
+
 NUM_STEPS = flags.DEFINE_integer("num_steps", 200, "Training steps of each variant.", 1)
 VARIANTS = flags.DEFINE_list("variants", None, "Which variants to train; all by default.")
 
@@ -85,6 +112,11 @@ def takes(*holders: flags.FlagHolder[Any]) -> None:
     """Declares which of this module's flags a program reads; it refuses the others."""
     for holder in holders:
         flags.declare_key_flag(holder.name)
+
+
+def sampling_config() -> Sampling:
+    """How recordings are drawn, as the flags `SAMPLING` say."""
+    return Sampling(**{holder.name: holder.value for holder in SAMPLING})
 
 
 def run(

@@ -14,6 +14,8 @@ _SAME = (
     "dataset",
     "sample_rate_hz",
     "pre_emphasis",
+    "noise_shaping",
+    "noise_shaping_order",
     "task",
     "global_condition",
     "local_condition",

@@ -120,7 +120,7 @@ def _with_contexts(make: Any, needs: str, contexts: Any, has_pitch: bool) -> Loc
 
 LOCAL_FEATURES = types.MappingProxyType(
     {
-        "phones": LocalFeatures(_phones, "phones"),
+        "phones": LocalFeatures(_phones, "phones", has_pitch=True),
         "linguistic": _with_contexts(_linguistic, "phones", _linguistic_contexts, False),
         "linguistic_f0": _with_contexts(_linguistic, "phones", _linguistic_contexts, True),
         "hts": _with_contexts(_hts, "questions", _hts_contexts, False),

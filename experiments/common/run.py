@@ -6,10 +6,12 @@ sampling and scoring read it from the checkpoint, and refuse data of another kin
 
 import dataclasses
 import os
+import sys
 from collections.abc import Iterator, Mapping
 from typing import Any, Self
 
 import numpy as np
+from tqdm import tqdm
 
 import data
 from experiments.common import compatibility, phones
@@ -17,7 +19,7 @@ from experiments.common.local_features import FrameFunction, local_features_of, 
 from experiments.common.model import labels_of, model_config, needs_questions, symbols_of
 from experiments.configs.schema import ExperimentConfig, build
 from wavenet_jax import InputError
-from wavenet_jax.audio import AudioConfig
+from wavenet_jax.audio import AudioConfig, audio_config
 from wavenet_jax.checkpoints import Checkpoint
 from wavenet_jax.config import WaveNetConfig, from_dict, receptive_field, to_dict
 from wavenet_jax.recognition import decoding
@@ -33,7 +35,7 @@ class Run:
     Attributes:
       config: the experiment's.
       model: of the WaveNet, or of the recognizer.
-      audio: sample rate, pre-emphasis and the classes of the labels that the model depends on.
+      audio: sample rate, filter and the classes of the labels that the model depends on.
       bigram_lm: the language model of a recognizer's phones.
       questions: lines of the HTS question file that the local features depend on.
     """
@@ -62,7 +64,7 @@ class Run:
             model=model_config(config, classes, questions),
             audio=AudioConfig(
                 sample_rate_hz=config.sample_rate_hz,
-                pre_emphasis=config.pre_emphasis,
+                filter_taps=_filter_taps(config, corpus),
                 classes=classes,
                 global_labels=config.global_condition.labels,
                 multi_label=config.global_condition.multi_label,
@@ -116,7 +118,7 @@ class Run:
         return cls(
             config=from_dict(ExperimentConfig, description["experiment"], "config"),
             model=checkpoint.model_config,
-            audio=from_dict(AudioConfig, description["audio"], "audio"),
+            audio=audio_config(description["audio"]),
             bigram_lm=BigramLM.from_dict(bigram_lm) if bigram_lm else None,
             questions=tuple(description["questions"]),
         )
@@ -187,7 +189,7 @@ class Run:
 
     @property
     def has_pitch(self) -> bool:
-        """Whether the frames made of `phone_contexts` end with ln F0 and voicing (L+F)."""
+        """Whether the frames of the local condition end with ln F0 and voicing (L+F)."""
         features = local_features_of(self.config.local_condition)
         return features is not None and features.has_pitch
 
@@ -241,7 +243,7 @@ class Run:
           InputError: its rate, labels or questions are others.
         """
         name = self.config.dataset
-        corpus = data.load(name, data_dir, split, pre_emphasis=self.audio.pre_emphasis)
+        corpus = data.load(name, data_dir, split, filter_taps=self.audio.filter_taps)
         _check_rate(corpus, self.audio.sample_rate_hz)
         for label, names in self.audio.classes.items():
             have = _classes(corpus, label)
@@ -321,6 +323,11 @@ class Run:
           InputError: with the flag of the first field that differs, and both values.
         """
         compatibility.check_same(stored.config, self.config)
+        if not np.allclose(self.audio.filter_taps, stored.audio.filter_taps, rtol=1e-6):
+            raise InputError(
+                "The noise-shaping filter of the corpus is another than that of the run in the "
+                "work directory: prepare the same corpus, or choose another --workdir."
+            )
         for label, names in stored.audio.classes.items():
             if self.audio.classes[label] != names:
                 here, there = compatibility.difference(self.audio.classes[label], names)
@@ -336,6 +343,33 @@ class Run:
                 f"directory was trained on {', '.join(there)}: prepare the same corpus, or choose "
                 "another --workdir."
             )
+
+
+def _filter_taps(config: ExperimentConfig, corpus: data.Corpus) -> tuple[float, ...]:
+    """The filter of the sound that the model learns.
+
+    Raises:
+      InputError: the config asks for two.
+      data.DataError: the corpus, whose recordings noise shaping is made from, is silent.
+    """
+    if not config.noise_shaping:
+        return data.pre_emphasis_taps(config.pre_emphasis)
+    if config.pre_emphasis:
+        raise InputError(
+            f"--config.noise_shaping is {config.noise_shaping} and --config.pre_emphasis "
+            f"{config.pre_emphasis}: set one of them to 0, for there is one filter."
+        )
+
+    def recordings() -> Iterator[np.ndarray]:
+        lengths = tqdm(corpus.lengths, "noise shaping", file=sys.stderr, delay=3, leave=False)
+        return (corpus.recorded(i, 0, int(n)) for i, n in enumerate(lengths))
+
+    return data.noise_shaping_taps(
+        recordings,
+        strength=config.noise_shaping,
+        order=config.noise_shaping_order,
+        gain_db=config.augmentation.gain_db,
+    )
 
 
 def _check_rate(corpus: data.Corpus, sample_rate_hz: int) -> None:

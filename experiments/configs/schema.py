@@ -31,6 +31,7 @@ from wavenet_jax.config import (
     LocalConditionConfig,
     WaveNetConfig,
     check_min,
+    check_share,
     check_types,
     from_dict,
 )
@@ -40,6 +41,9 @@ from wavenet_jax.recognition.recognizer import RecognizerConfig
 from wavenet_jax.training import TrainingConfig
 
 T = TypeVar("T")
+
+MAX_FILTER_ORDER = 100
+"""Of the noise-shaping filter: a spectrum's frame has 512 samples."""
 
 
 def _section(cls: type, *decided: str) -> Any:
@@ -142,7 +146,10 @@ class ExperimentConfig:
       training: the optimiser. Its `num_steps` and `seed` are flags beside it
         (`--config.num_steps`, `--config.seed`).
       task: "generate" for a WaveNet, or "recognize" for one with a recognizer of phones.
-      pre_emphasis: coefficient of the pre-emphasis filter before the model, 0 for none.
+      pre_emphasis: coefficient of a filter of order 1 before the model, 0 for none.
+      noise_shaping: strength of the filter before the model that is made from the mean spectrum
+        of the training recordings, 0 for none, 1 for one that whitens them.
+      noise_shaping_order: the order of that filter.
       voice: the eSpeak voice whose phones the corpus has, for `experiments.speak --text`.
       global_condition: on labels of a recording.
       local_condition: along a recording.
@@ -170,6 +177,8 @@ class ExperimentConfig:
     training: TrainingConfig
     task: Literal["generate", "recognize"] = "generate"
     pre_emphasis: float = 0.0
+    noise_shaping: float = 0.0
+    noise_shaping_order: int = 16
     voice: str | None = None
     global_condition: GlobalCondition = dataclasses.field(default_factory=GlobalCondition)
     local_condition: LocalCondition = dataclasses.field(default_factory=LocalCondition)
@@ -193,7 +202,14 @@ class ExperimentConfig:
         check_types(self, owner)
         check_min(self, owner, sample_rate_hz=1, segment_samples=1, batch_size=1, num_workers=0)
         check_min(self, owner, log_every=1, checkpoint_every=1, keep_checkpoints=1)
-        check_min(self, owner, held_out_recordings=1, preview_s=0)
+        check_min(self, owner, held_out_recordings=1, preview_s=0, noise_shaping_order=1)
+        check_share(self, owner, "pre_emphasis")
+        if not 0 <= self.noise_shaping <= 1:
+            remedy = "give a number from 0 for none to 1"
+            raise ConfigError(owner, "noise_shaping", self.noise_shaping, remedy)
+        if self.noise_shaping_order > MAX_FILTER_ORDER:
+            remedy = f"give at most {MAX_FILTER_ORDER}"
+            raise ConfigError(owner, "noise_shaping_order", self.noise_shaping_order, remedy)
         if self.train_recordings is not None:
             check_min(self, owner, train_recordings=1)
         if self.best_score is not None and self.best_score not in self.scores:

@@ -10,6 +10,7 @@ the spectrogram's `fmax_hz` Griffin-Lim has no information and is silent, which 
 distance counts as it counts any other band.
 """
 
+import dataclasses
 import os
 import pathlib
 import sys
@@ -24,12 +25,13 @@ from tqdm import tqdm
 
 import data
 from experiments.common import cli, plots, restore
+from experiments.common.sampling import AS_IT_IS, Sampling
 from experiments.metrics import spectral
 from experiments.tasks import generation
 from wavenet_jax import InputError
 
 cli.takes(cli.WORKDIR, cli.DATA_DIR, cli.SPLIT, cli.STEP, cli.OUT, cli.JSON)
-cli.takes(cli.NUM_RECORDINGS, cli.SECONDS, cli.SEED, cli.TEMPERATURE)
+cli.takes(cli.NUM_RECORDINGS, cli.SECONDS, cli.SEED, *cli.SAMPLING)
 
 METHODS = ("wavenet", "griffin_lim")
 DISTANCES = {
@@ -46,7 +48,7 @@ def copy_synthesis(
     num_recordings: int | None = None,
     seconds: float | None = None,
     seed: int = 0,
-    temperature: float = 1.0,
+    sampling: Sampling = AS_IT_IS,
 ) -> dict[str, Any]:
     """Writes copies of recordings and measures their distances from them.
 
@@ -57,12 +59,12 @@ def copy_synthesis(
       num_recordings: how many recordings, from the first; all by default.
       seconds: maximum length of each, from its beginning; all of it by default.
       seed: determines each waveform, with the index of its recording.
-      temperature: of the model's distribution.
+      sampling: how they are drawn.
 
     Returns:
       For `wavenet` and `griffin_lim` the `log_spectral_distance_db` and
       `mel_cepstral_distortion_db`, means over the recordings; `recordings`, the same of each
-      recording by its name; `num_recordings`, `seconds` (the total), `temperature`, `seed`, `step`,
+      recording by its name; `num_recordings`, `seconds` (the total), `sampling`, `seed`, `step`,
       `split`, `wall_s`.
 
     Raises:
@@ -91,7 +93,7 @@ def copy_synthesis(
             num_samples=number,
             seconds=seconds,
             seed=seed,
-            temperature=temperature,
+            sampling=sampling,
             corpus=corpus,
         )
         copies = zip(generated, run.recordings(corpus), strict=False)
@@ -124,7 +126,7 @@ def copy_synthesis(
         "recordings": distances,
         "num_recordings": number,
         "seconds": round(num_samples / rate, 3),
-        "temperature": temperature,
+        "sampling": dataclasses.asdict(sampling),
         "seed": seed,
         "step": trained.step,
         "split": corpus.split,
@@ -154,7 +156,7 @@ def main(argv: Sequence[str]) -> None:
         num_recordings=cli.NUM_RECORDINGS.value,
         seconds=cli.SECONDS.value,
         seed=cli.SEED.value or 0,
-        temperature=cli.TEMPERATURE.value,
+        sampling=cli.sampling_config(),
     )
     for method in METHODS:
         of_method = figures[method]

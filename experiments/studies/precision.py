@@ -25,6 +25,7 @@ from tqdm import tqdm
 import data
 from data.audio import reading
 from experiments.common import cli, restore
+from experiments.common.sampling import Sampling
 from experiments.tasks import generation
 from experiments.tasks.evaluation import evaluate
 from wavenet_jax import InputError, sampling
@@ -79,7 +80,7 @@ def precision_cost(
             seconds=seconds,
             seed=seed + i,
             corpus=conditions,
-            precision=precision,
+            sampling=Sampling(precision=precision),
         )
         levels = np.stack([_levels_db(trained, path) for path in paths])
         row: dict[str, Any] = {"name": name}

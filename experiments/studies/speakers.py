@@ -30,6 +30,7 @@ import data
 from data.audio import reading
 from data.audio.cepstra import mel_cepstra
 from experiments.common import cli, plots, restore
+from experiments.common.sampling import Sampling
 from experiments.studies import speakers_plots
 from experiments.tasks import generation
 from wavenet_jax import InputError
@@ -102,7 +103,7 @@ def speaker_control(
         num_samples=samples_per_class * len(classes),
         seconds=seconds,
         seed=seed,
-        temperature=temperature,
+        sampling=Sampling(temperature),
         labels=classes,
     )
     sounds = (soundfile.read(path, dtype="int16")[0] for path in paths)

@@ -16,6 +16,8 @@ import data
 from data.audio import reading
 from experiments.common import cli, restore
 from experiments.common.run import Run
+from experiments.common.sampling import AS_IT_IS, Sampling
+from experiments.common.spectral_subtraction import subtract_noise
 from wavenet_jax import InputError
 
 
@@ -26,13 +28,11 @@ def sample(
     num_samples: int = 1,
     seconds: float | None = None,
     seed: int = 0,
-    temperature: float = 1.0,
+    sampling: Sampling = AS_IT_IS,
     prime: str | None = None,
     labels: Sequence[str] | None = None,
     corpus: data.Corpus | None = None,
     mel_from: str | None = None,
-    backend: str = "auto",
-    precision: str = "float32",
 ) -> list[pathlib.Path]:
     """Generates recordings into files, each of which appears once it is complete.
 
@@ -43,12 +43,11 @@ def sample(
       seconds: length of what is generated; 1.0 by default, or with `corpus` that
         of the recordings.
       seed: of the random numbers; the waveform of a file depends on it and the file's number.
-      temperature: of the distribution.
+      sampling: how they are drawn.
       prime: file of a recording to continue, which each file begins with.
       labels: names of classes, used in turn.
       corpus: whose recordings give the conditions instead.
       mel_from: file of a recording that gives the mel spectrogram, and the length.
-      backend, precision: as for `wavenet_jax.generate`.
 
     Returns:
       The files.
@@ -80,15 +79,7 @@ def sample(
     folder = cli.require_writable(out)
     paths = [folder / f"sample_{i:03}.wav" for i in range(num_samples)]
     write_generated(
-        trained,
-        paths,
-        lengths,
-        conditions,
-        seed=seed,
-        temperature=temperature,
-        prime=beginning,
-        backend=backend,
-        precision=precision,
+        trained, paths, lengths, conditions, seed=seed, sampling=sampling, prime=beginning
     )
     return paths
 
@@ -100,10 +91,8 @@ def write_generated(
     conditions: Mapping[str, Any],
     *,
     seed: int,
-    temperature: float,
+    sampling: Sampling,
     prime: np.ndarray | None = None,
-    backend: str = "auto",
-    precision: str = "float32",
 ) -> None:
     """Generates a batch into wav files, each of which appears once it is complete.
 
@@ -112,18 +101,21 @@ def write_generated(
       paths: of the B files; file i is utterance i of the seed.
       lengths: samples to generate for each, `[B]`.
       conditions: `global_condition` and `local_condition`, as `wavenet_jax.generate` takes them.
-      seed, temperature: as in `sample`.
+      seed, sampling: as in `sample`.
       prime: int16 samples `[P]` that each file begins with and continues.
-      backend, precision: as for `wavenet_jax.generate`.
+
+    Raises:
+      InputError: the model cannot be sampled so.
     """
     # Bad arguments are refused here, before any file is opened.
     chunks = trained.generator.generate_batch(
         lengths,
         seed=seed,
         prime=prime,
-        temperature=temperature,
-        backend=backend,
-        precision=precision,
+        temperature=sampling.temperatures(trained.run, conditions.get("local_condition")),
+        top_p=sampling.top_p,
+        backend=sampling.backend,
+        precision=sampling.precision,
         **conditions,
     )
     rate = trained.run.audio.sample_rate_hz
@@ -138,6 +130,17 @@ def write_generated(
             for file, pcm in zip(files, parts, strict=True):
                 file.write(pcm)
                 bar.update(len(pcm))
+        if sampling.spectral_subtraction:
+            for file in files:
+                _subtract_noise(file, 0 if prime is None else len(prime), sampling)
+
+
+def _subtract_noise(file: soundfile.SoundFile, begin: int, sampling: Sampling) -> None:
+    """Replaces what is in an open file from sample `begin` on."""
+    file.seek(begin)
+    generated = file.read(dtype="int16")
+    file.seek(begin)
+    file.write(subtract_noise(generated, file.samplerate, sampling.spectral_subtraction))
 
 
 @contextlib.contextmanager
@@ -146,7 +149,7 @@ def _wav_file(path: pathlib.Path, sample_rate_hz: int) -> Iterator[soundfile.Sou
     part = path.with_name(path.name + ".part")
     try:
         with soundfile.SoundFile(
-            part, "w", sample_rate_hz, channels=1, subtype="PCM_16", format="WAV"
+            part, "w+", sample_rate_hz, channels=1, subtype="PCM_16", format="WAV"
         ) as file:
             yield file
         part.replace(path)

@@ -64,7 +64,7 @@ def _recognize(
     assert config is not None
     rate, hop = run.audio.sample_rate_hz, config.hop_samples
     samples, _ = reading.read(path, sample_rate_hz=rate, mono=True)
-    recording = {"recording": str(path), "samples": run.audio.apply_pre_emphasis(samples)}
+    recording = {"recording": str(path), "samples": run.audio.apply_filter(samples)}
     ((_, log_probs),) = posteriors.posteriors(config, trained.params, [recording])
     if labels is None:
         segments = run.decode(log_probs, decoder=decoder)

@@ -10,6 +10,7 @@ import numpy as np
 import data
 from experiments.common import cli, prosody, restore
 from experiments.common.run import Run
+from experiments.common.sampling import AS_IT_IS, Sampling
 from experiments.tasks import generation
 from wavenet_jax import InputError
 
@@ -22,9 +23,7 @@ def speak(
     out: str | os.PathLike[str],
     speaker: str | None = None,
     seed: int = 0,
-    temperature: float = 1.0,
-    backend: str = "auto",
-    precision: str = "float32",
+    sampling: Sampling = AS_IT_IS,
 ) -> float:
     """Synthesises an utterance into a wav file.
 
@@ -35,8 +34,7 @@ def speak(
       out: the wav file, which appears once it is complete.
       speaker: by name; needed if the model has several.
       seed: of the random numbers.
-      temperature: of the distribution.
-      backend, precision: as for `wavenet_jax.generate`.
+      sampling: how it is drawn.
 
     Returns:
       Its length in seconds.
@@ -54,14 +52,7 @@ def speak(
     path = pathlib.Path(out)
     cli.require_writable(path.parent)
     generation.write_generated(
-        trained,
-        [path],
-        np.array([length]),
-        conditions,
-        seed=seed,
-        temperature=temperature,
-        backend=backend,
-        precision=precision,
+        trained, [path], np.array([length]), conditions, seed=seed, sampling=sampling
     )
     return length / run.audio.sample_rate_hz
 

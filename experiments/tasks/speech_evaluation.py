@@ -1,5 +1,6 @@
 """Evaluation of synthesised speech: intelligibility, pitch and durations."""
 
+import dataclasses
 import os
 import sys
 import time
@@ -14,6 +15,7 @@ from tqdm import tqdm
 import data
 from experiments.common import cli, plots, prosody, restore
 from experiments.common.run import Run
+from experiments.common.sampling import AS_IT_IS, Sampling
 from experiments.metrics import f0, intelligibility, prosody_errors
 from experiments.tasks import generation
 from wavenet_jax import InputError
@@ -31,7 +33,7 @@ def evaluate_speech(
     out: str | os.PathLike[str],
     num_recordings: int | None = None,
     seed: int = 0,
-    temperature: float = 1.0,
+    sampling: Sampling = AS_IT_IS,
 ) -> dict[str, Any]:
     """Synthesises recordings again, and compares them with the originals.
 
@@ -42,14 +44,14 @@ def evaluate_speech(
       out: folder for `copied_000.wav`, `spoken_000.wav`, ... and `spectrograms.png`.
       num_recordings: how many of the corpus, its first; all by default.
       seed: of the random numbers; a waveform depends on it and the recording's number.
-      temperature: of the model's distribution.
+      sampling: how they are drawn.
 
     Returns:
       `word_error_rate` and `phone_error_rate` of each of `KINDS`, if the recordings have
       text (over the words in the recogniser's dictionary); `copied_pitch`, the errors of the
       copies' F0 (`f0_errors`); `prosody`, the errors of the predictions (`prosody_errors`);
       `seconds_ratio`, the length of the spoken recordings over that of the originals;
-      `num_recordings`, `seconds` (recorded, in all), `features`, `temperature`, `seed`,
+      `num_recordings`, `seconds` (recorded, in all), `features`, `sampling`, `seed`,
       `step`, `split`, `wall_s`.
 
     Raises:
@@ -84,7 +86,7 @@ def evaluate_speech(
             np.array([length for _, length in each]),
             _batched([each_frames for each_frames, _ in each], conditions),
             seed=seed,
-            temperature=temperature,
+            sampling=sampling,
         )
         sounds[kind] = [soundfile.read(path, dtype="int16")[0] for path in paths]
     pairs = [
@@ -102,7 +104,7 @@ def evaluate_speech(
         "num_recordings": number,
         "seconds": round(lengths["recorded"] / run.audio.sample_rate_hz, 3),
         "features": run.config.local_condition.features,
-        "temperature": temperature,
+        "sampling": dataclasses.asdict(sampling),
         "seed": seed,
         "step": trained.step,
         "split": corpus.split,

@@ -16,7 +16,7 @@ from experiments.common.run import Run
 from experiments.configs.schema import ExperimentConfig
 from experiments.metrics import phone_errors
 from wavenet_jax import InputError, scoring, training
-from wavenet_jax.audio import DeEmphasis
+from wavenet_jax.audio import InverseFilter
 from wavenet_jax.checkpoints import Checkpoints
 
 
@@ -50,10 +50,11 @@ def train(
       InputError, data.DataError: bad input; earlier checkpoints stay.
       training.NonFiniteLossError: the loss is not finite; earlier checkpoints stay.
     """
-    corpus = data.load(config.dataset, data_dir, "train", pre_emphasis=config.pre_emphasis)
+    corpus = data.load(config.dataset, data_dir, "train")
     if config.train_recordings is not None:
         corpus = corpus.some(config.train_recordings)
     run = Run.create(config, corpus)
+    corpus = corpus.filtered(run.audio.filter_taps)
     held_out = run.load(data_dir, config.held_out_split)
     batches = run.windows(corpus, shard_index=jax.process_index(), shard_count=jax.process_count())
     num_steps = config.training.num_steps
@@ -188,7 +189,7 @@ def _preview(trained: restore.TrainedModel, corpus: data.Corpus, reporter: Repor
     generated = np.concatenate([pcm for (pcm,) in chunks])
     quantizer = run.wavenet.quantizer
     quantized = quantizer.decode_int16(quantizer.encode(real["samples"][:length]))
-    spoken = DeEmphasis(run.audio.pre_emphasis)(np.asarray(quantized))
+    spoken = InverseFilter(run.audio.filter_taps)(np.asarray(quantized))
     reporter.audio(step, "generated", generated, rate)
     reporter.audio(step, "real", spoken, rate)
     pair = [("real", spoken), (f"generated, step {step}", generated)]

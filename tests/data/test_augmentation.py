@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import data
-from data.audio.emphasis import pre_emphasize
+from data.audio.filtering import apply_filter
 from data.augmentation import Augmentation
 from data.windows import Shape, Windows
 
@@ -98,7 +98,7 @@ def halved_and_shifted(samples: np.ndarray, random: np.random.Generator) -> np.n
     return (samples // 2 + 100).astype(np.int16)
 
 
-@pytest.mark.parametrize("pre_emphasis", [0.0, 0.9])
+@pytest.mark.parametrize("taps", [(1.0,), (0.5, -0.4, 0.1)])
 @pytest.mark.parametrize("speed", [1.0, 0.9])
 @pytest.mark.parametrize(
     ("hop", "n_fft", "context_frames"), [(40, 512, 0), (40, 512, 3), (80, 80, 1), (50, 101, 2)]
@@ -109,20 +109,20 @@ def test_features_of_the_sound_are_those_of_the_augmented_recording(
     n_fft: int,
     context_frames: int,
     speed: float,
-    pre_emphasis: float,
+    taps: tuple[float, ...],
 ) -> None:
     """In every window, at its edges and at the recording's ends."""
     features = data.MelFeatures(data.MelConfig(8000, hop, n_fft, 5, 50, 4000))
-    corpus = data.Corpus("espeak", spoken._arguments[1], "train", pre_emphasis, speed, 3)
+    corpus = data.Corpus("espeak", spoken._arguments[1], "train", taps, speed, 3)
     shape = Shape(20 * hop, 4 * hop, hop, context_frames)
     windows = Windows(corpus, shape, local_features=features)
     at = 0
     for i in range(len(corpus)):
         whole = halved_and_shifted(corpus.recording(i)["audio"], np.random.default_rng(0))
         mel = features({"audio": whole})
-        emphasised = pre_emphasize(np.pad(whole, (1, 0)), pre_emphasis)
+        filtered = apply_filter(np.pad(whole, (len(taps) - 1, 0)), taps, "a recording")
         padded = np.pad(mel, ((4 + context_frames, 24 + context_frames), (0, 0)))
-        sound = np.pad(emphasised, (4 * hop, 20 * hop))
+        sound = np.pad(filtered, (4 * hop, 20 * hop))
         for nth in range(-(-len(whole) // (20 * hop))):
             window = windows.read(at, halved_and_shifted, np.random.default_rng(0))
             wanted = padded[20 * nth :][: 24 + 2 * context_frames]
@@ -130,6 +130,18 @@ def test_features_of_the_sound_are_those_of_the_augmented_recording(
             np.testing.assert_array_equal(window["samples"], sound[20 * nth * hop :][: 24 * hop])
             at += 1
     assert at == len(windows)
+
+
+def test_an_augmented_window_is_filtered_with_the_samples_before_it(spoken: data.Corpus) -> None:
+    taps = (0.5, -0.4, 0.1)
+    corpus = spoken.filtered(taps)
+    windows = Windows(corpus, Shape(50, 10))
+    whole = halved_and_shifted(corpus.recording(0)["audio"], np.random.default_rng(0))
+    filtered = apply_filter(np.pad(whole, (2, 0)), taps, "it")
+    for nth in (0, 1, 7):
+        samples = windows.read(nth, halved_and_shifted, np.random.default_rng(0))["samples"]
+        wanted = np.pad(filtered, (10, 0))[50 * nth :][:60]
+        np.testing.assert_array_equal(samples, wanted)
 
 
 @pytest.mark.parametrize("gain_db", [6.0, 20.0])

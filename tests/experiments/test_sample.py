@@ -10,6 +10,8 @@ import data
 import wavenet_jax
 from experiments.common import restore
 from experiments.common.reporting import history
+from experiments.common.sampling import Sampling
+from experiments.common.spectral_subtraction import subtract_noise
 from experiments.tasks.generation import sample
 from wavenet_jax import InputError, generate, mulaw, sampling, utterance_keys
 from wavenet_jax.checkpoints import Checkpoints
@@ -94,6 +96,28 @@ def test_continues_a_recording(trained, tmp_path):
     assert np.array_equal(read(primed), read(whole))
 
 
+def test_only_the_likeliest_samples(trained, tmp_path):
+    likeliest, restricted, plain = (
+        sample(trained, out=tmp_path / str(i), seconds=SECONDS, sampling=sampling)[0].read_bytes()
+        for i, sampling in enumerate((Sampling(0.0), Sampling(top_p=1e-6), Sampling()))
+    )
+    assert restricted == likeliest != plain
+
+
+def test_noise_is_subtracted_from_what_is_generated(trained, tmp_path):
+    """Of the whole recording, and not from the prime."""
+    prime = np.random.default_rng(0).normal(0, 999, 300).astype(np.int16)
+    soundfile.write(tmp_path / "prime.wav", prime, 8000)
+    given = {"seconds": 0.1, "prime": str(tmp_path / "prime.wav"), "labels": ["low"]}
+    plain = read(sample(trained, out=tmp_path / "1", **given)[0])
+    subtracted = Sampling(spectral_subtraction=1.0)
+    cleaned = read(sample(trained, out=tmp_path / "2", sampling=subtracted, **given)[0])
+    assert len(cleaned) == len(plain) == 1100
+    assert np.array_equal(cleaned[:300], prime)
+    assert np.array_equal(cleaned[300:], subtract_noise(plain[300:], 8000, 1.0))
+    assert not np.array_equal(cleaned, plain)
+
+
 def test_takes_label_and_length_from_recordings(trained, fsdd_dir, tmp_path):
     corpus = trained.run.load(fsdd_dir, "test")
     paths = sample(trained, out=tmp_path, num_samples=2, corpus=corpus)
@@ -107,7 +131,12 @@ def test_takes_label_and_length_from_recordings(trained, fsdd_dir, tmp_path):
         ({"num_samples": -2}, "--num_samples is -2"),
         ({"seconds": 0.0}, "--seconds is 0.0"),
         ({"seconds": float("nan")}, "--seconds is nan"),
-        ({"temperature": -1.0}, "temperature is -1"),
+        ({"sampling": Sampling(-1.0)}, "temperature is -1"),
+        ({"sampling": Sampling(top_p=0.0)}, "top_p is 0.0: give a probability above 0"),
+        (
+            {"sampling": Sampling(voiced_temperature=0.7)},
+            "--voiced_temperature is 0.7, and the model's local features '' do not tell voiced",
+        ),
         ({"labels": ["nobody"]}, "no speaker 'nobody': use one of high, low"),
     ],
 )

@@ -15,6 +15,7 @@ import tiny
 import data
 from experiments.common import prosody, restore, signals
 from experiments.common.run import Run
+from experiments.common.sampling import Sampling
 from experiments.configs.schema import ExperimentConfig
 from experiments.metrics import prosody_errors
 from experiments.tasks import generation, prosody_training, speech, speech_evaluation, training
@@ -194,6 +195,33 @@ def test_the_judge(trained, spoken, espeak_dir, tmp_path) -> None:
         assert (tmp_path / f"copied_00{i}.wav").read_bytes() == path.read_bytes()
 
 
+def test_voiced_frames_have_their_temperature(trained, espeak_dir, tmp_path) -> None:
+    corpus = trained.run.load(espeak_dir, "train")
+    (recording, *_) = trained.run.recordings(corpus)
+    # Of the pitch as the corpus has it, at the middle of each frame.
+    is_voiced = data.log_f0(corpus.recording(0), 20, RATE_HZ)[:, 1] > 0
+    assert 0.1 < is_voiced.mean() < 0.9
+
+    def drawn(sampling: Sampling) -> np.ndarray:
+        folder = tmp_path / str(len(list(tmp_path.iterdir())))
+        (path,) = generation.sample(trained, out=folder, seed=5, corpus=corpus, sampling=sampling)
+        return soundfile.read(path, dtype="int16")[0]
+
+    chunks = trained.generator.generate_batch(
+        corpus.lengths[:1],
+        seed=5,
+        global_condition=recording["global"][None],
+        local_condition=recording["local"][None],
+        temperature=np.where(is_voiced, 0.3, 0.9)[None],
+    )
+    wanted = np.concatenate([chunk for (chunk,) in chunks])
+    found = drawn(Sampling(temperature=0.9, voiced_temperature=0.3))
+    np.testing.assert_array_equal(found, wanted)
+    plain = drawn(Sampling(temperature=0.9))
+    assert not np.array_equal(found, plain)
+    np.testing.assert_array_equal(drawn(Sampling(0.9, voiced_temperature=0.9)), plain)
+
+
 def test_the_programs(run, workdir, espeak_dir, tmp_path) -> None:
     def printed(program: str, *arguments: str) -> str:
         ended = run(f"experiments.{program}", f"--workdir={workdir}", *arguments)
@@ -202,6 +230,9 @@ def test_the_programs(run, workdir, espeak_dir, tmp_path) -> None:
 
     wav, figures = tmp_path / "a.wav", tmp_path / "figures.json"
     said = printed("speak", f"--out={wav}", "--text=two", "--speaker=en-us", "--seed=2")
+    assert "s of step 3 in" in said
+    how = ["--voiced_temperature=0.7", "--top_p=0.9", "--spectral_subtraction=1"]
+    said = printed("speak", f"--out={wav}", "--text=two", "--speaker=en-us", *how)
     assert "s of step 3 in" in said
     # It is trained already.
     said = printed("train_prosody", f"--data_dir={espeak_dir}")

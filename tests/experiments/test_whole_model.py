@@ -34,7 +34,8 @@ MEL = {
 
 def whole_config() -> ml_collections.ConfigDict:
     config = tiny.get_config()
-    config.pre_emphasis = 0.5
+    config.noise_shaping = 0.5
+    config.noise_shaping_order = 6
     config.segment_samples = 120
     config.global_condition.labels = ("speaker", "digit")
     config.local_condition.update(MEL)
@@ -76,6 +77,32 @@ def test_windows_score_what_whole_recordings_score(trained, fsdd_dir) -> None:
     scores = list(scoring.score(run.wavenet, trained.params, run.recordings(corpus)))
     assert count == corpus.lengths.sum() == sum(score.num_samples for score in scores)
     assert float(bits) == pytest.approx(sum(score.bits for score in scores), rel=1e-5)
+
+
+def test_the_filter_is_stored_with_the_run(trained, fsdd_dir) -> None:
+    """Made of the train split, applied to the others, and the same when the run goes on."""
+    taps = trained.run.audio.filter_taps
+    corpus = data.load("fsdd", fsdd_dir, "train")
+    assert len(taps) == 7
+    assert Run.create(trained.run.config, corpus).audio.filter_taps == taps
+    assert Run.create(trained.run.config, corpus.some(1)).audio.filter_taps != taps
+    held_out = trained.run.load(fsdd_dir, "test")
+    (recording, *_) = trained.run.recordings(held_out)
+    whole = held_out.recording(0)["audio"]
+    assert not np.array_equal(recording["samples"], whole)
+    np.testing.assert_array_equal(recording["samples"], trained.run.audio.apply_filter(whole))
+
+
+def test_the_training_windows_are_filtered(workdir, trained, fsdd_dir, monkeypatch) -> None:
+    seen = []
+    windows = Run.windows
+    monkeypatch.setattr(
+        Run,
+        "windows",
+        lambda run, corpus, **how: seen.append(corpus) or windows(run, corpus, **how),
+    )
+    train(trained.run.config, workdir=workdir, data_dir=fsdd_dir)  # which is trained already
+    assert [corpus.filter_taps for corpus in seen] == [trained.run.audio.filter_taps]
 
 
 def test_it_is_scored_and_sampled(trained, fsdd_dir, tmp_path) -> None:
@@ -151,7 +178,10 @@ def test_mel_from_where_it_does_not_belong(trained_dir, trained, fsdd_dir, tmp_p
         ({"local_condition.num_mels": None}, "--config.local_condition.num_mels is None: give a"),
         ({"model.output": "categorical"}, "--config.model.output is 'categorical': use"),
         ({"model.input": "one_hot"}, "--config.model.input is 'one_hot': use"),
-        ({"pre_emphasis": 1.5}, "pre_emphasis is 1.5"),
+        ({"pre_emphasis": 1.5}, "--config.pre_emphasis is 1.5: give a number from 0 up to"),
+        ({"pre_emphasis": 0.5}, "--config.noise_shaping is 0.5 and --config.pre_emphasis 0.5"),
+        ({"noise_shaping": 1.5}, "--config.noise_shaping is 1.5: give a number from 0 for none to"),
+        ({"noise_shaping_order": 101}, "--config.noise_shaping_order is 101: give at most 100."),
     ],
 )
 def test_bad_configs(fsdd_dir, tmp_path, change, message) -> None:
@@ -163,9 +193,15 @@ def test_bad_configs(fsdd_dir, tmp_path, change, message) -> None:
 
 def test_a_run_is_not_resumed_with_other_conditions(workdir, fsdd_dir) -> None:
     corpus, stored = data.load("fsdd", fsdd_dir, "train"), restore.load(workdir).run
-    Run.create(tiny.experiment(whole_config()), corpus).check_continues(stored)
+    run = Run.create(tiny.experiment(whole_config()), corpus)
+    run.check_continues(stored)
+    taps = tuple(2 * tap for tap in run.audio.filter_taps)
+    other = dataclasses.replace(run.audio, filter_taps=taps)
+    with pytest.raises(InputError, match="The noise-shaping filter of the corpus is another than"):
+        dataclasses.replace(run, audio=other).check_continues(stored)
     for change, message in (
-        ({"pre_emphasis": 0.0}, "--config.pre_emphasis is 0.0, and the run .* has 0.5: give the"),
+        ({"noise_shaping": 0.0}, "--config.noise_shaping is 0.0, and the run .* has 0.5: give the"),
+        ({"noise_shaping_order": 5}, "--config.noise_shaping_order is 5, and the run .* has 6"),
         ({"local_condition.num_mels": 9}, "--config.local_condition.num_mels is 9, .* has 10"),
         ({"model.output": "gaussian_mixture"}, "--config.model.output is 'gaussian_mixture'"),
         ({"global_condition.labels": ("digit", "speaker")}, "--config.global_condition.labels is"),

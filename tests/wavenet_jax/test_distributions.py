@@ -283,6 +283,63 @@ def test_draws_invert_the_cumulative_softmax(temperature: float) -> None:
     assert np.mean(drawn == np.sum(cumulative <= uniforms[:, None], axis=1)) > 0.999
 
 
+def test_each_number_may_have_its_temperature() -> None:
+    random = np.random.default_rng(0)
+    logits = random.normal(0, 2, (90, 256)).astype(np.float32)
+    uniforms, temperatures = random.random(90), np.tile([0.0, 0.7, 1.3], 30)
+    drawn = draw_codes(logits, np.float32(uniforms), np.float32(temperatures))
+    for each in (0.0, 0.7, 1.3):
+        alone = draw_codes(logits, np.float32(uniforms), each)
+        np.testing.assert_array_equal(drawn[temperatures == each], alone[temperatures == each])
+    assert len({draw_codes(logits, np.float32(uniforms), each).tobytes() for each in (0, 0.7)}) == 2
+
+
+@hypothesis.settings(max_examples=60, deadline=None)
+@hypothesis.given(
+    seed=st.integers(0, 9), top_p=st.floats(1e-3, 1.0), spread=st.sampled_from([0.1, 2.0, 9.0])
+)
+def test_top_p_keeps_the_fewest_likeliest_codes(seed: int, top_p: float, spread: float) -> None:
+    """Against a sort in float64; where the sum meets top_p to rounding, one code more or fewer."""
+    logits = np.random.default_rng(seed).normal(0, spread, 64)
+    weights = np.exp(logits - logits.max()).astype(np.float32)
+    kept = np.asarray(distributions.keep_likeliest(jnp.asarray(weights), np.float32(top_p)))
+    order = np.argsort(-weights)
+    shares = np.cumsum(weights[order].astype(np.float64)) / weights.sum(dtype=np.float64)
+    fewest = int(np.sum(shares < top_p - 1e-5)) + 1
+    most = int(np.sum(shares < top_p + 1e-5)) + 1
+    np.testing.assert_array_equal(kept[order[:fewest]], weights[order[:fewest]])
+    # Weights below 2^-24 of the largest are not told from one another.
+    is_tiny = weights[order] < 2.0**-23
+    assert np.all((kept[order[most:]] == 0) | is_tiny[most:])
+
+
+def test_codes_of_one_probability_are_kept_or_not_together() -> None:
+    weights = jnp.float32([0.25, 1.0, 0.5, 0.5, 0.25, 0.5])
+    for top_p, kept in ((0.2, [1]), (0.34, [1, 2, 3, 5]), (0.84, [0, 1, 2, 3, 4, 5])):
+        found = np.flatnonzero(distributions.keep_likeliest(weights, np.float32(top_p)))
+        assert found.tolist() == kept
+
+
+def test_the_least_top_p_is_temperature_0() -> None:
+    random = np.random.default_rng(0)
+    logits = random.normal(0, 2, (500, 256)).astype(np.float32)
+    uniforms = jnp.asarray(random.random(500).astype(np.float32))
+    distribution = Categorical(256)
+    likeliest = distribution.sample(jnp.asarray(logits), uniforms, 0.0)
+    np.testing.assert_array_equal(
+        distribution.sample(jnp.asarray(logits), uniforms, 1.0, 1e-9), likeliest
+    )
+    np.testing.assert_array_equal(likeliest, logits.argmax(axis=1))
+
+
+@every_mixture
+def test_a_mixture_has_no_top_p(name: str) -> None:
+    distribution = distributions.make(name, 256, 3)
+    parameters = np.zeros((2, distribution.num_parameters), np.float32)
+    with pytest.raises(InputError, match="top_p is for the output 'categorical': leave it out."):
+        distribution.sample(parameters, np.float32([0.5, 0.5]), 1.0, 0.9)
+
+
 @pytest.mark.parametrize("uniform", [0.0, NEXT_TO_ONE])
 @pytest.mark.parametrize("temperature", [0.0, 1.0])
 def test_the_ends_stay_in_range(uniform: float, temperature: float) -> None:

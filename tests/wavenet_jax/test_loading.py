@@ -23,7 +23,7 @@ from wavenet_jax import (
     training,
     utterance_keys,
 )
-from wavenet_jax.audio import AudioConfig, DeEmphasis
+from wavenet_jax.audio import AudioConfig, InverseFilter
 from wavenet_jax.checkpoints import Checkpoints
 from wavenet_jax.config import to_dict
 from wavenet_jax.training import ModelConfig, TrainingConfig
@@ -42,9 +42,9 @@ PHONES = WaveNetConfig(
     dilations=(1, 3), local_condition=LocalConditionConfig("labels", 5, 4, hop_samples=40), **SMALL
 )
 AUDIO = {
-    SPEAKER: AudioConfig(RATE_HZ, 0.6, {"speaker": SPEAKERS}, ("speaker",)),
+    SPEAKER: AudioConfig(RATE_HZ, (0.8, -0.6, 0.2), {"speaker": SPEAKERS}, ("speaker",)),
     TAGS: AudioConfig(
-        RATE_HZ, 0.0, {"speaker": SPEAKERS, "digit": ("0", "1")}, ("speaker", "digit")
+        RATE_HZ, (1.0,), {"speaker": SPEAKERS, "digit": ("0", "1")}, ("speaker", "digit")
     ),
 }
 scan = functools.partial(generate, backend="scan")
@@ -81,14 +81,19 @@ def whole(chunks: Iterator[np.ndarray]) -> np.ndarray:
 
 
 def by_hand(
-    model: Model, num_samples: int, *, keys: jax.Array, last: int = 0, **options: Any
+    model: Model,
+    num_samples: int,
+    *,
+    keys: jax.Array,
+    past: np.ndarray | None = None,
+    **options: Any,
 ) -> np.ndarray:
     """`sampling.generate` and the decoder, of one utterance."""
     assert isinstance(model.config, WaveNetConfig)
     chunks = scan(model.config, model.params, keys=keys, num_samples=num_samples, **options)
     codes = np.concatenate(list(chunks), axis=1)[0]
     pcm = np.asarray(model.config.quantizer.decode_int16(codes))
-    return DeEmphasis(model.audio.pre_emphasis, last)(pcm)
+    return InverseFilter(model.audio.filter_taps, past)(pcm)
 
 
 # -- the waveform -----------------------------------------------------------------
@@ -103,7 +108,7 @@ def test_a_loaded_model_has_the_ema_parameters_and_its_audio(models: dict[str, M
 
 
 def test_it_generates_what_sampling_and_decoding_by_hand_do(models: dict[str, Model]) -> None:
-    """By the speaker's name, with pre-emphasis undone; chunks do not matter."""
+    """By the speaker's name, filtered back; chunks do not matter."""
     model = models["speaker"]
     for index, (label, number) in enumerate((("mid", 1), ("en-us+f2", 2))):
         options = {"seconds": 0.02, "seed": 7, "index": index, "labels": label}
@@ -147,19 +152,18 @@ def test_a_batch_is_what_each_is_alone(models: dict[str, Model]) -> None:
 
 
 def test_a_prime_is_continued(models: dict[str, Model]) -> None:
-    """To the waveform that the model would have generated, de-emphasis included."""
+    """To the waveform that the model would have generated, the inverse filter's past included."""
     model = models["speaker"]
     generate = functools.partial(model.generate, labels="low", seed=5, backend="scan")
     prime = np.random.default_rng(0).normal(0, 3000, 70).astype(np.int16)
-    emphasized = model.audio.apply_pre_emphasis(prime)
-    codes = np.asarray(SPEAKER.quantizer.encode(emphasized))[None]
+    codes = np.asarray(SPEAKER.quantizer.encode(model.audio.apply_filter(prime)))[None]
     expected = by_hand(
         model,
         80,
         keys=utterance_keys(5, [0]),
         prime=codes,
         global_condition=np.int32([0]),
-        last=int(prime[-1]),
+        past=prime,
     )
     np.testing.assert_array_equal(whole(generate(seconds=0.01, prime=prime)), expected)
     without = whole(generate(seconds=0.01))

@@ -11,7 +11,13 @@ number from which a sample is drawn, `streaming` takes frames of a local conditi
 from wavenet_jax.sampling.backends import BACKENDS, choose, supports
 from wavenet_jax.sampling.generate import generate
 from wavenet_jax.sampling.precision import PRECISIONS, Precision
-from wavenet_jax.sampling.protocol import Backend, ChunkConditions, PreparedModel
+from wavenet_jax.sampling.protocol import (
+    Backend,
+    ChunkConditions,
+    Draws,
+    PreparedModel,
+    make_draws,
+)
 from wavenet_jax.sampling.randomness import uniforms, utterance_keys
 
 __all__ = [
@@ -19,10 +25,12 @@ __all__ = [
     "PRECISIONS",
     "Backend",
     "ChunkConditions",
+    "Draws",
     "Precision",
     "PreparedModel",
     "choose",
     "generate",
+    "make_draws",
     "supports",
     "uniforms",
     "utterance_keys",

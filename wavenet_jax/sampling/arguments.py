@@ -12,8 +12,8 @@ MAX_SAMPLES = 2**31 - 1
 """Of an utterance with its prime: a sample's index is an int32."""
 
 
-def check_counts(batch: int, num_samples: int | None, temperature: float, chunk_samples: int):
-    """Refuses counts below 1 and temperatures that are none."""
+def check_counts(batch: int, num_samples: int | None, chunk_samples: int):
+    """Refuses counts below 1."""
     for name, value in (
         ("batch", batch),
         ("number of samples", 1 if num_samples is None else num_samples),
@@ -23,10 +23,43 @@ def check_counts(batch: int, num_samples: int | None, temperature: float, chunk_
             raise InputError(f"The {name} to generate is {value!r}: give a whole number.")
         if value < 1:
             raise InputError(f"The {name} to generate is {value}: give at least 1.")
-    if not temperature >= 0:
+
+
+def check_temperature(temperature: np.ndarray, batch: int):
+    """Refuses temperatures below 0, and those of frames of another shape than `[B, F]`."""
+    if not np.all(temperature >= 0):
+        (wrong, *_) = temperature[~(temperature >= 0)]
         raise InputError(
-            f"The temperature is {temperature}: give 0 for the likeliest, 1 for the "
+            f"The temperature is {wrong}: give 0 for the likeliest, 1 for the "
             "model's own distribution, or a number between."
+        )
+    if temperature.ndim and (temperature.ndim != 2 or len(temperature) != batch):
+        raise InputError(
+            f"The temperature has shape {temperature.shape}: give a number, or one for each frame, "
+            f"of shape ({batch}, F)."
+        )
+
+
+def check_temperatures_cover(temperature: np.ndarray, hop_samples: int, num_samples: int):
+    """Refuses temperatures of fewer frames than so many samples have."""
+    needed = -(-num_samples // hop_samples)
+    if temperature.ndim and temperature.shape[1] < needed:
+        raise InputError(
+            f"The temperature has {temperature.shape[1]} frames of {hop_samples} samples, too few "
+            f"for {num_samples} samples: give {needed} or ask for less."
+        )
+
+
+def check_top_p(config: WaveNetConfig, top_p: float):
+    """Refuses what is no probability above 0, and restricting an output that has no classes."""
+    if not 0 < top_p <= 1:
+        raise InputError(
+            f"top_p is {top_p}: give a probability above 0, or 1 to draw among all codes."
+        )
+    if top_p < 1 and config.output != "categorical":
+        raise InputError(
+            f"top_p is {top_p}, and the model's output is {config.output!r}: give 1, for top-p is "
+            "for the output 'categorical'; a lower temperature sharpens this one."
         )
 
 

@@ -20,7 +20,7 @@ from wavenet_jax.errors import InputError
 from wavenet_jax.sampling.cpu import Cpu
 from wavenet_jax.sampling.pallas import Pallas
 from wavenet_jax.sampling.precision import Precision, check_precision, quantize_weights
-from wavenet_jax.sampling.protocol import Backend, ChunkConditions
+from wavenet_jax.sampling.protocol import Backend, ChunkConditions, make_draws
 from wavenet_jax.sampling.scan import Scan, scan_samples
 from wavenet_jax.wavenet import WaveNet
 
@@ -30,9 +30,9 @@ BACKENDS = {backend.name: backend for backend in _IN_ORDER}
 """By name, in the order of preference of `auto`. (Pallas comes after `scan`, which runs everything:
 its speed has not been measured on the devices that it is for.)"""
 
-_CHECKED_SAMPLES, _CHECKED_TEMPERATURE = 24, 0.8
+_CHECKED_SAMPLES, _CHECKED_TEMPERATURES, _CHECKED_TOP_P = 24, (0.7, 1.0), 0.8
 _TOLERANCE = {"float32": 1e-4, "bfloat16": 1e-4, "int8": 1e-3}
-"""Of uniform numbers, and of values in [-1, 1]: more than rounding comes to."""
+"""Of uniform numbers, of top_p and of values in [-1, 1]: more than rounding comes to."""
 
 
 def choose(config: WaveNetConfig, name: str, devices: Sequence[jax.Device] | None) -> Backend:
@@ -56,8 +56,11 @@ def choose_verified(
     devices: Sequence[jax.Device] | None,
     precision: Precision,
     batch: int,
+    *,
+    has_top_p: bool = False,
 ) -> Backend:
-    """As `choose`, of the backends that support the precision and whose arithmetic is the model's.
+    """As `choose`, of the backends that support the precision and whose arithmetic is the model's,
+    that of top-p sampling included where it is asked for.
 
     Raises:
       InputError: as `choose`, and for a backend chosen by its name that draws other samples.
@@ -72,7 +75,7 @@ def choose_verified(
                 )
             continue
         arguments = (backend, config, params, precision, devices, batch)
-        if not backend.is_fused or _is_verified(*arguments):
+        if not backend.is_fused or _is_verified(*arguments, has_top_p):
             return backend
         if name != "auto":
             raise InputError(
@@ -108,12 +111,15 @@ def _is_verified(
     precision: Precision,
     devices: Sequence[jax.Device] | None,
     batch: int,
+    has_top_p: bool,
 ) -> bool:
     """Whether the backend draws the model's samples; a warning says, once, that it does not."""
     platform = (devices or jax.local_devices())[0].platform
-    key = (backend, config, precision, platform)
+    key = (backend, config, precision, platform, has_top_p)
     if key not in _verified:
-        agreements = draw_agreements(backend, config, params, precision, devices, batch)
+        agreements = draw_agreements(
+            backend, config, params, precision, devices, batch, has_top_p=has_top_p
+        )
         _verified[key] = bool(agreements.all())
         if not _verified[key]:
             logging.warning(
@@ -132,6 +138,8 @@ def draw_agreements(
     devices: Sequence[jax.Device] | None,
     batch: int,
     tolerance: float | None = None,
+    *,
+    has_top_p: bool = False,
 ) -> np.ndarray:
     """Whether the samples that a backend draws are those of `WaveNet.step`, beyond rounding.
 
@@ -140,7 +148,8 @@ def draw_agreements(
       params: the model's variables, of which the shapes alone count: the output layer of a fresh
         model is zero and would prove nothing.
       batch: the caller's, for which other programs are compiled as well.
-      tolerance: of uniform numbers and of values in [-1, 1].
+      tolerance: of uniform numbers, of top_p and of values in [-1, 1].
+      has_top_p: whether to draw among the likeliest codes alone.
 
     Returns:
       bool `[T, B]`, of a few samples.
@@ -152,19 +161,21 @@ def draw_agreements(
     uniforms = random.uniform(0.001, 0.999, (length, batch)).astype(np.float32)
     model = backend.prepare(config, params, precision, devices)
     state = model.initial_state(batch, conditions.global_condition)
-    codes, _ = model.generate_chunk(state, uniforms, _CHECKED_TEMPERATURE, conditions)
+    temperatures = random.uniform(*_CHECKED_TEMPERATURES, (length, batch))
+    draws = make_draws(uniforms, temperatures, _CHECKED_TOP_P if has_top_p else 1.0)
+    codes, _ = model.generate_chunk(state, draws, conditions)
     largest = np.float32(_TOLERANCE[precision] if tolerance is None else tolerance)
-    arguments = (quantize_weights(params, precision), uniforms, codes.T, conditions, largest)
+    arguments = (quantize_weights(params, precision), draws, codes.T, conditions, largest)
     return np.asarray(_agreement_program(config)(*arguments))
 
 
 @functools.lru_cache(maxsize=8)
 def _agreement_program(config: WaveNetConfig) -> Any:
     """Compiled: steps through codes `[T, B]`, each of which it compares with those that numbers
-    a little smaller and greater draw."""
+    a little smaller and greater draw, among a little fewer and more of the codes."""
     model, distribution = WaveNet(config), config.distribution
 
-    def run(params, uniforms, codes, conditions, tolerance):
+    def run(params, draws, codes, conditions, tolerance):
         state: Any = model.apply(
             params,
             codes.shape[1],
@@ -176,19 +187,24 @@ def _agreement_program(config: WaveNetConfig) -> Any:
             margin = 1 + jnp.ceil(tolerance * config.num_classes / 2).astype(jnp.int32)
 
         def compare(parameters, inputs):
-            uniform, code = inputs
+            uniform, temperature, code = inputs
+            shifts, tops = (-tolerance, 0, tolerance), (None,)
+            if draws.top_p is not None:
+                tops = tuple(draws.top_p + shift for shift in shifts)
             nearby = jnp.stack(
                 [
                     distribution.sample(
-                        parameters, jnp.clip(uniform + shift, 1e-6, 1 - 1e-6), _CHECKED_TEMPERATURE
+                        parameters, jnp.clip(uniform + shift, 1e-6, 1 - 1e-6), temperature, top_p
                     )
-                    for shift in (-tolerance, 0, tolerance)
+                    for shift in shifts
+                    for top_p in tops
                 ]
             )
             is_near = (code >= nearby.min(0) - margin) & (code <= nearby.max(0) + margin)
             return code, is_near
 
-        return scan_samples(model, params, state, (uniforms, codes), conditions, compare)[0]
+        inputs = draws.uniforms, draws.temperatures, codes
+        return scan_samples(model, params, state, inputs, conditions, compare)[0]
 
     # It runs once and briefly, so that LLVM's optimisations do not pay.
     options = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}

@@ -13,7 +13,9 @@ from wavenet_jax.sampling.precision import Precision
 from wavenet_jax.sampling.protocol import (
     Backend,
     ChunkConditions,
+    Draws,
     PreparedModel,
+    make_draws,
     samples_per_projection,
 )
 from wavenet_jax.sampling.streaming import FrameStream
@@ -32,7 +34,8 @@ def generate(
     global_condition=None,
     local_condition=None,
     prime=None,
-    temperature: float = 1.0,
+    temperature: float | np.ndarray = 1.0,
+    top_p: float = 1.0,
     chunk_samples: int = 4000,
     devices: Sequence[jax.Device] | None = None,
     backend: str = "auto",
@@ -55,7 +58,11 @@ def generate(
         iterator of such arrays, the frames as they arrive: a chunk is made as soon as
         the frames that it depends on are there, and how they come changes nothing.
       prime: codes `[B, P]` to continue, or None to begin after silence.
-      temperature: of the distribution; 0 takes the likeliest (see `distributions`).
+      temperature: of the distribution; 0 takes the likeliest (see `distributions`). Or one of
+        each frame of the local condition (of each sample, without one), `[B, F]`, from the
+        first frame on, that of the prime where there is one.
+      top_p: to draw among the fewest likeliest codes that have this probability together; 1
+        among all. For the output "categorical".
       chunk_samples: at most so many samples at a time (made whole frames).
       devices: over which the batch is spread; all of this process by default.
       backend: a name of `backends.BACKENDS`, or `auto`: the first of them that supports model
@@ -66,14 +73,17 @@ def generate(
       An iterator of int32 codes `[B, chunk]`, T in all, without the prime.
 
     Raises:
-      InputError: at the call, for a count below 1, a negative temperature, a prime that is no
-        codes, more samples than can be counted, conditions that do not fit the model or the
-        length, or a backend that cannot generate this. While iterating, for arriving frames
+      InputError: at the call, for a count below 1, a temperature or top_p out of range, a prime
+        that is no codes, more samples than can be counted, conditions that do not fit the model
+        or the length, or a backend that cannot generate this. While iterating, for arriving frames
         that do not fit the model or end too soon.
     """
     arguments.check_keys(keys)
     batch = keys.shape[0]
-    arguments.check_counts(batch, num_samples, temperature, chunk_samples)
+    arguments.check_counts(batch, num_samples, chunk_samples)
+    temperature = np.asarray(temperature, float)
+    arguments.check_temperature(temperature, batch)
+    arguments.check_top_p(config, top_p)
     if prime is not None:
         prime = np.asarray(prime)
         arguments.check_prime(config, prime, batch)
@@ -98,7 +108,11 @@ def generate(
                 )
         frames.require(num_primed + num_samples)
     arguments.check_length(num_primed, num_samples or 0)
-    chosen = backends.choose_verified(config, params, backend, devices, precision, batch)
+    hop = frames.hop_samples if frames is not None else 1
+    arguments.check_temperatures_cover(temperature, hop, num_primed + (num_samples or 0))
+    chosen = backends.choose_verified(
+        config, params, backend, devices, precision, batch, has_top_p=top_p < 1
+    )
     chunk = min(chunk_samples, _samples_that_fit(config, batch))
     chunk = chunk if num_samples is None else _chunk_length(chunk, num_samples)
     job = _Job(
@@ -109,6 +123,7 @@ def generate(
         global_condition=global_condition,
         frames=frames,
         temperature=temperature,
+        top_p=top_p,
         chunk=-(-chunk // config.hop_samples) * config.hop_samples,
     )
     return job.generate(prime, num_samples)
@@ -126,11 +141,13 @@ class _Job:
         keys: jax.Array,
         global_condition: np.ndarray | None,
         frames: FrameStream | None,
-        temperature: float,
+        temperature: np.ndarray,
+        top_p: float,
         chunk: int,
     ):
         self._config, self._backend, self._model = config, backend, model
-        self._keys, self._temperature, self._chunk = keys, temperature, chunk
+        self._keys, self._chunk = keys, chunk
+        self._temperature, self._top_p = temperature, top_p
         self._global_condition, self._frames = global_condition, frames
 
     def generate(self, prime: np.ndarray | None, num_samples: int | None) -> Iterator[np.ndarray]:
@@ -154,10 +171,21 @@ class _Job:
             length = chunk if end is None else min(chunk, end - start)
             arguments.check_length(start, length)
             made = chunk if self._backend.compiles_per_length else length
-            uniforms = randomness.uniforms(self._keys, start, chunk)[:made]
-            codes, state = model.generate_chunk(state, uniforms, self._temperature, conditions)
+            draws = self._draws(start, length, made)
+            codes, state = model.generate_chunk(state, draws, conditions)
             start += length
             yield codes[:, :length]
+
+    def _draws(self, start: int, length: int, made: int) -> Draws:
+        """Of `length` samples from `start` on, and of more that are not used, `made` in all."""
+        uniforms = randomness.uniforms(self._keys, start, self._chunk)[:made]
+        temperature = self._temperature
+        if temperature.ndim:
+            hop = 1 if self._frames is None else self._frames.hop_samples
+            arguments.check_temperatures_cover(temperature, hop, start + length)
+            at = np.minimum((start + np.arange(made)) // hop, temperature.shape[1] - 1)
+            temperature = temperature[:, at].T
+        return make_draws(uniforms, temperature, self._top_p)
 
     def _conditions(self, start: int, length: int) -> ChunkConditions:
         local = None if self._frames is None else self._frames.covering(start, length)

@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jax.sharding import PartitionSpec
 
@@ -14,15 +13,13 @@ from wavenet_jax import parallel
 from wavenet_jax.config import WaveNetConfig
 from wavenet_jax.parallel import BATCH, REPLICATED
 from wavenet_jax.sampling.precision import PRECISIONS, Precision, quantize_weights
-from wavenet_jax.sampling.protocol import ChunkConditions
+from wavenet_jax.sampling.protocol import ChunkConditions, Draws
 from wavenet_jax.state import State
 from wavenet_jax.wavenet import WaveNet
 
 _BATCH_SECOND = PartitionSpec(None, *BATCH)
 
-GenerateChunk = Callable[
-    [WaveNet, Any, State, jax.Array, jax.Array, ChunkConditions], tuple[jax.Array, State]
-]
+GenerateChunk = Callable[[WaveNet, Any, State, Draws, ChunkConditions], tuple[jax.Array, State]]
 
 
 class OnDevices(abc.ABC):
@@ -45,11 +42,10 @@ class OnDevices(abc.ABC):
         model: WaveNet,
         params: Any,
         state: State,
-        uniforms: jax.Array,
-        temperature: jax.Array,
+        draws: Draws,
         conditions: ChunkConditions,
     ) -> tuple[jax.Array, State]:
-        """Traced: draws a sample for each uniform number `[T, B]`, one after the other.
+        """Traced: draws a sample for each uniform number, one after the other.
 
         Returns:
           int32 codes `[T, B]`, and the state after them.
@@ -92,16 +88,15 @@ class ModelOnDevices:
         return self.programs(len(codes)).prefill(self._params, state, *arguments)
 
     def generate_chunk(
-        self, state: State, uniforms: Any, temperature: float, conditions: ChunkConditions
+        self, state: State, draws: Draws, conditions: ChunkConditions
     ) -> tuple[np.ndarray, State]:
-        batch = uniforms.shape[1]
+        batch = draws.uniforms.shape[1]
         padded = self._padding(batch)
         if len(padded) > batch:
-            uniforms = uniforms[:, padded]
+            uniforms, temperatures = draws.uniforms[:, padded], draws.temperatures[:, padded]
+            draws = Draws(uniforms, temperatures, draws.top_p)
             conditions = jax.tree.map(lambda x: x[padded], conditions)
-        codes, state = self.programs(batch).generate_chunk(
-            self._params, state, uniforms, jnp.float32(temperature), conditions
-        )
+        codes, state = self.programs(batch).generate_chunk(self._params, state, draws, conditions)
         return np.asarray(codes)[:batch], state
 
     def programs(self, batch: int) -> "Programs":
@@ -169,15 +164,16 @@ class Programs(StatePrograms):
         self._chunk_of_device = generate_chunk
         self.generate_chunk = jax.jit(self._generate_chunk, donate_argnums=1)
 
-    def _generate_chunk(self, params, state, uniforms, temperature, conditions):
+    def _generate_chunk(self, params, state, draws, conditions):
         def generate_chunk(*arguments):
             codes, state = self._chunk_of_device(self._model, *arguments)
             return codes.T, state
 
-        in_specs = (REPLICATED, self._state_spec, _BATCH_SECOND, REPLICATED, BATCH)
+        of_draws: Any = Draws(_BATCH_SECOND, _BATCH_SECOND, REPLICATED)
+        in_specs = (REPLICATED, self._state_spec, of_draws, BATCH)
         out_specs = (BATCH, self._state_spec)
         return parallel.shard_over_batch(generate_chunk, self._devices, in_specs, out_specs)(
-            params, state, uniforms, temperature, conditions
+            params, state, draws, conditions
         )
 
 

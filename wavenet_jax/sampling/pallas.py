@@ -27,9 +27,16 @@ from jax.experimental.pallas import tpu as pltpu
 from jax.experimental.pallas import triton
 
 from wavenet_jax.config import WaveNetConfig
-from wavenet_jax.distributions import MAX_LOG_SCALE, MAX_MEAN, MIN_WEIGHT, MIN_WITHIN, Mixture
+from wavenet_jax.distributions import (
+    MAX_LOG_SCALE,
+    MAX_MEAN,
+    MIN_WEIGHT,
+    MIN_WITHIN,
+    Mixture,
+    keep_likeliest,
+)
 from wavenet_jax.sampling.on_devices import OnDevices
-from wavenet_jax.sampling.protocol import ChunkConditions, unsupported_layers
+from wavenet_jax.sampling.protocol import ChunkConditions, Draws, unsupported_layers
 from wavenet_jax.sampling.scan import over_frames
 from wavenet_jax.state import State
 from wavenet_jax.wavenet import WaveNet
@@ -69,12 +76,11 @@ class Pallas(OnDevices):
         model: WaveNet,
         params: Any,
         state: State,
-        uniforms: jax.Array,
-        temperature: jax.Array,
+        draws: Draws,
         conditions: ChunkConditions,
     ) -> tuple[jax.Array, State]:
         form: Form = self._form or ("tpu" if jax.default_backend() == "tpu" else "gpu")
-        arguments = (model, params, state, uniforms, temperature, conditions)
+        arguments = (model, params, state, draws, conditions)
         return generate_chunk(*arguments, form=form, interpret=self._interpret)
 
 
@@ -143,8 +149,7 @@ def generate_chunk(
     model: WaveNet,
     params: Any,
     state: State,
-    uniforms: jax.Array,
-    temperature: jax.Array,
+    draws: Draws,
     conditions: ChunkConditions,
     *,
     form: Form,
@@ -161,8 +166,8 @@ def generate_chunk(
         conditions.phase,
         method="project_conditions",
     )
-    launch = _Launch(config, form, samples_per_frame, interpret)
-    batch = uniforms.shape[1]
+    launch = _Launch(config, form, samples_per_frame, draws.top_p is not None, interpret)
+    batch = draws.uniforms.shape[1]
     missing = -batch % _ITEMS[form]
     weights = _weights(config, params)
     begins = np.cumsum([0, *(ring.shape[0] for ring in state.rings)])
@@ -172,8 +177,11 @@ def generate_chunk(
         more[axis] = (0, missing)
         return jnp.pad(x, more)
 
-    def generate_between(state: State, first: Any, uniforms: jax.Array) -> tuple[State, jax.Array]:
+    def generate_between(
+        state: State, first: Any, inputs: tuple[jax.Array, jax.Array]
+    ) -> tuple[State, jax.Array]:
         """One launch, with conditions that no context stack changes in between."""
+        uniforms, temperatures = inputs
         frames, offset = projected, first + conditions.phase % max(1, samples_per_frame)
         if config.context_stacks:
             contexts: Any = model.apply(params, state, method="project_contexts")
@@ -186,10 +194,11 @@ def generate_chunk(
             _Inputs(
                 time=state.time[None],
                 offset=jnp.asarray(offset, jnp.int32)[None],
-                temperature=temperature.reshape(1).astype(jnp.float32),
+                top_p=jnp.ones(1) if draws.top_p is None else jnp.reshape(draws.top_p, 1),
                 begins=jnp.asarray(begins, jnp.int32),
                 dilations=jnp.asarray(config.dilations, jnp.int32),
                 uniforms=pad_batch(uniforms, 1),
+                temperatures=pad_batch(temperatures, 1),
                 conditions=pad_batch(jnp.stack(halves, axis=2), 3),
                 samples=pad_batch(state.samples.T, 1),
                 rings=_wide(pad_batch(jnp.concatenate(state.rings), 1), (2,)),
@@ -201,7 +210,8 @@ def generate_chunk(
         state = dataclasses.replace(state, rings=tuple(jnp.split(rings, begins[1:-1])))
         return state.extend(codes), codes
 
-    return over_frames(model, params, state, uniforms, conditions, generate_between)
+    inputs = draws.uniforms, draws.temperatures
+    return over_frames(model, params, state, inputs, conditions, generate_between)
 
 
 def _frames_of(
@@ -223,6 +233,7 @@ class _Launch(NamedTuple):
     config: WaveNetConfig
     form: Form
     samples_per_frame: int  # of the projected conditions, 0 where one frame holds for all
+    has_top_p: bool  # or draws among all codes
     interpret: Any
 
 
@@ -231,10 +242,11 @@ class _Inputs(NamedTuple):
 
     time: jax.Array  # [1]
     offset: jax.Array  # [1], samples since the first frame of the conditions began
-    temperature: jax.Array  # [1]
+    top_p: jax.Array  # [1]
     begins: jax.Array  # [L + 1]
     dilations: jax.Array  # [L]
     uniforms: jax.Array  # [T, B]
+    temperatures: jax.Array  # [T, B]
     conditions: jax.Array  # [N, L, 2, B, G]
     samples: jax.Array  # [k', B]
     rings: jax.Array  # [slots, B, R]
@@ -262,6 +274,7 @@ def _call(launch: _Launch, given: _Inputs, weights: Weights) -> tuple[jax.Array,
         scratch = [pltpu.VMEM(shape, jnp.float32), pltpu.VMEM(of_rings, jnp.float32)]
     batched = {
         "uniforms": per_items(given.uniforms, 1),
+        "temperatures": per_items(given.temperatures, 1),
         "conditions": conditions,
         "samples": per_items(given.samples, 1),
         "rings": rings,
@@ -298,7 +311,7 @@ def _compiler_params(form: Form) -> Any:
 
 def _kernel(*refs: Any, launch: _Launch) -> None:
     """All samples of a chunk, of the batch items of one program."""
-    config, form, samples_per_frame, interpret = launch
+    config, form, samples_per_frame, has_top_p, interpret = launch
     given = _Inputs(*refs[: len(_Inputs._fields)])
     weights = Weights(*refs[len(given) : len(given) + len(Weights._fields)])
     codes, samples, rings, *scratch = refs[len(given) + len(weights) :]
@@ -314,7 +327,8 @@ def _kernel(*refs: Any, launch: _Launch) -> None:
     dot = functools.partial(
         jnp.dot, precision=jax.lax.Precision.HIGHEST, preferred_element_type=jnp.float32
     )
-    time, offset, temperature = given.time[0], given.offset[0], given.temperature[0]
+    time, offset = given.time[0], given.offset[0]
+    top_p = given.top_p[0] if has_top_p else None
     diagonal = _iota((items, items), 0) == _iota((items, items), 1)
 
     def column(row: jax.Array) -> jax.Array:
@@ -377,7 +391,8 @@ def _kernel(*refs: Any, launch: _Launch) -> None:
             for part in range(_parts(config))
         ]
         uniform = column(given.uniforms[pl.ds(t, 1), :])
-        code = _draw(config, outputs, uniform, temperature)
+        temperature = column(given.temperatures[pl.ds(t, 1), :])
+        code = _draw(config, outputs, uniform, temperature, top_p)
         row = jnp.sum(jnp.where(diagonal, code, jnp.zeros_like(code)), axis=0, keepdims=True)
         codes[pl.ds(t, 1), :] = row
         for tap in range(config.input_kernel_size - 1):
@@ -397,18 +412,22 @@ def _iota(shape: tuple[int, ...], axis: int) -> jax.Array:
 
 
 def _draw(
-    config: WaveNetConfig, outputs: list[jax.Array], uniform: jax.Array, temperature: jax.Array
+    config: WaveNetConfig,
+    outputs: list[jax.Array],
+    uniform: jax.Array,
+    temperature: jax.Array,
+    top_p: jax.Array | None,
 ) -> jax.Array:
     """Codes `[items, 1]`, as `distributions` draws them."""
     distribution = config.distribution
     if config.output == "categorical":
-        return _pick(outputs[0], distribution.num_parameters, uniform, temperature)[0]
+        return _pick(outputs[0], distribution.num_parameters, uniform, temperature, top_p)[0]
     number = distribution.num_parameters // len(outputs)
     *logits, means, log_scales = outputs
     component = jnp.zeros_like(uniform, jnp.int32)
     within = uniform
     if logits:
-        component, within = _pick(logits[0], number, uniform, temperature)
+        component, within = _pick(logits[0], number, uniform, temperature, None)
     chosen = _iota(means.shape, 1) == component
 
     def of_chosen(values: jax.Array) -> jax.Array:
@@ -430,12 +449,18 @@ def _draw(
 
 
 def _pick(
-    logits: jax.Array, number: int, uniform: jax.Array, temperature: jax.Array
+    logits: jax.Array,
+    number: int,
+    uniform: jax.Array,
+    temperature: jax.Array,
+    top_p: jax.Array | None,
 ) -> tuple[jax.Array, jax.Array]:
     """The class `[items, 1]` at which the cumulative softmax passes a number, and how far."""
     place = _iota(logits.shape, 1)
     scaled = jnp.where(place < number, logits / jnp.maximum(temperature, 1e-6), -jnp.inf)
     likely = jnp.exp(scaled - jnp.max(scaled, axis=1, keepdims=True))
+    if top_p is not None:
+        likely = keep_likeliest(likely, top_p)
     width = logits.shape[1]
     before = (_iota((width, width), 0) <= _iota((width, width), 1)).astype(jnp.float32)
     ends = jnp.dot(

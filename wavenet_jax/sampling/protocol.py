@@ -31,6 +31,28 @@ class ChunkConditions:
     phase: int = flax.struct.field(pytree_node=False, default=0)
 
 
+@flax.struct.dataclass
+class Draws:
+    """What decides, beside the model, which consecutive samples are drawn.
+
+    Attributes:
+      uniforms: in (0, 1), float32 `[T, B]` (`randomness.uniforms`).
+      temperatures: of the distributions, float32 `[T, B]`.
+      top_p: of the distributions, float32, a scalar; None to draw among all codes.
+    """
+
+    uniforms: Any
+    temperatures: Any
+    top_p: Any = None
+
+
+def make_draws(uniforms: Any, temperature: Any = 1.0, top_p: float = 1.0) -> Draws:
+    """Draws of uniform numbers `[T, B]`, of one temperature or one for each `[T, B]`, and of a
+    probability of which 1 is that of all codes."""
+    temperatures = np.broadcast_to(np.asarray(temperature, np.float32), np.shape(uniforms))
+    return Draws(uniforms, temperatures, None if top_p == 1 else np.float32(top_p))
+
+
 class PreparedModel(Protocol):
     """A model's parameters as the programs of one backend read them.
 
@@ -44,14 +66,13 @@ class PreparedModel(Protocol):
         """The state after given samples, codes `[B, T]`; before any are generated."""
 
     def generate_chunk(
-        self, state: Any, uniforms: Any, temperature: float, conditions: ChunkConditions
+        self, state: Any, draws: Draws, conditions: ChunkConditions
     ) -> tuple[np.ndarray, Any]:
         """Draws a sample for each uniform number, one after the other.
 
         Args:
           state: after the samples before.
-          uniforms: in (0, 1), shape `[T, B]` (`randomness.uniforms`).
-          temperature: of the distribution.
+          draws: of T samples.
           conditions: of these samples.
 
         Returns:

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 
 from wavenet_jax.config import WaveNetConfig
 from wavenet_jax.sampling.on_devices import OnDevices
-from wavenet_jax.sampling.protocol import ChunkConditions
+from wavenet_jax.sampling.protocol import ChunkConditions, Draws
 from wavenet_jax.state import State
 from wavenet_jax.wavenet import WaveNet
 
@@ -33,17 +33,20 @@ class Scan(OnDevices):
         model: WaveNet,
         params: Any,
         state: State,
-        uniforms: jax.Array,
-        temperature: jax.Array,
+        draws: Draws,
         conditions: ChunkConditions,
     ) -> tuple[jax.Array, State]:
         distribution = model.config.distribution
 
-        def draw(parameters: jax.Array, uniform: jax.Array) -> tuple[jax.Array, jax.Array]:
-            sample = distribution.sample(parameters, uniform, temperature)
+        def draw(
+            parameters: jax.Array, inputs: tuple[jax.Array, jax.Array]
+        ) -> tuple[jax.Array, jax.Array]:
+            uniform, temperature = inputs
+            sample = distribution.sample(parameters, uniform, temperature, draws.top_p)
             return sample, sample
 
-        return scan_samples(model, params, state, uniforms, conditions, draw)
+        inputs = draws.uniforms, draws.temperatures
+        return scan_samples(model, params, state, inputs, conditions, draw)
 
 
 Draw = Callable[[jax.Array, Any], tuple[jax.Array, Any]]

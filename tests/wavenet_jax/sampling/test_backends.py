@@ -81,7 +81,7 @@ def test_each_has_the_face(name: str) -> None:
     state = model.prefill(model.initial_state(2), np.zeros((2, 5), np.int32), conditions)
     for length in (3, 4):
         uniforms = np.full((length, 2), 0.5, np.float32)
-        codes, state = model.generate_chunk(state, uniforms, 1.0, conditions)
+        codes, state = model.generate_chunk(state, sampling.make_draws(uniforms), conditions)
         assert codes.shape == (2, length)
         assert codes.dtype == np.int32
 
@@ -94,6 +94,41 @@ def test_fused_backends_draw_the_samples_of_step(name: str, backend: str, precis
     params, tolerance = grid.random_params(config), backends._TOLERANCE[precision] / 10
     arguments = (sampling.BACKENDS[backend], config, params, precision, DEVICE, BATCH)
     assert backends.draw_agreements(*arguments, tolerance=tolerance).all()
+
+
+@pytest.mark.parametrize(("backend", "precision"), FUSED)
+@pytest.mark.parametrize("name", ["plain", "all", "context"])
+def test_fused_backends_draw_the_samples_of_step_with_top_p(
+    name: str, backend: str, precision: Any
+) -> None:
+    config = grid.CONFIGS[name]
+    params, tolerance = grid.random_params(config), backends._TOLERANCE[precision] / 10
+    arguments = (sampling.BACKENDS[backend], config, params, precision, DEVICE, BATCH)
+    assert backends.draw_agreements(*arguments, tolerance=tolerance, has_top_p=True).all()
+
+
+def _other_keep(weights: Any, top_p: Any) -> Any:
+    return jnp.where(weights > 0.05, weights, 0.0)
+
+
+@pytest.mark.usefixtures("no_programs")
+@pytest.mark.parametrize(("backend", "precision"), FUSED)
+def test_a_changed_top_p_is_not_generated_with_the_old_one(
+    backend: str, precision: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And generation without it stays proven."""
+    monkeypatch.setattr(distributions, "keep_likeliest", _other_keep)
+    arguments: dict[str, Any] = {
+        "keys": sampling.utterance_keys(0, range(BATCH)),
+        "num_samples": 9,
+        "precision": precision,
+        "devices": DEVICE,
+        "backend": backend,
+    }
+    params = grid.random_params(PLAIN)
+    list(sampling.generate(PLAIN, params, **arguments))
+    with pytest.raises(InputError, match=f"The {backend} backend computes other layers than Wave"):
+        sampling.generate(PLAIN, params, **arguments, top_p=0.9)
 
 
 def _other_gate(self: Any, z: Any) -> Any:
@@ -115,8 +150,8 @@ def _other_head(self: Any, skips: Any) -> Any:
     return self.output(nn.gelu(self.head(nn.relu(skips)))).astype(jnp.float32)
 
 
-def _other_draw(self: Any, parameters: Any, uniforms: Any, temperature: Any = 1.0) -> Any:
-    return distributions._inverse_cumulative(parameters, 1 - uniforms, temperature)[0]
+def _other_draw(self: Any, parameters: Any, uniforms: Any, temperature: Any, top_p: Any) -> Any:
+    return distributions._inverse_cumulative(parameters, 1 - uniforms, temperature, top_p)[0]
 
 
 CHANGES = {

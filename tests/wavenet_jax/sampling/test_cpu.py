@@ -67,7 +67,7 @@ def test_its_distributions_are_those_of_the_model(
     for t in range(codes.shape[1]):
         local = grid.frames_of(config, conditions, t, 1)
         at_t = sampling.ChunkConditions(conditions.get("global"), local, t % config.hop_samples)
-        _, state = model.generate_chunk(state, uniforms, 1.0, at_t)
+        _, state = model.generate_chunk(state, sampling.make_draws(uniforms), at_t)
         out = np.concatenate([work.out for work in works])[:, : expected.shape[2]]
         works.clear()
         most = 2e-3 if kind == "int8" else 2e-5

@@ -340,6 +340,120 @@ def test_precisions_are_those_of_rounded_weights(backend: str, precision: str) -
     np.testing.assert_array_equal(codes, np.concatenate(list(chunks), axis=1))
 
 
+# -- temperatures and top-p -------------------------------------------------------
+
+
+def frame_temperatures(name: str, seed: int = 0) -> np.ndarray:
+    """One for each frame of a case's local condition, or each sample, some of them 0."""
+    config = grid.CONFIGS[name]
+    frames = grid.num_frames(config, LENGTH) if config.local_condition else LENGTH
+    random = np.random.default_rng(seed)
+    temperature = random.uniform(0.3, 1.2, (BATCH, frames))
+    return np.where(random.random((BATCH, frames)) < 0.3, 0, temperature)
+
+
+OPTIONS: dict[str, Any] = {
+    "top_p": {"top_p": 0.6},
+    "top_p and temperature": {"top_p": 0.9, "temperature": 0.7},
+    "temperatures": {},
+    "top_p and temperatures": {"top_p": 0.8},
+}
+
+
+@functools.cache
+def with_options(name: str, options: str, backend: str = "scan", **kwargs: Any) -> np.ndarray:
+    given = dict(OPTIONS[options])
+    if "temperatures" in options:
+        given["temperature"] = frame_temperatures(name)
+    return generated(name, backend, **given, **kwargs)
+
+
+@pytest.mark.parametrize("backend", [name for name in BACKENDS if name != "scan"])
+@pytest.mark.parametrize("options", OPTIONS)
+@pytest.mark.parametrize("name", ["plain", "all", "context"])
+def test_backends_agree_with_options(name: str, options: str, backend: str) -> None:
+    """To the code; and they change the waveform."""
+    made = with_options(name, options)
+    np.testing.assert_array_equal(with_options(name, options, backend), made)
+    assert not np.array_equal(made, whole(name))
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_chunks_do_not_matter_with_temperatures(backend: str) -> None:
+    for name in ("plain", "all"):
+        made = with_options(name, "top_p and temperatures", backend, chunk_samples=7)
+        np.testing.assert_array_equal(made, with_options(name, "top_p and temperatures"))
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("name", ["plain", "all", "labels, transposed, 16 bits"])
+def test_a_constant_temperature_of_frames_is_a_temperature(name: str, backend: str) -> None:
+    constant = np.full_like(frame_temperatures(name), 0.7)
+    np.testing.assert_array_equal(
+        generated(name, backend, temperature=constant), generated(name, backend, temperature=0.7)
+    )
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_the_ends_of_top_p(backend: str) -> None:
+    """1 draws among all codes, to the bit; next to 0 is temperature 0."""
+    all_codes = generated("plain", backend, top_p=1.0)
+    np.testing.assert_array_equal(all_codes, whole("plain"))
+    least = generated("plain", backend, top_p=1e-6)
+    np.testing.assert_array_equal(least, generated("plain", backend, temperature=0.0))
+    config, params, _ = case("plain")
+    numbers = sampling.uniforms(utterance_keys(SEED, range(BATCH)), 0, LENGTH)
+    draws = sampling.make_draws(numbers)
+    model = sampling.BACKENDS[backend].prepare(config, params, "float32", jax.devices()[:1])
+    for each in (draws, sampling.Draws(draws.uniforms, draws.temperatures, np.float32(1))):
+        codes, _ = model.generate_chunk(model.initial_state(BATCH), each, ChunkConditions())
+        np.testing.assert_array_equal(codes, all_codes)
+
+
+def test_frames_have_their_temperatures() -> None:
+    """Those of temperature 0 the likeliest codes, also after a prime, whose frames count."""
+    config, params, conditions = case("all")
+    hop = config.hop_samples
+    prime = np.random.default_rng(0).integers(0, config.num_classes, (BATCH, 10))
+    temperature = np.ones((BATCH, grid.num_frames(config, LENGTH)), np.float32)
+    temperature[:, 1::2] = 0
+    made = generated("all", temperature=temperature, prime=prime, num_samples=LENGTH - 10)
+    codes = np.concatenate([prime, made], axis=1)
+    logits = grid.sequence_logits(config, params, codes, conditions)
+    at = np.arange(10, LENGTH)
+    is_likeliest = (codes == logits.argmax(axis=2))[:, at]
+    is_zero = (at // hop) % 2 == 1
+    assert is_zero.any()
+    assert is_likeliest[:, is_zero].all()
+    assert is_likeliest[:, ~is_zero].mean() < 0.7
+
+
+def test_temperatures_with_frames_that_arrive() -> None:
+    """Without a length asked for: as many are needed as frames arrive."""
+    config, params, conditions = case("all")
+    frames = conditions["local"][:, : grid.num_frames(config, LENGTH)]
+    given = {"keys": utterance_keys(SEED, range(BATCH)), "backend": "scan"}
+    given |= {"global_condition": conditions["global"], "devices": jax.devices()[:1]}
+
+    def made(temperature: np.ndarray) -> np.ndarray:
+        arriving = iter([frames[:, :3], frames[:, 3:]])
+        chunks = generate(
+            config, params, **given, local_condition=arriving, temperature=temperature
+        )
+        return np.concatenate(list(chunks), axis=1)
+
+    wanted = with_options("all", "temperatures")
+    np.testing.assert_array_equal(made(frame_temperatures("all"))[:, :LENGTH], wanted)
+    with pytest.raises(InputError, match="The temperature has 2 frames of 4 samples, too few for"):
+        made(np.ones((BATCH, 2)))
+
+
+def test_a_mixture_is_not_restricted() -> None:
+    sentence = "top_p is 0.5, and the model's output is 'logistic_mixture': give 1, for top-p is"
+    with pytest.raises(InputError, match=sentence):
+        generated("labels, transposed, 16 bits", top_p=0.5)
+
+
 # -- memory -----------------------------------------------------------------------
 
 
@@ -348,7 +462,7 @@ def compiled_chunk(config: WaveNetConfig, length: int) -> Any:
     model: Any = sampling.BACKENDS["scan"].prepare(config, params, "float32", jax.devices()[:1])
     state = model.initial_state(2)
     uniforms = sampling.uniforms(utterance_keys(0, np.arange(2)), 0, length)
-    arguments = (params, state, uniforms, jnp.float32(1), ChunkConditions())
+    arguments = (params, state, sampling.make_draws(uniforms), ChunkConditions())
     return model.programs(2).generate_chunk.lower(*arguments).compile()
 
 
@@ -411,6 +525,12 @@ def test_memory_grows_with_the_chunk_and_not_with_the_sound() -> None:
         ({"chunk_samples": 0}, "The chunk length to generate is 0: give at least 1."),
         ({"temperature": -0.1}, "The temperature is -0.1: "),
         ({"temperature": float("nan")}, "The temperature is nan: "),
+        ({"temperature": np.full((3, 20), -0.5)}, "The temperature is -0.5: "),
+        ({"temperature": np.ones(3)}, r"temperature has shape \(3,\): give .* of shape \(3, F\)"),
+        ({"temperature": np.ones((2, 20))}, r"The temperature has shape \(2, 20\): give a number"),
+        ({"temperature": np.ones((3, 12))}, "has 12 frames of 4 samples, too few for 50 samples"),
+        ({"top_p": 0.0}, "top_p is 0.0: give a probability above 0, or 1 to draw among all codes."),
+        ({"top_p": 1.5}, "top_p is 1.5: give a probability above 0"),
         ({"keys": utterance_keys(0, np.arange(0))}, "The batch to generate is 0: "),
         ({"local_condition": None}, "takes a local condition, and it was given none"),
         ({"global_condition": None}, "takes a global condition, and it was given none"),

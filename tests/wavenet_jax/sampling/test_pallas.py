@@ -97,6 +97,19 @@ def test_temperatures(temperature: float, form: pallas.Form) -> None:
     np.testing.assert_array_equal(*made)
 
 
+@pytest.mark.parametrize("name", ["plain", "context"])
+def test_top_p_and_temperatures_of_samples(name: str, form: pallas.Form) -> None:
+    config = case(name)[0]
+    frames = grid.num_frames(config, LENGTH) if config.local_condition else LENGTH
+    temperature = np.random.default_rng(0).uniform(0, 1.2, (BATCH, frames))
+    made = [
+        generated(name, backend=backend, temperature=temperature, top_p=0.8)
+        for backend in ("scan", "pallas")
+    ]
+    np.testing.assert_array_equal(*made)
+    assert not np.array_equal(made[0], by_scan(name))
+
+
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize(
     ("form_", "platform", "kind"), [("gpu", "cuda", "NVIDIA H100"), ("tpu", "tpu", "TPU v5 lite")]
@@ -106,6 +119,7 @@ def test_is_lowered_for_its_platform(
 ) -> None:
     """To the language of the device's compiler, which refuses what it does not know."""
     config, params, conditions = case(name)
+    top_p = 0.9 if config.output == "categorical" else 1.0
     model = WaveNet(config)
     local = conditions.get("local")
     if local is not None:
@@ -120,8 +134,7 @@ def test_is_lowered_for_its_platform(
             model,
             params,
             state,
-            uniforms,
-            np.float32(1),
+            sampling.make_draws(uniforms, 0.7, top_p),
             sampling.ChunkConditions(conditions.get("global"), local),
             form=form_,
         )

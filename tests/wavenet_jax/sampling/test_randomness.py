@@ -36,7 +36,8 @@ def draw(
     model = sampling.BACKENDS[backend].prepare(CONFIG, params, "float32", devices)
     uniforms = np.asarray(uniforms, np.float32)[:, None]
     state = model.initial_state(1)
-    return model.generate_chunk(state, uniforms, temperature, ChunkConditions())[0][0]
+    draws = sampling.make_draws(uniforms, temperature)
+    return model.generate_chunk(state, draws, ChunkConditions())[0][0]
 
 
 @pytest.mark.parametrize(("seed", "sample"), ZEROS)

@@ -11,11 +11,12 @@ import numpy as np
 
 from wavenet_jax.config import WaveNetConfig
 from wavenet_jax.sampling.cpu import kernels, packing
-from wavenet_jax.sampling.cpu.packing import Conditions, CpuState, Draws
+from wavenet_jax.sampling.cpu.packing import Conditions, CpuState
 from wavenet_jax.sampling.on_devices import StatePrograms
 from wavenet_jax.sampling.precision import Precision, quantize_weights
 from wavenet_jax.sampling.protocol import (
     ChunkConditions,
+    Draws,
     samples_per_projection,
     unsupported_layers,
 )
@@ -74,22 +75,22 @@ class CpuModel:
         return self._programs.prefill(self._params, state, codes, conditions)
 
     def generate_chunk(
-        self,
-        state: State | CpuState,
-        uniforms: Any,
-        temperature: float,
-        conditions: ChunkConditions,
+        self, state: State | CpuState, draws: Draws, conditions: ChunkConditions
     ) -> tuple[np.ndarray, CpuState]:
         if isinstance(state, State):
             shares = packing.pack_state(state, self._precision)
             state = CpuState(shares, dataclasses.replace(state, rings=()))
         projected = np.asarray(self._programs.project(self._params, conditions))
-        numbers, phase = np.asarray(uniforms).T, conditions.phase
-        draws = Draws(numbers, np.float32(temperature), self._output)
+        numbers, temperatures = (
+            np.asarray(each, np.float32).T for each in (draws.uniforms, draws.temperatures)
+        )
+        top_p = np.float32(1 if draws.top_p is None else draws.top_p)
+        drawn = packing.Draws(numbers, temperatures, top_p, self._output)
+        phase = conditions.phase
         samples_per_frame = samples_per_projection(self._config.local_condition)
         own = Conditions(projected, samples_per_frame, phase % max(1, samples_per_frame))
         if not self._config.context_stacks:
-            return self._generate(state, draws, own)
+            return self._generate(state, drawn, own)
         frame, length, parts = self._config.frame_samples, numbers.shape[1], []
         done = 0
         while done < length:  # until the next step of a context stack
@@ -101,7 +102,7 @@ class CpuModel:
             end = min(length, done + frame - (phase + done) % frame)
             codes, state = self._generate(
                 state,
-                draws._replace(uniforms=numbers[:, done:end]),
+                drawn.of_samples(slice(done, end)),
                 _conditions_between(own, done, end, np.asarray(shares)),
             )
             contexts = self._programs.append_codes(state.contexts, codes)
@@ -111,7 +112,7 @@ class CpuModel:
         return np.concatenate(parts, axis=1), state
 
     def _generate(
-        self, state: CpuState, draws: Draws, conditions: Conditions
+        self, state: CpuState, draws: packing.Draws, conditions: Conditions
     ) -> tuple[np.ndarray, CpuState]:
         """Samples between which no context stack steps."""
         codes: np.ndarray = np.zeros(draws.uniforms.shape, np.int32)
@@ -130,7 +131,7 @@ class CpuModel:
                         share,
                         packing.make_workspace(self._weights, share),
                         conditions._replace(frames=packing.read_only(frames)),
-                        draws._replace(uniforms=packing.read_only(draws.uniforms[items])),
+                        draws.of_items(items),
                         codes[items],
                     )
                 )

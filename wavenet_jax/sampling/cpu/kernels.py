@@ -10,7 +10,8 @@ and added as whole numbers, without rounding: an activation's last bit is 256 ti
 weight's.
 
 All functions that are compiled together are in this file, because numba invalidates its cache of
-compiled functions by the file of the outermost one alone.
+compiled functions by the file of the outermost one alone. The types of their arguments keep their
+names, by which a cache that an earlier release wrote refers to them.
 """
 
 import functools
@@ -24,7 +25,7 @@ from llvmlite import ir
 from numba.core import cgutils
 from numba.extending import intrinsic, overload
 
-from wavenet_jax.distributions import MIN_WEIGHT
+from wavenet_jax.distributions import MIN_WEIGHT, NUCLEUS_STEPS
 
 WIDTH = 32
 """Outputs whose sums are operands in registers: a kernel has a multiple of it, zeros at the end."""
@@ -366,7 +367,8 @@ def generate(w, share, work, conditions, draws, codes):
                 work.out[item, : draws.output.parameters],
                 work.weights[item],
                 draws.uniforms[item, t],
-                draws.temperature,
+                draws.temperatures[item, t],
+                draws.top_p,
                 draws.output,
             )
             codes[item, t] = code
@@ -376,14 +378,14 @@ def generate(w, share, work, conditions, draws, codes):
 
 
 @_compiled
-def _draw(out, weights, uniform, temperature, output):
+def _draw(out, weights, uniform, temperature, top_p, output):
     """The code at which the cumulative distribution passes a number; see `distributions`."""
     if output.kind == CATEGORICAL:
-        return _pick(out, weights, uniform, temperature)[0]
+        return _pick(out, weights, uniform, temperature, top_p)[0]
     number = max(1, len(out) // 3)
     component, within = 0, uniform
     if number > 1 or len(out) == 3:
-        component, within = _pick(out[:number], weights, uniform, temperature)
+        component, within = _pick(out[:number], weights, uniform, temperature, np.float32(1))
     first = len(out) - 2 * number
     mean = min(max(out[first + component], -output.max_mean), output.max_mean)
     log_scale = out[first + number + component]
@@ -401,9 +403,12 @@ def _draw(out, weights, uniform, temperature, output):
 
 
 @_compiled
-def _pick(logits, weights, uniform, temperature):
+def _pick(logits, weights, uniform, temperature, top_p):
     """The class at which the cumulative softmax passes a number, and how far within it."""
-    place = uniform * _weigh(logits, 1 / max(temperature, np.float32(1e-6)), weights)
+    total = _weigh(logits, 1 / max(temperature, np.float32(1e-6)), weights)
+    if top_p < 1:
+        total = _keep_likeliest(weights[: len(logits)], top_p * total)
+    place = uniform * total
     end = np.float32(0)
     index = len(logits) - 1
     for c in range(len(logits)):
@@ -433,6 +438,27 @@ def _weigh(logits, factor, weights):
     total = np.float32(0)
     for c in range(len(logits)):
         weights[c] = _exp(max((logits[c] - largest) * factor, np.float32(-80)))
+        total += weights[c]
+    return total
+
+
+@_fast
+def _keep_likeliest(weights, needed):
+    """As `distributions.keep_likeliest`, of weights that are to have the sum `needed`; and the sum
+    of those that are kept."""
+    low, high = np.float32(0), np.float32(2)
+    for _ in range(NUCLEUS_STEPS):
+        middle = np.float32(0.5) * (low + high)
+        kept = np.float32(0)
+        for c in range(len(weights)):
+            kept += weights[c] if weights[c] >= middle else np.float32(0)
+        if kept >= needed:
+            low = middle
+        else:
+            high = middle
+    total = np.float32(0)
+    for c in range(len(weights)):
+        weights[c] = weights[c] if weights[c] >= low else np.float32(0)
         total += weights[c]
     return total
 

@@ -91,11 +91,25 @@ class Output(NamedTuple):
 
 
 class Draws(NamedTuple):
-    """What decides, beside the model, which samples are drawn."""
+    """What decides, beside the model, which samples of a share are drawn."""
 
     uniforms: np.ndarray  # [M, T]
-    temperature: np.float32
+    temperatures: np.ndarray  # [M, T]
+    top_p: np.float32  # 1 to draw among all codes
     output: Output
+
+    def of_samples(self, samples: slice) -> "Draws":
+        """Of some of the samples."""
+        return self._replace(
+            uniforms=self.uniforms[:, samples], temperatures=self.temperatures[:, samples]
+        )
+
+    def of_items(self, items: slice) -> "Draws":
+        """Of some of the batch items, as the kernels read them."""
+        return self._replace(
+            uniforms=read_only(self.uniforms[items]),
+            temperatures=read_only(self.temperatures[items]),
+        )
 
 
 class Workspace(NamedTuple):

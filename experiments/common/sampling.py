@@ -1,0 +1,53 @@
+"""How programs draw recordings from a model."""
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+
+from experiments.common.run import Run
+from wavenet_jax import InputError
+
+
+@dataclasses.dataclass(frozen=True)
+class Sampling:
+    """How recordings are drawn from a model, beside the seed.
+
+    Attributes:
+      temperature: of the distribution of a sample.
+      voiced_temperature: instead of it in voiced frames, for a model whose local condition tells
+        them (FFTNet, Jin et al., 2018); None for the same.
+      top_p: as for `wavenet_jax.generate`.
+      spectral_subtraction: of what is generated (`spectral_subtraction.subtract_noise`), 0 for
+        none.
+      backend, precision: as for `wavenet_jax.generate`.
+    """
+
+    temperature: float = 1.0
+    voiced_temperature: float | None = None
+    top_p: float = 1.0
+    spectral_subtraction: float = 0.0
+    backend: str = "auto"
+    precision: str = "float32"
+
+    def temperatures(self, run: Run, local_condition: np.ndarray | None) -> Any:
+        """The temperature, or that of each frame `[B, F]` of a local condition `[B, F, D]`.
+
+        Raises:
+          InputError: the model's local condition does not tell voiced frames.
+        """
+        if self.voiced_temperature is None:
+            return self.temperature
+        if not run.has_pitch or local_condition is None:
+            features = run.config.local_condition.features
+            raise InputError(
+                f"--voiced_temperature is {self.voiced_temperature}, and the model's local "
+                f"features {features!r} do not tell voiced frames: leave it out, or train with "
+                "features that end with F0, such as 'phones'."
+            )
+        is_voiced = local_condition[..., -1] > 0.5  # the last of `data.pitch_features`
+        return np.where(is_voiced, self.voiced_temperature, self.temperature)
+
+
+AS_IT_IS = Sampling()
+"""From the model's own distribution, at full precision."""
