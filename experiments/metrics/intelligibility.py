@@ -112,6 +112,8 @@ def transcribe(samples: np.ndarray, sample_rate_hz: int) -> list[str]:
         raise InputError(
             "moonshine-voice with its model is not installed: pip install '.[quality]' has it."
         )
+    if not np.any(samples):  # for which the model has a word nevertheless
+        return []
     sound = soxr.resample(samples.astype(np.float32), sample_rate_hz, RATE_HZ) / 32768
     found = transcriber.transcribe_without_streaming(sound.clip(-1, 1).tolist(), RATE_HZ)
     return words_of(" ".join(line.text for line in found.lines))

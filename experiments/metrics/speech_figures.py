@@ -115,7 +115,6 @@ def figures(
     Raises:
       InputError: no sounds, not `[T]`, not finite or beyond full scale, of no positive rate, or
         of other number or length than the references or the labels.
-      data.DataError: `praat-parselmouth` is not installed.
     """
     if sample_rate_hz < 1:
         raise InputError(f"The rate is {sample_rate_hz} Hz: give that of the sounds.")
@@ -149,15 +148,9 @@ def figures(
         for name, measure in OF_COPIES.items():
             values.add((name,), functools.partial(measure, original, sound, sample_rate_hz))
     if originals is not None:
-        errors = f0.f0_errors(
-            *(
-                np.concatenate([_log_f0(each, sample_rate_hz) for each in group])
-                for group in (originals, measured)
-            )
-        )
-        found |= {name: value for name, value in errors.items() if np.isfinite(value)}
-        for name in errors.keys() - found.keys():
-            values.undefined[name] = "too few frames are voiced in both"
+        errors, undefined = _f0_errors(originals, measured, sample_rate_hz)
+        found |= errors
+        values.undefined.update(undefined)
     found |= values.means()
     return SpeechFigures(
         num_recordings=len(measured),
@@ -280,7 +273,30 @@ def _words(
     }
 
 
-def _log_f0(sound: np.ndarray, sample_rate_hz: int) -> np.ndarray:
-    tracked = data.f0(sound, sample_rate_hz, voiced_above=voice.VOICED_ABOVE)
+def _f0_errors(
+    originals: Sequence[np.ndarray], copies: Sequence[np.ndarray], sample_rate_hz: int
+) -> tuple[dict[str, float], dict[str, str]]:
+    """The errors of `f0.f0_errors` over all frames, and the reasons of those without one."""
     hop_samples = max(1, round(F0_HOP_S * sample_rate_hz))
-    return data.log_f0({"audio": sound, "f0_hz": tracked}, hop_samples, sample_rate_hz)
+    try:
+        true, other = (
+            np.concatenate(
+                [
+                    data.log_f0(
+                        {"audio": each, "f0_hz": voice.f0_of(each, sample_rate_hz)},
+                        hop_samples,
+                        sample_rate_hz,
+                    )
+                    for each in sounds
+                ]
+            )
+            for sounds in (originals, copies)
+        )
+    except perceptual.UndefinedError as error:
+        return {}, {"f0_median_cents": str(error)}
+    errors = f0.f0_errors(true, other)
+    lacking = [name for name, value in errors.items() if not np.isfinite(value)]
+    reason = "too few frames are voiced in both"
+    return {name: value for name, value in errors.items() if name not in lacking}, dict.fromkeys(
+        lacking, reason
+    )

@@ -42,15 +42,14 @@ def harmonics_to_noise_db(
       dB, of the voiced frames alone, `[F]`.
 
     Raises:
-      UndefinedError: no frame is voiced.
-      data.DataError: `praat-parselmouth` is not installed.
+      UndefinedError: no frame is voiced, or `praat-parselmouth` is not installed.
     """
     sound = as_float(samples)
     judged = sound if reference is None else as_float(reference)
-    f0_hz = data.f0(judged, sample_rate_hz, voiced_above=VOICED_ABOVE)
+    f0_hz = f0_of(judged, sample_rate_hz)
     if not np.any(f0_hz):
         raise UndefinedError("no frame is voiced")
-    import parselmouth  # `data.f0` refuses in one sentence where it is missing
+    import parselmouth
 
     margin = round(MARGIN_S * sample_rate_hz)
     harmonicity = parselmouth.Sound(np.pad(sound, margin), sample_rate_hz).to_harmonicity_cc(
@@ -65,6 +64,18 @@ def harmonics_to_noise_db(
     if not len(ratios_db):
         raise UndefinedError("no frame is voiced")
     return ratios_db
+
+
+def f0_of(samples: ArrayLike, sample_rate_hz: int) -> np.ndarray:
+    """F0 of each 5 ms in Hz, 0 where unvoiced, with Praat's default threshold of voicing, `[F]`.
+
+    Raises:
+      UndefinedError: `praat-parselmouth` is not installed.
+    """
+    try:
+        return data.f0(as_float(samples), sample_rate_hz, voiced_above=VOICED_ABOVE)
+    except data.DataError as error:
+        raise UndefinedError(str(error)) from None
 
 
 def noise_level_db(samples: ArrayLike, sample_rate_hz: int) -> np.ndarray:
