@@ -46,6 +46,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
         "sample_rate_hz": 8000,
         "voices": ("en-us",),
         "num_utterances": 300,
+        "num_test": None,
         "domain": "digits",
         "words_per_minute": 150,
         "seed": 0,
@@ -140,9 +141,10 @@ def _check_name(name: str) -> None:
 def _check_same_options(target: pathlib.Path, options: dict[str, Any]) -> None:
     stored = json.loads((target / "metadata.json").read_text())["options"]
     for option, value in options.items():
-        if stored.get(option) != str(value):
+        before = stored.get(option, "None")  # an option that is newer than the corpus
+        if before != str(value):
             raise DataError(
-                f"{target} was prepared with {option}={stored.get(option)}, not {value}: remove "
+                f"{target} was prepared with {option}={before}, not {value}: remove "
                 "it or choose another --data_dir"
             )
     logging.warning("%s is prepared with these options: nothing to do", target)

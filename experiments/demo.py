@@ -4,7 +4,10 @@
 
 Prints and runs the commands that a user would, and writes to runs/demo: samples/*.wav
 (generated, with the real recording of the same text and timing beside each),
-spectrograms.png, loss.png and metrics.json. Stopped, the same command goes on.
+spectrograms.png, loss.png and metrics.json. Stopped, the same command goes on. The figures of sound
+are those of docs/figures.md: DNSMOS is among them where the extra `quality` is installed.
+
+Another `--seed` draws other initial weights and batches and other samples: use another `--dir`.
 """
 
 import json
@@ -18,47 +21,70 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import soundfile
 from absl import flags
 
 import data
 from experiments.common import cli, plots, reporting
-from experiments.metrics import intelligibility
+from experiments.metrics import intelligibility, speech_figures
 
 _DIR = flags.DEFINE_string("dir", "runs/demo", "Folder for everything.")
 _TRAIN_MINUTES = flags.DEFINE_float(
     "train_minutes", 7.5, "On a slow machine training is stopped, and saved, after so long."
 )
-_NUM_SAMPLES = 12
+_NUM_SAMPLES = 48  # more than 200 words
 _SPLIT = "test"
 
+cli.takes(cli.SEED)
 
-def demo(folder: str | os.PathLike[str], *, train_minutes: float) -> dict[str, Any]:
+
+def demo(
+    folder: str | os.PathLike[str], *, train_minutes: float, seed: int | None = None
+) -> dict[str, Any]:
     """Runs the demo in a folder; returns the content of metrics.json."""
     folder, begun_s = pathlib.Path(folder), time.monotonic()
     corpora, samples = folder / "corpora", folder / "samples"
     scores = folder / "evaluation.json"
     run = ["--workdir", str(folder), "--data_dir", str(corpora)]
-    _run("prepare", "--dataset", "espeak", "--data_dir", str(corpora))
+    test = ["--num_test", str(_NUM_SAMPLES)]
+    _run("prepare", "--dataset", "espeak", "--data_dir", str(corpora), *test)
     config = ["--config", "experiments/configs/demo.py"]
+    config += [] if seed is None else ["--config.seed", str(seed)]
     _run("train", *config, *run, limit_s=60 * train_minutes)
     chosen = ["--split", _SPLIT]
     _run("evaluate", *run, *chosen, "--json", str(scores))
-    how = ["--num_samples", str(_NUM_SAMPLES), "--seed", "0"]
+    how = ["--num_samples", str(_NUM_SAMPLES), "--seed", str(seed or 0)]
     _run("sample", *run, *chosen, *how, "--out", str(samples))
 
     corpus = data.load("espeak", corpora, _SPLIT)
     rate, pairs = corpus.sample_rate_hz, []
-    understood: dict[str, list] = {"generated": [], "real": []}
+    labels: list[list[str]] = []
+    sounds: dict[str, list[np.ndarray]] = {"generated": [], "real": []}
     for i in range(_NUM_SAMPLES):
         recording = corpus.recording(i)
-        text = recording["text"].split()
+        labels.append(recording["text"].split())
         generated, _ = soundfile.read(samples / f"sample_{i:03}.wav", dtype="int16")
         soundfile.write(samples / f"sample_{i:03}_real.wav", recording["audio"], rate)
-        for kind, sound in (("generated", generated), ("real", recording["audio"])):
-            understood[kind].append((text, intelligibility.recognise_digits(sound, rate)))
+        sounds["generated"].append(generated)
+        sounds["real"].append(recording["audio"])
         if i < 3:
-            pairs += [(f"real: {' '.join(text)}", recording["audio"]), ("generated", generated)]
+            pairs += [(f"real: {recording['text']}", recording["audio"]), ("generated", generated)]
+    recognized = {
+        kind: [intelligibility.recognise_digits(sound, rate) for sound in each]
+        for kind, each in sounds.items()
+    }
+    of_sounds = {
+        kind: speech_figures.figures(
+            each,
+            rate,
+            references=sounds["real"] if kind == "generated" else None,
+            labels=labels,
+            recognized=recognized[kind],
+            title=f"measuring {kind}",
+        )
+        for kind, each in sounds.items()
+    }
     plots.save(plots.spectrograms(pairs, rate), folder / "spectrograms.png")
 
     figures = json.loads(scores.read_text())
@@ -79,12 +105,12 @@ def demo(folder: str | os.PathLike[str], *, train_minutes: float) -> dict[str, A
         "steps": figures["step"],
         "training_seconds": max(line["time_s"] for line in history),
         "seconds": round(time.monotonic() - begun_s, 1),
-        "error_rate": {
-            kind: intelligibility.error_rate(pairs) for kind, pairs in understood.items()
-        },
+        "seed": seed or 0,
+        "error_rate": {kind: of.word_error_rate for kind, of in of_sounds.items()},
+        "figures": {kind: speech_figures.to_dict(of) for kind, of in of_sounds.items()},
         "heard": [
             {"said": " ".join(text), "heard": " ".join(words)}
-            for text, words in understood["generated"]
+            for text, words in zip(labels, recognized["generated"], strict=True)
         ],
     }
     (folder / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n")
@@ -110,13 +136,15 @@ def _run(program: str, *arguments: str, limit_s: float | None = None) -> None:
 
 def main(argv: Sequence[str]) -> None:
     del argv
-    metrics = demo(_DIR.value, train_minutes=_TRAIN_MINUTES.value)
-    rate = metrics["error_rate"]
+    metrics = demo(_DIR.value, train_minutes=_TRAIN_MINUTES.value, seed=cli.SEED.value)
+    columns = {
+        kind: speech_figures.SpeechFigures(**metrics["figures"][kind])
+        for kind in ("real", "generated")
+    }
     print(
         f"\n{metrics['held_out_bits_per_sample']:.2f} bits per sample on held-out speech "
         f"(entropy of its codes {metrics['unigram_bits_per_sample']:.2f}) after "
-        f"{metrics['steps']} steps. A recogniser mistakes {rate['generated']:.0%} of the "
-        f"generated words and {rate['real']:.0%} of the real ones.\n"
+        f"{metrics['steps']} steps.\n\n{speech_figures.table(columns)}\n\n"
         f"Listen to {_DIR.value}/samples, look at {_DIR.value}/spectrograms.png."
     )
 

@@ -71,6 +71,9 @@ flags.DEFINE_string(
 flags.DEFINE_bool("f0", None, "Add the pitch (ljspeech, vctk, librispeech, timit, cmu_arctic).")
 flags.DEFINE_list("voices", None, "eSpeak voices, such as en-us,en-us+f2 (espeak).")
 flags.DEFINE_integer("num_utterances", None, "Utterances to make (espeak).")
+flags.DEFINE_integer(
+    "num_test", None, "Utterances of the test split (espeak; 5% of --num_utterances by default)."
+)
 flags.DEFINE_enum(
     "domain",
     None,

@@ -29,6 +29,7 @@ SETUP.read(ROOT / "setup.cfg")
 NAMES = {"absl": "absl-py", "orbax": "orbax-checkpoint", "sklearn": "scikit-learn"}
 """Distributions whose packages have another name."""
 GPL = {"parselmouth": "praat-parselmouth"}
+QUALITY = {"moonshine-voice", "onnxruntime", "pystoi", "speechmos"}
 
 
 def required(text: str) -> set[str]:
@@ -59,8 +60,10 @@ EXTRAS = {name: required(text) for name, text in SETUP["options.extras_require"]
 def test_the_lists_name_what_is_imported() -> None:
     optional = EXTRAS["demo"] - EXTRAS["data"] - EXTRAS["experiments"]
     assert optional == {"espeakng-loader", "pocketsphinx", "praat-parselmouth"}
+    assert EXTRAS["quality"] - EXTRAS["demo"] == QUALITY and EXTRAS["pesq"] == {"pesq"}
+    optional |= QUALITY | EXTRAS["pesq"]
     assert imported_distributions("wavenet_jax") <= CORE
-    assert imported_distributions("data") <= CORE | EXTRAS["data"] | optional
+    assert imported_distributions("data") <= CORE | EXTRAS["data"] | (optional - QUALITY)
     assert imported_distributions("experiments") <= CORE | EXTRAS["experiments"] | optional
     assert imported_distributions("tests") - {"jaxlib"} <= CORE | EXTRAS["test"] | {
         canonicalize_name(path.stem) for path in SOURCES["tests"]
@@ -70,7 +73,7 @@ def test_the_lists_name_what_is_imported() -> None:
 def test_the_lists_name_nothing_that_is_not_imported() -> None:
     every = set().union(*map(imported_distributions, sorted(OURS - {"tests"})))
     needed_by_others = {"importlib-resources"}  # by tensorflow-datasets, which does not say so
-    assert CORE | EXTRAS["demo"] == every | needed_by_others
+    assert CORE | EXTRAS["quality"] | EXTRAS["pesq"] == every | needed_by_others
 
 
 @pytest.mark.parametrize("line", ["3.11", "3.13"])
@@ -80,7 +83,8 @@ def test_each_line_of_versions_is_whole_and_exact(line: str) -> None:
     assert all(re.fullmatch(r"[\w.-]+==[\w.]+", each) for each in lines)
     fixed = {canonicalize_name(each.partition("==")[0]) for each in lines}
     assert len(fixed) == len(lines)
-    assert CORE | EXTRAS["test"] <= fixed
+    assert CORE | EXTRAS["test"] | EXTRAS["pesq"] <= fixed
+    assert not {"torch", "tensorflow"} & fixed
 
 
 @pytest.fixture(scope="module")

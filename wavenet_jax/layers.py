@@ -23,6 +23,7 @@ taps have been gathered. Either override holds for all ways to run the model.
 
 import functools
 from collections.abc import Callable
+from typing import Literal
 
 import flax.linen as nn
 import flax.struct
@@ -336,7 +337,7 @@ class Stack(nn.Module):
     block: str = "gated"
     dropout: float = 0.0
     rematerialize: bool = False
-    fused_precision: str = ""
+    fused_precision: fused.Precision | Literal[""] = ""
 
     def setup(self):
         block = BLOCKS[self.block]

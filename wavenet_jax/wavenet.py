@@ -16,6 +16,7 @@ silence, in all three.
 
 import dataclasses
 import functools
+from typing import Literal
 
 import flax.linen as nn
 import jax
@@ -41,7 +42,7 @@ class WaveNet(nn.Module):
     """
 
     config: WaveNetConfig
-    fused_precision: str = ""
+    fused_precision: fused.Precision | Literal[""] = ""
 
     def setup(self):
         cfg, dtype = self.config, jnp.dtype(self.config.dtype)
@@ -73,9 +74,9 @@ class WaveNet(nn.Module):
             ContextStack(stack, cfg.quantizer, has_global, one_hot, cfg.block, dtype)
             for stack in cfg.context_stacks
         ]
-        product = {"dot_general": fused.dot_general(self.fused_precision)} if self.fused_precision else {}
-        self.skip = nn.Dense(cfg.skip_channels, dtype=dtype, **product)
-        self.head = nn.Dense(cfg.head_channels, dtype=dtype, **product)
+        product = fused.dot_general(self.fused_precision) if self.fused_precision else None
+        self.skip = nn.Dense(cfg.skip_channels, dtype=dtype, dot_general=product)
+        self.head = nn.Dense(cfg.head_channels, dtype=dtype, dot_general=product)
         # Zeros make the first output that of the bias: uniform, for a categorical one.
         # In float32 for the means of 16-bit samples, which bfloat16 cannot represent.
         first_bias = jnp.asarray(cfg.distribution.initial_bias())
@@ -83,7 +84,7 @@ class WaveNet(nn.Module):
             cfg.distribution.num_parameters,
             kernel_init=nn.initializers.zeros,
             bias_init=lambda key, shape, dtype: first_bias.astype(dtype),
-            **(product if cfg.output == "categorical" else {}),
+            dot_general=product if cfg.output == "categorical" else None,
         )
 
     # -- a whole sequence -------------------------------------------------------------

@@ -60,7 +60,7 @@ def speedrun(
     """
     if config.task != "generate":
         raise InputError("--config.task is 'recognize': the speed run scores bits per sample.")
-    corpus = data.load(config.dataset, data_dir, "train", pre_emphasis=config.pre_emphasis)
+    corpus = data.load(config.dataset, data_dir, "train")
     run = Run.create(config, corpus)
     held_out = run.load(data_dir, config.held_out_split)
     rate = None

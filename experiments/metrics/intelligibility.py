@@ -1,18 +1,24 @@
-"""Intelligibility of speech: recognition of digits, words and phones by PocketSphinx.
+"""Intelligibility of speech: recognition of digits, words and phones.
 
-The recogniser is independent of the models of this project: PocketSphinx with its bundled US
-English model, trained on sound at 16 kHz. Sound at 8 kHz lacks the upper octave, in which /s/ lies
-and which is never empty in the recogniser's training data. So the octave is filled with a faint
-mirror image of the lower one and some noise, and the lexicon of digits also lists the
-pronunciations that "six" and "seven" have over a telephone.
+The recognisers are independent of the models of this project. Moonshine's tiny English model
+(Jeffries et al., 2024, arXiv:2410.15608), which its package carries, recognises any words of a
+human reader. PocketSphinx with its bundled US English model chooses between given words, and is
+the better of the two for eSpeak NG's voices and for digits. It was trained on sound at 16 kHz.
+Sound at 8 kHz lacks the upper octave, in which /s/ lies and which is never empty in the
+recogniser's training data. So the octave is filled with a faint mirror image of the lower one and
+some noise, and the lexicon of digits also lists the pronunciations that "six" and "seven" have over
+a telephone.
 """
 
+import collections
 import functools
+import itertools
 import math
 import pathlib
 import re
 import tempfile
 from collections.abc import Collection, Iterable, Sequence
+from typing import Any
 
 import jiwer
 import numpy as np
@@ -28,6 +34,8 @@ PAUSE_S = 0.5
 PEAK = 0.3
 NOISE = 0.003
 IMAGE = 0.1
+START, END = "<s>", "</s>"
+UNIFORM_SHARE = 0.2  # of the language model
 
 LEXICON = {
     "zero": ("Z IH R OW", "Z IY R OW"),
@@ -60,19 +68,55 @@ def recognise_digits(
 
 
 def recognise_words(
-    samples: np.ndarray, sample_rate_hz: int, *, vocabulary: Collection[str]
+    samples: np.ndarray,
+    sample_rate_hz: int,
+    *,
+    vocabulary: Collection[str],
+    texts: Sequence[Sequence[str]] = (),
 ) -> list[str]:
-    """Recognises the words of a recording, all equally likely a priori.
+    """Recognises the words of a recording by PocketSphinx.
 
     Args:
       samples: Int16 `[N]`.
       sample_rate_hz: Their rate.
       vocabulary: Words to choose from, which the dictionary has.
+      texts: Words of other recordings' texts, whose bigrams are likelier than other pairs of
+        words (`_language_model`); without any, all words are equally likely a priori.
 
     Raises:
       InputError: as `pronunciations`.
     """
-    return _recognise(_word_decoder(tuple(sorted(vocabulary))), samples, sample_rate_hz)
+    decoder = _word_decoder(tuple(sorted(vocabulary)), tuple(map(tuple, texts)))
+    return _recognise(decoder, samples, sample_rate_hz)
+
+
+def has_moonshine() -> bool:
+    """Whether `transcribe` can be used: Moonshine is installed, with a model in its package."""
+    return _moonshine() is not None
+
+
+def transcribe(samples: np.ndarray, sample_rate_hz: int) -> list[str]:
+    """Recognises the words of a recording by Moonshine's tiny English model, whatever they are.
+
+    Words are as of `words_of`: a number that is written in digits is a mistake.
+
+    Args:
+      samples: Int16 `[N]`.
+      sample_rate_hz: Their rate.
+
+    Raises:
+      InputError: Moonshine is not installed, or its package has no model.
+    """
+    transcriber = _moonshine()
+    if transcriber is None:
+        raise InputError(
+            "moonshine-voice with its model is not installed: pip install '.[quality]' has it."
+        )
+    if not np.any(samples):  # for which the model has a word nevertheless
+        return []
+    sound = soxr.resample(samples.astype(np.float32), sample_rate_hz, RATE_HZ) / 32768
+    found = transcriber.transcribe_without_streaming(sound.clip(-1, 1).tolist(), RATE_HZ)
+    return words_of(" ".join(line.text for line in found.lines))
 
 
 def recognise_phones(samples: np.ndarray, sample_rate_hz: int) -> list[str]:
@@ -157,26 +201,67 @@ def _digit_decoder(count: int | None) -> pocketsphinx.Decoder:
 
 
 @functools.cache
-def _word_decoder(vocabulary: tuple[str, ...]) -> pocketsphinx.Decoder:
-    """A decoder with a unigram model; a grammar of many alternatives takes minutes to compile."""
+def _moonshine() -> Any:
+    """Moonshine's transcriber; None where it, its model or a library that it needs is missing."""
+    try:
+        import moonshine_voice
+    except (ImportError, OSError):
+        return None
+    folder = moonshine_voice.get_model_path("tiny-en")
+    if not (folder / "encoder_model.ort").is_file():  # from 0.1 on it is downloaded
+        return None
+    return moonshine_voice.Transcriber(folder, moonshine_voice.ModelArch.TINY)
+
+
+@functools.cache
+def _word_decoder(
+    vocabulary: tuple[str, ...], texts: tuple[tuple[str, ...], ...]
+) -> pocketsphinx.Decoder:
+    """A decoder with a language model; a grammar of many alternatives takes minutes to compile."""
     entries = [
         (word, i, phones) for word in vocabulary for i, phones in enumerate(pronunciations(word))
     ]
     dictionary = "".join(
         f"{word}{f'({i + 1})' if i else ''} {phones}\n" for word, i, phones in entries
     )
-    each = -math.log10(len(vocabulary))
-    model = "".join(f"{each:.4f} {word}\n" for word in vocabulary)
     with tempfile.TemporaryDirectory() as folder:
-        words, unigrams = pathlib.Path(folder, "words.dict"), pathlib.Path(folder, "words.lm")
+        words, model = pathlib.Path(folder, "words.dict"), pathlib.Path(folder, "words.lm")
         words.write_text(dictionary)
-        unigrams.write_text(
-            f"\\data\\\nngram 1={len(vocabulary) + 2}\n\n\\1-grams:\n-99 <s>\n{each:.4f} </s>\n"
-            f"{model}\n\\end\\\n"
-        )
+        model.write_text(_language_model(vocabulary, texts))
         return pocketsphinx.Decoder(
-            samprate=RATE_HZ, lm=str(unigrams), dict=str(words), cmn="batch", loglevel="FATAL"
+            samprate=RATE_HZ, lm=str(model), dict=str(words), cmn="batch", loglevel="FATAL"
         )
+
+
+def _language_model(vocabulary: Sequence[str], texts: Sequence[Sequence[str]]) -> str:
+    """A bigram model in ARPA's format: `p(b|a) = 0.8 n(a, b) / n(a) + 0.2 / V`, uniform where
+    the texts have no `a` before a word of the vocabulary or the end, whose sum is V."""
+    known = set(vocabulary)
+    pairs: collections.Counter[tuple[str, str]] = collections.Counter()
+    for text in texts:
+        words = [START, *text, END]
+        pairs.update((a, b) for a, b in itertools.pairwise(words) if {a, b} <= known | {START, END})
+    before: collections.Counter[str] = collections.Counter()
+    for (a, _), number in pairs.items():
+        before[a] += number
+    uniform = 1 / (len(vocabulary) + 1)
+
+    def unigram(word: str, log10: float) -> str:
+        back_off = f" {math.log10(UNIFORM_SHARE):.4f}" if word in before else ""
+        return f"{log10:.4f} {word}{back_off}\n"
+
+    unigrams = [unigram(START, -99.0)]
+    unigrams += [unigram(word, math.log10(uniform)) for word in (END, *vocabulary)]
+    bigrams = [
+        f"{math.log10((1 - UNIFORM_SHARE) * number / before[a] + UNIFORM_SHARE * uniform):.4f} "
+        f"{a} {b}\n"
+        for (a, b), number in sorted(pairs.items())
+    ]
+    counts = f"\\data\\\nngram 1={len(unigrams)}\n"
+    counts += f"ngram 2={len(bigrams)}\n" if bigrams else ""
+    sections = f"\n\\1-grams:\n{''.join(unigrams)}"
+    sections += f"\n\\2-grams:\n{''.join(bigrams)}" if bigrams else ""
+    return f"{counts}{sections}\n\\end\\\n"
 
 
 @functools.cache

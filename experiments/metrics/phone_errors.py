@@ -1,95 +1,25 @@
-"""Phone error rates of recognizers, by kind of error, with bootstrap intervals.
-
-The recognized phones of a recording are aligned with its labels by the minimum number of
-substitutions, deletions and insertions (jiwer); their sum over the number of labels is the rate.
-"""
+"""Phone error rates of recognizers, by kind of error, with bootstrap intervals."""
 
 import itertools
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-import jiwer
 import numpy as np
-from scipy import stats
 from tqdm import tqdm
 
 import data
 from experiments.common.run import Run
+from experiments.metrics.error_rates import Counts, count, interval, total
 from wavenet_jax import InputError
 from wavenet_jax.config import to_dict
 from wavenet_jax.recognition import posteriors
 
-NUM_RESAMPLES = 1000
 GRID = {
     "prior_weight": (0.3, 0.6, 1.0),
     "lm_weight": (1.0, 2.0, 3.0, 4.5, 7.0),
     "insertion_penalty": (-1.0, 0.5, 2.0, 4.0, 7.0),
 }
-
-
-class Counts(NamedTuple):
-    """Phones and errors of one recording, or of several together."""
-
-    num_labels: int
-    substitutions: int
-    deletions: int
-    insertions: int
-
-    @property
-    def errors(self) -> int:
-        return self.substitutions + self.deletions + self.insertions
-
-    @property
-    def rate(self) -> float:
-        """Errors over labels; it may exceed 1."""
-        return self.errors / self.num_labels
-
-
-def count(labels: Sequence[str], recognized: Sequence[str]) -> Counts:
-    """Counts the errors of one recording.
-
-    Raises:
-      InputError: there are no labels.
-    """
-    if not labels:
-        raise InputError("A transcript has no phones to score: leave its recording out.")
-    found = jiwer.process_words(" ".join(labels), " ".join(recognized))
-    return Counts(len(labels), found.substitutions, found.deletions, found.insertions)
-
-
-def total(counts: Sequence[Counts]) -> Counts:
-    """Sums of the counts: long recordings weigh more than short ones."""
-    return Counts(*(sum(column) for column in zip(*counts, strict=True)))
-
-
-def interval(
-    counts: Sequence[Counts], *, confidence: float = 0.95, seed: int = 0
-) -> tuple[float, float]:
-    """The confidence interval of the rate of the counts' total.
-
-    The percentile bootstrap over recordings (Efron and Tibshirani, 1993, section 13.3): a
-    resample draws as many recordings as there are, with replacement, each with its errors and
-    its labels. The interval of a single recording is its rate.
-    """
-    if len(counts) == 1:
-        return counts[0].rate, counts[0].rate
-    errors, labels = np.array([(each.errors, each.num_labels) for each in counts]).T
-
-    def rate(errors: np.ndarray, labels: np.ndarray, axis: int) -> np.ndarray:
-        return errors.sum(axis=axis) / labels.sum(axis=axis)
-
-    found = stats.bootstrap(
-        (errors, labels),
-        rate,
-        paired=True,
-        vectorized=True,
-        n_resamples=NUM_RESAMPLES,
-        confidence_level=confidence,
-        method="percentile",
-        rng=np.random.default_rng(seed),
-    ).confidence_interval
-    return float(found.low), float(found.high)
 
 
 class PosteriorSet(NamedTuple):

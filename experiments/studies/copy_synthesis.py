@@ -5,7 +5,7 @@
 
 For a checkpoint that the mel spectrogram conditions (`configs/vocoder.py`). Writes of each
 recording NAME_original.wav, NAME_wavenet.wav, NAME_griffin_lim.wav and NAME_spectrograms.png, and
-measures the distances of both methods from the originals that `metrics.spectral` defines. Above
+measures both methods and the originals with the figures of docs/figures.md. Above
 the spectrogram's `fmax_hz` Griffin-Lim has no information and is silent, which the log-spectral
 distance counts as it counts any other band.
 """
@@ -26,7 +26,7 @@ from tqdm import tqdm
 import data
 from experiments.common import cli, plots, restore
 from experiments.common.sampling import AS_IT_IS, Sampling
-from experiments.metrics import spectral
+from experiments.metrics import spectral, speech_figures
 from experiments.tasks import generation
 from wavenet_jax import InputError
 
@@ -62,10 +62,10 @@ def copy_synthesis(
       sampling: how they are drawn.
 
     Returns:
-      For `wavenet` and `griffin_lim` the `log_spectral_distance_db` and
-      `mel_cepstral_distortion_db`, means over the recordings; `recordings`, the same of each
-      recording by its name; `num_recordings`, `seconds` (the total), `sampling`, `seed`, `step`,
-      `split`, `wall_s`.
+      For `original`, `wavenet` and `griffin_lim` the figures of
+      `speech_figures.SpeechFigures`; `recordings`, of each recording by its name the
+      `log_spectral_distance_db` and `mel_cepstral_distortion_db` of both methods;
+      `num_recordings`, `seconds` (the total), `sampling`, `seed`, `step`, `split`, `wall_s`.
 
     Raises:
       InputError, data.DataError: invalid input.
@@ -85,7 +85,7 @@ def copy_synthesis(
         )
     rate, folder = run.audio.sample_rate_hz, cli.require_writable(out)
     distances: dict[str, dict[str, dict[str, float]]] = {}
-    num_samples = 0
+    sets: dict[str, list[np.ndarray]] = {kind: [] for kind in ("original", *METHODS)}
     with tempfile.TemporaryDirectory(dir=folder) as unfinished:
         generated = generation.sample(
             trained,
@@ -114,18 +114,21 @@ def copy_synthesis(
                 for method in METHODS
             }
             _write(folder, recording["recording"], sounds, rate)
-            num_samples += len(wavenet)
-    means = {
-        method: {
-            name: float(np.mean([each[method][name] for each in distances.values()]))
-            for name in DISTANCES
-        }
-        for method in METHODS
+            for kind, sound in sounds.items():
+                sets[kind].append(sound)
+    figures = {
+        kind: speech_figures.figures(
+            sets[kind],
+            rate,
+            references=sets["original"] if kind in METHODS else None,
+            title=f"measuring {kind.replace('_', '-')}",
+        )
+        for kind in sets
     }
-    return means | {
+    return {kind: speech_figures.to_dict(of) for kind, of in figures.items()} | {
         "recordings": distances,
         "num_recordings": number,
-        "seconds": round(num_samples / rate, 3),
+        "seconds": figures["original"].seconds,
         "sampling": dataclasses.asdict(sampling),
         "seed": seed,
         "step": trained.step,
@@ -158,12 +161,10 @@ def main(argv: Sequence[str]) -> None:
         seed=cli.SEED.value or 0,
         sampling=cli.sampling_config(),
     )
-    for method in METHODS:
-        of_method = figures[method]
-        print(
-            f"{method}: log-spectral distance {of_method['log_spectral_distance_db']:.2f} dB, "
-            f"mel-cepstral distortion {of_method['mel_cepstral_distortion_db']:.2f} dB"
-        )
+    columns = {
+        kind: speech_figures.SpeechFigures(**figures[kind]) for kind in ("original", *METHODS)
+    }
+    print(speech_figures.table(columns))
     print(
         f"{figures['num_recordings']} recordings, {figures['seconds']:.1f} s, of step "
         f"{trained.step} in {cli.OUT.value}"

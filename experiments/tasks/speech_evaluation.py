@@ -1,11 +1,11 @@
-"""Evaluation of synthesised speech: intelligibility, pitch and durations."""
+"""Evaluation of synthesised speech: figures of sound, and of predicted durations and pitch."""
 
 import dataclasses
 import os
 import sys
 import time
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import soundfile
@@ -14,15 +14,24 @@ from tqdm import tqdm
 
 import data
 from experiments.common import cli, plots, prosody, restore
-from experiments.common.run import Run
 from experiments.common.sampling import AS_IT_IS, Sampling
-from experiments.metrics import f0, intelligibility, prosody_errors
+from experiments.metrics import error_rates, intelligibility, prosody_errors, speech_figures
 from experiments.tasks import generation
 from wavenet_jax import InputError
 
 KINDS = ("recorded", "copied", "spoken")
 PICTURED = 3
-VOICED_ABOVE = 0.45
+RECOGNISERS = ("moonshine", "pocketsphinx")
+
+Recognise = Callable[[np.ndarray, int], list[str]]
+
+
+class Recognised(NamedTuple):
+    """The labels of recordings, and the recogniser that finds words in them."""
+
+    name: str
+    labels: list[list[str]]
+    recognise: Recognise
 
 
 def evaluate_speech(
@@ -34,6 +43,8 @@ def evaluate_speech(
     num_recordings: int | None = None,
     seed: int = 0,
     sampling: Sampling = AS_IT_IS,
+    recogniser: str = "auto",
+    texts: Iterable[str] = (),
 ) -> dict[str, Any]:
     """Synthesises recordings again, and compares them with the originals.
 
@@ -45,14 +56,18 @@ def evaluate_speech(
       num_recordings: how many of the corpus, its first; all by default.
       seed: of the random numbers; a waveform depends on it and the recording's number.
       sampling: how they are drawn.
+      recogniser: one of `RECOGNISERS`, or "auto": the one that mistakes fewer words of the
+        recordings, of those that are installed.
+      texts: of other recordings of the corpus, for the language model of PocketSphinx.
 
     Returns:
-      `word_error_rate` and `phone_error_rate` of each of `KINDS`, if the recordings have
-      text (over the words in the recogniser's dictionary); `copied_pitch`, the errors of the
-      copies' F0 (`f0_errors`); `prosody`, the errors of the predictions (`prosody_errors`);
-      `seconds_ratio`, the length of the spoken recordings over that of the originals;
-      `num_recordings`, `seconds` (recorded, in all), `features`, `sampling`, `seed`,
-      `step`, `split`, `wall_s`.
+      For each of `KINDS` its figures (`speech_figures.SpeechFigures`): those of words if the
+      recordings have text, and those of copies for "copied". `recogniser`, its name, and
+      `recognisers`, the word error rates of those that were tried on the recordings;
+      `phone_error_rate` of each of `KINDS`, by PocketSphinx; `prosody`, the errors of the
+      predictions (`prosody_errors`); `seconds_ratio`, the length of the spoken recordings over
+      that of the originals; `num_recordings`, `seconds` (recorded, in all), `features`,
+      `sampling`, `seed`, `step`, `split`, `wall_s`.
 
     Raises:
       InputError, data.DataError: bad input.
@@ -69,6 +84,12 @@ def evaluate_speech(
     folder = cli.require_writable(out)
     # What cannot be recognised is refused before anything is generated.
     transcripts = _texts(recordings)
+    rate = run.audio.sample_rate_hz
+    sounds = {"recorded": [each["audio"] for each in recordings]}
+    tried: dict[str, float] = {}
+    chosen: Recognised | None = None
+    if transcripts:
+        tried, chosen = _choose(recogniser, recordings, transcripts, texts, rate)
     conditions = [run.global_condition_of(corpus, i) for i in range(number)]
     local_features = run.local_features
     assert local_features is not None
@@ -77,7 +98,6 @@ def evaluate_speech(
         spoken.frames(prosody.contexts_of(run, each), prosody.voice_of(run, condition))
         for each, condition in zip(recordings, conditions, strict=True)
     ]
-    sounds = {"recorded": [each["audio"] for each in recordings]}
     for kind, each in frames.items():
         paths = [folder / f"{kind}_{i:03}.wav" for i in range(number)]
         generation.write_generated(
@@ -94,15 +114,33 @@ def evaluate_speech(
         for i in range(min(PICTURED, number))
         for kind in KINDS
     ]
-    figure = plots.spectrograms(pairs, run.audio.sample_rate_hz, columns=len(KINDS))
+    figure = plots.spectrograms(pairs, rate, columns=len(KINDS))
     plots.save(figure, folder / "spectrograms.png")
     lengths = {kind: sum(map(len, sounds[kind])) for kind in KINDS}
-    return _error_rates(transcripts, sounds, run.audio.sample_rate_hz) | {
-        "copied_pitch": _copied_pitch(run, recordings, sounds["copied"]),
+    figures: dict[str, Any] = {
+        kind: speech_figures.to_dict(
+            speech_figures.figures(
+                sounds[kind],
+                rate,
+                references=sounds["recorded"] if kind == "copied" else None,
+                labels=chosen and chosen.labels,
+                recognized=chosen and _recognised(chosen, sounds[kind], rate, kind),
+                title=f"measuring {kind}",
+            )
+        )
+        for kind in KINDS
+    }
+    if chosen:
+        figures["recogniser"] = chosen.name
+        figures["recognisers"] = tried
+        figures["phone_error_rate"] = {
+            kind: _phone_error_rate(transcripts, sounds[kind], rate) for kind in KINDS
+        }
+    return figures | {
         "prosody": prosody_errors.prosody_errors(spoken, corpus, number),
         "seconds_ratio": lengths["spoken"] / lengths["recorded"],
         "num_recordings": number,
-        "seconds": round(lengths["recorded"] / run.audio.sample_rate_hz, 3),
+        "seconds": round(lengths["recorded"] / rate, 3),
         "features": run.config.local_condition.features,
         "sampling": dataclasses.asdict(sampling),
         "seed": seed,
@@ -153,47 +191,62 @@ def _batched(
     return batch | ({"global_condition": np.stack(given)} if given else {})
 
 
-def _error_rates(
+def _choose(
+    recogniser: str,
+    recordings: Sequence[dict[str, Any]],
     transcripts: Sequence[tuple[list[str], list[str]]],
-    sounds: dict[str, list[np.ndarray]],
+    texts: Iterable[str],
     sample_rate_hz: int,
-) -> dict[str, dict[str, float]]:
-    if not transcripts:
-        return {}
+) -> tuple[dict[str, float], Recognised]:
+    """The recogniser, and the word error rates of the recordings by each that was tried.
+
+    Raises:
+      InputError: the recogniser is not installed.
+    """
     vocabulary = {word for words, _ in transcripts for word in words}
-    rates: dict[str, dict[str, float]] = {"word_error_rate": {}, "phone_error_rate": {}}
-    for kind in KINDS:
-        bar = tqdm(sounds[kind], desc=f"recognising {kind}", unit=" recordings", file=sys.stderr)
-        recognised = [
-            (
-                intelligibility.recognise_words(sound, sample_rate_hz, vocabulary=vocabulary),
-                intelligibility.recognise_phones(sound, sample_rate_hz),
-            )
-            for sound in bar
-        ]
-        for i, rate in enumerate(rates.values()):
-            rate[kind] = intelligibility.error_rate(
-                (truth[i], found[i]) for truth, found in zip(transcripts, recognised, strict=True)
-            )
-    return rates
+    others = [intelligibility.words_of(text) for text in texts]
+    vocabulary |= {word for words in others for word in words if intelligibility.knows(word)}
+
+    def by_pocketsphinx(sound: np.ndarray, rate: int) -> list[str]:
+        return intelligibility.recognise_words(sound, rate, vocabulary=vocabulary, texts=others)
+
+    every = {
+        "moonshine": Recognised(
+            "moonshine",
+            [intelligibility.words_of(each["text"]) for each in recordings],
+            intelligibility.transcribe,
+        ),
+        "pocketsphinx": Recognised(
+            "pocketsphinx", [words for words, _ in transcripts], by_pocketsphinx
+        ),
+    }
+    if recogniser == "auto":
+        names = [name for name in every if name != "moonshine" or intelligibility.has_moonshine()]
+    else:
+        names = [recogniser]
+    sounds = [each["audio"] for each in recordings]
+    rates = {}
+    for name in names:
+        found = _recognised(every[name], sounds, sample_rate_hz, f"recordings by {name}")
+        rates[name] = error_rates.total(
+            [error_rates.count(*each) for each in zip(every[name].labels, found, strict=True)]
+        ).rate
+    return rates, every[min(rates, key=rates.__getitem__)]
 
 
-def _copied_pitch(
-    run: Run, recordings: Sequence[dict[str, Any]], copies: Sequence[np.ndarray]
-) -> dict[str, float]:
-    hop_samples = run.config.local_condition.hop_samples
-    tracked = []
-    for each, copy in zip(recordings, copies, strict=True):
-        rate = run.audio.sample_rate_hz
-        tracked.append(
-            [
-                data.log_f0(
-                    {"audio": sound, "f0_hz": data.f0(sound, rate, voiced_above=VOICED_ABOVE)},
-                    hop_samples,
-                    rate,
-                )
-                for sound in (each["audio"], copy)
-            ]
-        )
-    true, other = (np.concatenate(parts) for parts in zip(*tracked, strict=True))
-    return f0.f0_errors(true, other)
+def _recognised(
+    chosen: Recognised, sounds: Sequence[np.ndarray], sample_rate_hz: int, title: str
+) -> list[list[str]]:
+    bar = tqdm(sounds, desc=f"recognising {title}", unit=" recordings", file=sys.stderr)
+    return [chosen.recognise(sound, sample_rate_hz) for sound in bar]
+
+
+def _phone_error_rate(
+    transcripts: Sequence[tuple[list[str], list[str]]],
+    sounds: Sequence[np.ndarray],
+    sample_rate_hz: int,
+) -> float:
+    return intelligibility.error_rate(
+        (phones, intelligibility.recognise_phones(sound, sample_rate_hz))
+        for (_, phones), sound in zip(transcripts, sounds, strict=True)
+    )

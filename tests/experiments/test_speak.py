@@ -175,15 +175,26 @@ def test_words_that_the_judge_does_not_know_are_left_out(caplog) -> None:
 def test_the_judge(trained, spoken, espeak_dir, tmp_path) -> None:
     corpus = trained.run.load(espeak_dir, "train")
     figures = speech_evaluation.evaluate_speech(
-        trained, spoken, corpus, out=tmp_path, num_recordings=2, seed=5
+        trained,
+        spoken,
+        corpus,
+        out=tmp_path,
+        num_recordings=2,
+        seed=5,
+        recogniser="pocketsphinx",
     )
     names = {f"{kind}_00{i}.wav" for kind in ("copied", "spoken") for i in range(2)}
     assert {path.name for path in tmp_path.iterdir()} == names | {"spectrograms.png"}
-    for name in ("word_error_rate", "phone_error_rate"):
-        assert set(figures[name]) == {"recorded", "copied", "spoken"}
+    recorded, copied, spoken_ones = (figures[kind] for kind in ("recorded", "copied", "spoken"))
     # A model of three updates makes noise.
-    assert figures["word_error_rate"]["recorded"] < figures["word_error_rate"]["copied"]
-    assert set(figures["copied_pitch"]) < set(figures["prosody"])
+    assert recorded["word_error_rate"] < copied["word_error_rate"]
+    assert recorded["num_words"] == spoken_ones["num_words"]
+    assert recorded["noise_level_db"] < copied["noise_level_db"]
+    assert "mel_cepstral_distortion_db" in copied
+    assert not {"mel_cepstral_distortion_db", "voicing_error"} & (recorded | spoken_ones).keys()
+    assert figures["recogniser"] == "pocketsphinx"
+    assert figures["recognisers"] == {"pocketsphinx": recorded["word_error_rate"]}
+    assert set(figures["phone_error_rate"]) == {"recorded", "copied", "spoken"}
     lengths = dict.fromkeys(("copied", "spoken"), 0)
     for name in names:
         lengths[name.split("_")[0]] += soundfile.info(tmp_path / name).frames
@@ -246,7 +257,11 @@ def test_the_programs(run, workdir, espeak_dir, tmp_path) -> None:
     arguments = [f"--data_dir={espeak_dir}", "--split=test", f"--out={tmp_path}", "--seed=2"]
     said = printed("evaluate_speech", *arguments, f"--json={figures}", "--num_recordings=1")
     found = json.loads(figures.read_text())
-    assert f"| word error rate | {found['word_error_rate']['recorded']:.1%} |" in said
+    cell = f"| {found['recorded']['word_error_rate']:.1%} ("
+    assert f"| words mistaken {cell}" in said
+    tried = found["recognisers"].items()
+    assert ", ".join(f"{name} {rate:.1%}" for name, rate in tried) in said
+    assert found["recogniser"] == min(tried, key=lambda each: each[1])[0]
     assert (found["num_recordings"], found["features"]) == (1, "linguistic_f0")
 
 

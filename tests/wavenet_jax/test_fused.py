@@ -79,8 +79,8 @@ def test_gradients_are_those_of_xla(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["codes", "all", "contexts, speaker, transposed"])
 def test_bfloat16_rounds_the_operands_alone(name: str) -> None:
-    """Eight bits of each operand: gradients of random parameters differ by a few percent, and not at all on a CPU
-    without the instructions."""
+    """Eight bits of each operand: gradients of random parameters differ by a few percent; and
+    not at all on a CPU without the instructions."""
     _, ours = gradients(CONFIGS[name], "bfloat16")
     _, theirs = gradients(CONFIGS[name], "")
     error = worst(ours, theirs)
@@ -92,9 +92,7 @@ def block_of(random, taps, width, half, frames, frames_batch, *, is_last) -> fus
         return jnp.asarray(random.normal(0, 0.3, shape), jnp.float32)
 
     residual = () if is_last else (draw(half, width), draw(width))
-    return fused.Block(
-        draw(taps, width, 2 * half), draw(frames, frames_batch, 2 * half), *residual
-    )
+    return fused.Block(draw(taps, width, 2 * half), draw(frames, frames_batch, 2 * half), *residual)
 
 
 def plain_stack(x, blocks, shapes):
@@ -170,7 +168,7 @@ def test_dense_of_any_length(rows: int) -> None:
     assert worst((value, backward(slopes)), (plain, plain_backward(slopes))) < 1e-5
 
 
-def test_a_step_of_training_is_that_without(monkeypatch) -> None:
+def test_a_step_of_training_is_that_without() -> None:
     """On eight devices, with the metrics and the parameters after it."""
     config = CONFIGS["codes"]
     random = np.random.default_rng(0)
@@ -184,9 +182,7 @@ def test_a_step_of_training_is_that_without(monkeypatch) -> None:
         settings = training.TrainingConfig(num_steps=10, warmup_steps=0, fused=choice)
         step = training.make_parallel_step(config, settings)
         state = training.init_state(config, settings)
-        assert ("wavenet_stack" in step.lower(state, split(batch)).as_text()) == (
-            choice != "off"
-        )
+        assert ("wavenet_stack" in step.lower(state, split(batch)).as_text()) == (choice != "off")
         state, metrics = step(state, split(batch))
         found[choice] = (state.params, metrics)
     assert worst(found["float32"][0], found["off"][0]) < 1e-3  # Adam's first step is a sign

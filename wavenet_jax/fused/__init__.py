@@ -18,4 +18,3 @@ __all__ = [
     "dot_general",
     "stack",
 ]
-

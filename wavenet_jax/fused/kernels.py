@@ -177,7 +177,9 @@ def _add_bfloat16(builder, total, x, weights):
     kind = ir.FunctionType(_FLOATS, [_FLOATS, _HALVES, _HALVES])
     name = "llvm.x86.avx512bf16.dpbf16ps.512"
     dot = cgutils.get_or_insert_function(builder.module, kind, name)
-    return builder.call(dot, [total, builder.bitcast(x, _HALVES), builder.bitcast(weights, _HALVES)])
+    return builder.call(
+        dot, [total, builder.bitcast(x, _HALVES), builder.bitcast(weights, _HALVES)]
+    )
 
 
 _KINDS = {FLOAT32: (_F32, _FLOATS, _add_float32), BFLOAT16: (_I32, _WORDS, _add_bfloat16)}
@@ -445,9 +447,7 @@ def _pack_across_rows(values, packed):
     b, packed_stride = _address(packed), packed.strides[0]
     for i in range(0, len(values), 2):
         second = a + (i + 1) * stride if i + 1 < len(values) else _address(nothing)
-        _pack_two_rows(
-            a + i * stride, second, b + i // 2 * packed_stride, 0, 0, 0, values.shape[1]
-        )
+        _pack_two_rows(a + i * stride, second, b + i // 2 * packed_stride, 0, 0, 0, values.shape[1])
 
 
 @_compiled
@@ -510,7 +510,10 @@ def stack_forward(call):
     layers, batch, width, half, taps = sizes[0], sizes[1], sizes[2], sizes[3], sizes[4]
     scored, precision = sizes[5], sizes[6]
     x_at, gated_at = _argument(call, 0), _result(call, 0)
-    z, gated = np.empty((_TILE_ROWS, 2 * half), np.float32), np.empty((_TILE_ROWS, half), np.float32)
+    z, gated = (
+        np.empty((_TILE_ROWS, 2 * half), np.float32),
+        np.empty((_TILE_ROWS, half), np.float32),
+    )
     packed_x = np.empty((_TILE_ROWS, width // 2), np.uint32)
     packed_gated = np.empty((_TILE_ROWS, half // 2), np.uint32)
     all_gated = _float32_array(gated_at, scored, layers * half)
@@ -713,9 +716,7 @@ def dense_forward(call):
     for begin in range(0, rows, _DENSE_TILE_ROWS):
         end = min(begin + _DENSE_TILE_ROWS, rows)
         y[begin:end] = 0
-        _add_rows_product(
-            x[begin:end], packed[: end - begin], operand, y[begin:end], precision
-        )
+        _add_rows_product(x[begin:end], packed[: end - begin], operand, y[begin:end], precision)
     return 0
 
 
@@ -737,7 +738,10 @@ def dense_backward(call):
     operand = _operand(transposed, precision)
     packed = np.empty((_DENSE_TILE_ROWS, columns // 2), np.uint32)
     pairs = (_DENSE_TILE_ROWS + 1) // 2
-    x_pairs, slope_pairs = np.empty((pairs, width), np.uint32), np.empty((pairs, columns), np.uint32)
+    x_pairs, slope_pairs = (
+        np.empty((pairs, width), np.uint32),
+        np.empty((pairs, columns), np.uint32),
+    )
     for begin in range(0, rows, _DENSE_TILE_ROWS):
         end = min(begin + _DENSE_TILE_ROWS, rows)
         x_slopes[begin:end] = 0

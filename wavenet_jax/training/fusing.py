@@ -1,5 +1,7 @@
 """Whether a replica of the training computes with the fused layers of `wavenet_jax.fused`."""
 
+from typing import Literal
+
 import jax
 
 from wavenet_jax import fused, layers
@@ -8,10 +10,13 @@ from wavenet_jax.training.config import TrainingConfig
 from wavenet_jax.training.state import ModelConfig
 
 
-def fused_precision(model_config: ModelConfig, config: TrainingConfig) -> str:
+def fused_precision(
+    model_config: ModelConfig, config: TrainingConfig
+) -> fused.Precision | Literal[""]:
     """The precision of the fused layers' products, or "" where XLA computes the layers."""
-    is_fused = config.fused != "off" and not unsupported_reason(model_config, jax.default_backend())
-    return config.fused if is_fused else ""
+    if config.fused == "off" or unsupported_reason(model_config, jax.default_backend()):
+        return ""
+    return config.fused
 
 
 def unsupported_reason(model_config: ModelConfig, platform: str) -> str | None:
@@ -27,7 +32,9 @@ def unsupported_reason(model_config: ModelConfig, platform: str) -> str | None:
             f"are {channels[0]} and {channels[1]}"
         )
     if layers.BLOCKS[model_config.block] is not layers.GatedBlock:
-        return f"fused layers are those of the plain block, and the model's is {model_config.block!r}"
+        return (
+            f"fused layers are those of the plain block, and the model's is {model_config.block!r}"
+        )
     for name, plain in (("dtype", "float32"), ("dropout", 0.0)):
         if (value := getattr(model_config, name)) != plain:
             return f"fused layers have {name} {plain!r}, and the model's is {value!r}"

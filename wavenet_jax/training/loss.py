@@ -1,11 +1,12 @@
 """Loss terms of a batch."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
 
+from wavenet_jax import fused
 from wavenet_jax.config import WaveNetConfig
 from wavenet_jax.recognition.recognizer import (
     Recognizer,
@@ -37,7 +38,7 @@ def losses(
     *,
     input_noise: float = 0.0,
     key: jax.Array | None = None,
-    fused_precision: str = "",
+    fused_precision: fused.Precision | Literal[""] = "",
 ) -> Losses:
     """Loss terms, each by name as a sum and the number of its summands.
 

@@ -2,12 +2,13 @@
 
 import dataclasses
 import functools
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
 import optax
 
+from wavenet_jax import fused
 from wavenet_jax.recognition.recognizer import RecognizerConfig
 from wavenet_jax.training.config import TrainingConfig
 from wavenet_jax.training.loss import Batch, losses
@@ -25,7 +26,7 @@ def train_step(
     state: TrainState,
     batch: Batch,
     axis: str | None = AXIS,
-    fused_precision: str = "",
+    fused_precision: fused.Precision | Literal[""] = "",
 ) -> tuple[TrainState, dict[str, jax.Array]]:
     """One update, as one replica of `axis` computes it.
 

@@ -27,8 +27,11 @@ HELD_OUT_SHARE = 0.05
 
 
 class Builder(AudioDatasetBuilder):
-    """Options: `voices`, `num_utterances`, `domain`, `words_per_minute`, `sample_rate_hz`, `seed`.
+    """Options: `voices`, `num_utterances`, `num_test`, `domain`, `words_per_minute`,
+    `sample_rate_hz`, `seed`.
 
+    Of `num_utterances` 5% are for validation and 5% for test. `num_test` makes the test split
+    longer, with further texts, and leaves the other splits as they are.
     An utterance is one example, however long. Its features in time are samples
     at `sample_rate_hz`: `phones` (classes) with `phone_starts`, `phone_ends` and
     `phone_stress`, which tile the utterance; `words` with `word_starts` and
@@ -94,6 +97,7 @@ def _plan(
     *,
     voices: Sequence[str],
     num_utterances: int,
+    num_test: int | None,
     domain: str,
     words_per_minute: int,
     sample_rate_hz: int,
@@ -118,19 +122,25 @@ def _plan(
     ):
         if not low <= value <= high:
             raise DataError(f"{name} is {value}: it must be between {low} and {high}")
+    held_out = max(1, math.floor(HELD_OUT_SHARE * num_utterances))
+    num_test = held_out if num_test is None else num_test
+    if not held_out <= num_test <= 100_000:
+        raise DataError(
+            f"num_test is {num_test}: it must be between {held_out}, as many as there are without "
+            "it, and 100000"
+        )
     utterances = [
         Utterance(words, voice, words_per_minute)
         for words, voice in zip(
-            itertools.islice(texts.texts(domain, seed), num_utterances),
+            itertools.islice(texts.texts(domain, seed), num_utterances + num_test - held_out),
             itertools.cycle(voices),
             strict=False,
         )
     ]
-    held_out = max(1, math.floor(HELD_OUT_SHARE * num_utterances))
     return {
-        "train": utterances[2 * held_out :],
+        "train": utterances[2 * held_out : num_utterances],
         "validation": utterances[:held_out],
-        "test": utterances[held_out : 2 * held_out],
+        "test": utterances[held_out : 2 * held_out] + utterances[num_utterances:],
     }
 
 

@@ -76,6 +76,21 @@ def test_the_same_options_give_the_same_corpus(spoken: data.Corpus, tmp_path: pa
             np.testing.assert_array_equal(value, second[key], err_msg=key)
 
 
+def test_a_longer_test_split_leaves_the_others(tmp_path: pathlib.Path) -> None:
+    corpora = []
+    for name, options in (("short", {}), ("long", {"num_test": 5})):
+        data.build("espeak", data_dir=tmp_path / name, num_utterances=8, **options)
+        splits = ("train", "validation", "test")
+        corpora.append([data.load("espeak", tmp_path / name, split) for split in splits])
+    texts = [
+        [[part.recording(i)["text"] for i in range(len(part))] for part in each] for each in corpora
+    ]
+    assert texts[0][:2] == texts[1][:2]
+    assert texts[1][2][:1] == texts[0][2] and len(texts[1][2]) == 5
+    every = [text for part in texts[1] for text in part]
+    assert len(set(every)) == len(every) == 8 - 1 + 5
+
+
 def test_held_out_texts_are_not_in_train(spoken: data.Corpus) -> None:
     data_dir = spoken.__reduce__()[1][1]
     texts_of = {}
@@ -113,6 +128,7 @@ def test_texts_repeat_themselves_only_under_the_same_seed(domain: str) -> None:
     ("options", "reason"),
     [
         ({"num_utterances": 0}, "num_utterances is 0: it must be between 3"),
+        ({"num_utterances": 40, "num_test": 1}, "num_test is 1: it must be between 2, as many"),
         ({"num_utterances": -5}, "num_utterances is -5"),
         ({"words_per_minute": 1000}, "words_per_minute is 1000"),
         ({"sample_rate_hz": 0}, "sample_rate_hz is 0"),

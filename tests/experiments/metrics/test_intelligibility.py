@@ -12,12 +12,14 @@ pytest.importorskip("espeakng_loader", reason="eSpeak NG is in the extra demo")
 
 from data.text.espeak.engine import NATIVE_RATE_HZ
 from data.text.espeak.synthesis import Utterance, synthesise
+from experiments.metrics import intelligibility
 from experiments.metrics.intelligibility import (
     error_rate,
     pronunciations,
     recognise_digits,
     recognise_phones,
     recognise_words,
+    transcribe,
     words_of,
 )
 from wavenet_jax import InputError
@@ -94,3 +96,62 @@ def test_error_rate_counts_every_kind_of_error() -> None:
     ]
     assert error_rate(pairs) == pytest.approx(3 / 8)
     assert error_rate([(["one"], [])]) == 1
+
+
+def test_the_language_model_is_a_distribution() -> None:
+    """Backing off included: after each word the probabilities of V words and the end sum to 1."""
+    vocabulary = ("a", "b", "c")
+    texts = [["a", "b"], ["a", "b", "a"], ["b", "x", "c"]]
+    lines = intelligibility._language_model(vocabulary, texts).splitlines()
+    unigrams, bigrams = lines.index("\\1-grams:"), lines.index("\\2-grams:")
+    single = {
+        f[1]: [float(x) for x in (f[0], *f[2:])] for f in map(str.split, lines[4:bigrams]) if f
+    }
+    pairs = {
+        tuple(f[1:]): 10 ** float(f[0]) for f in map(str.split, lines[bigrams + 1 :]) if len(f) == 3
+    }
+    assert unigrams == 3 and lines[1:3] == ["ngram 1=5", f"ngram 2={len(pairs)}"]
+    for a in ("<s>", *vocabulary):
+        back_off = 10 ** single[a][1] if len(single[a]) > 1 else 1
+        total = 0.0
+        for b in (*vocabulary, "</s>"):
+            total += pairs.get((a, b), back_off * 10 ** single[b][0])
+        assert total == pytest.approx(1, abs=1e-3)
+    # By hand: of three beginnings two with a; x is not in the vocabulary, nor are its pairs.
+    assert pairs["<s>", "a"] == pytest.approx(0.8 * 2 / 3 + 0.05, rel=1e-3)
+    assert pairs["a", "b"] == pytest.approx(0.8 * 2 / 3 + 0.05, rel=1e-3)
+    assert ("c", "</s>") in pairs and ("b", "c") not in pairs
+    assert "2-grams" not in intelligibility._language_model(vocabulary, [])
+
+
+def test_bigrams_of_other_texts_help() -> None:
+    texts = ["the judge followed her shadow", "the quiet boat measured her village"]
+    words = [words_of(text) for text in texts]
+    vocabulary = {word for each in words for word in each} | {"jug", "shallow", "fallow", "pillage"}
+    noise = np.random.default_rng(0)
+    sounds = [
+        (speech.samples + noise.normal(0, 500, len(speech.samples))).clip(-32768, 32767)
+        for speech in synthesise(Utterance(text, "en-us", 150) for text in texts)
+    ]
+    found = [
+        [recognise_words(x, NATIVE_RATE_HZ, vocabulary=vocabulary, texts=known) for x in sounds]
+        for known in ([], words)
+    ]
+    uniform, bigram = (error_rate(zip(words, each, strict=True)) for each in found)
+    assert bigram < uniform
+
+
+def test_moonshine(monkeypatch) -> None:
+    """Human speech is in the studies: a robot's it takes for other words of the same sound."""
+    if not intelligibility.has_moonshine():
+        pytest.skip("Moonshine with its model is in the extra quality")
+    text = "good morning"
+    (speech,) = synthesise([Utterance(text, "en-us", 140)])
+    assert transcribe(speech.samples, NATIVE_RATE_HZ) == words_of(text)
+    assert transcribe(np.zeros(8000, np.int16), 8000) == []
+    assert transcribe(np.ones(3, np.int16), 8000) == []
+    assert transcribe(speech.samples, NATIVE_RATE_HZ) == words_of(text)
+    monkeypatch.setattr(intelligibility, "_moonshine", lambda: None)
+    assert not intelligibility.has_moonshine()
+    with pytest.raises(InputError, match=r"moonshine-voice .* not installed: pip install"):
+        transcribe(speech.samples, NATIVE_RATE_HZ)

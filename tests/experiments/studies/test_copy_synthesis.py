@@ -103,8 +103,15 @@ def test_the_program(run, workdir, fsdd_dir, tmp_path):
     assert completed.returncode == 0, completed.stderr
     figures = json.loads((tmp_path / "figures.json").read_text())
     printed = completed.stdout
-    assert f"distance {figures['wavenet']['log_spectral_distance_db']:.2f} dB" in printed
-    assert f"distortion {figures['griffin_lim']['mel_cepstral_distortion_db']:.2f} dB" in printed
+    assert "| | original | wavenet | griffin_lim |" in printed
+    for name, title in (
+        ("log_spectral_distance_db", "log-spectral distance |"),
+        ("mel_cepstral_distortion_db", "mel-cepstral distortion |"),
+    ):
+        cells = [f"{figures[method][name]:.2f} dB" for method in ("wavenet", "griffin_lim")]
+        assert f"| {title}  | {' | '.join(cells)} |" in printed
+    assert "noise_level_db" in figures["original"]
+    assert "log_spectral_distance_db" not in figures["original"]
 
 
 def test_the_model_is_given_its_mel_spectrogram(trained, fsdd_dir):
