@@ -22,17 +22,26 @@ def get_config() -> ConfigDict:
     config.sample_rate_hz = 8000
     config.local_condition.update(features="phones", channels=64, hop_samples=40)
     config.model.update(
-        dilations=tuple(2**i for i in range(8)) * 2,
+        kernel_size=3,
+        dilations=tuple(3**i for i in range(5)) * 2,
         residual_channels=32,
         gate_channels=32,
-        skip_channels=128,
+        skip_channels=64,
         head_channels=128,
     )
 
     config.batch_size = 8
-    config.segment_samples = 2000
-    config.num_steps = 800
-    config.training.update(learning_rate=6e-3, warmup_steps=50, ema_decay=0.99)
-    config.checkpoint_every = 400
+    config.segment_samples = 1000
+    config.num_steps = 2500
+    config.training.update(
+        optimizer="muon",
+        learning_rate=6e-3,
+        matrix_learning_rate=2e-2,
+        beta2=0.99,
+        warmup_steps=50,
+        decay="linear",
+        ema_decay=0.99,
+    )
+    config.checkpoint_every = 1250
     config.preview_s = 1.0
     return config

@@ -23,19 +23,28 @@ def get_config() -> ConfigDict:
     config.sample_rate_hz = 8000
     config.global_condition.update(labels=("speaker",), channels=16)
     config.model.update(
-        dilations=tuple(2**i for i in range(8)) * 2,
+        kernel_size=3,
+        dilations=tuple(3**i for i in range(5)) * 2,
         residual_channels=32,
         gate_channels=32,
-        skip_channels=128,
+        skip_channels=64,
         head_channels=128,
     )
 
-    # Clips last 0.44 s on average: a longer segment would be mostly padding.
+    # Many short steps: clips last 0.44 s on average, and a longer segment would be mostly padding.
     config.batch_size = 8
-    config.segment_samples = 1500
-    config.num_steps = 1100
-    config.training.update(learning_rate=6e-3, warmup_steps=50, ema_decay=0.99)
-    config.checkpoint_every = 275
+    config.segment_samples = 750
+    config.num_steps = 8000
+    config.training.update(
+        optimizer="muon",
+        learning_rate=6e-3,
+        matrix_learning_rate=2e-2,
+        beta2=0.99,
+        warmup_steps=50,
+        decay="linear",
+        ema_decay=0.99,
+    )
+    config.checkpoint_every = 2000
     config.keep_checkpoints = 3
     config.held_out_recordings = 100
     config.preview_s = 1.0

@@ -22,9 +22,9 @@ CONFIGS = pathlib.Path(__file__).parents[2] / "experiments" / "configs"
 
 # File: (classes of the corpus's labels, sample rate, parameters, receptive field).
 PINNED = {
-    "demo": ({"phones": 23}, 8000, 277248, 511),
+    "demo": ({"phones": 23}, 8000, 188544, 485),
     "espeak_phones": ({"phones": 60}, 16000, 363644, 1024),
-    "fsdd": ({"speaker": 6}, 8000, 222304, 511),
+    "fsdd": ({"speaker": 6}, 8000, 152032, 485),
     "multispeaker": ({"speaker": 109}, 16000, 1508544, 3070),
     "music_tags": ({"tags": 50}, 16000, 2026560, 68859),
     "piano": ({}, 16000, 1712064, 68859),

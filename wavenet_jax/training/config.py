@@ -22,7 +22,8 @@ class TrainingConfig:
       learning_rate: the peak of Adam's and Nadam's learning rate.
       matrix_learning_rate: the peak of Muon's.
       warmup_steps: over which it rises from 0 to the peak.
-      end_learning_rate: at the last step, reached along half a cosine.
+      decay: from the peak to the end, along half a "cosine" or a "linear" ramp.
+      end_learning_rate: at the last step.
       clip_norm: largest norm of the gradient; a larger one is scaled down to it.
       beta2: Adam's decay of the squared gradients.
       ema_decay: decay of the exponential moving average of the parameters, which
@@ -48,6 +49,7 @@ class TrainingConfig:
     learning_rate: float = 1e-3
     matrix_learning_rate: float = 2e-2
     warmup_steps: int = 100
+    decay: Literal["cosine", "linear"] = "cosine"
     end_learning_rate: float = 0.0
     clip_norm: float = 1.0
     beta2: float = 0.999

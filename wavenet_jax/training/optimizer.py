@@ -13,20 +13,25 @@ _FIRST_AND_LAST = ("input", "output", "embedding")
 
 
 def learning_rate_schedule(config: TrainingConfig, peak: float | None = None) -> optax.Schedule:
-    """Linear warm-up to the peak, then half a cosine down to the end.
+    """Linear warm-up to the peak, then `config.decay` down to the end.
 
     Args:
       config: of the training.
       peak: by default `learning_rate`; the end stays in proportion to it.
     """
-    scale = 1.0 if peak is None else peak / config.learning_rate
+    peak = config.learning_rate if peak is None else peak
+    end = peak * config.end_learning_rate / config.learning_rate
     warmup_steps = min(config.warmup_steps, config.num_steps - 1)
+    if config.decay == "linear":
+        up = optax.linear_schedule(0.0, peak, warmup_steps)
+        down = optax.linear_schedule(peak, end, config.num_steps - warmup_steps)
+        return optax.join_schedules([up, down], [warmup_steps]) if warmup_steps else down
     return optax.warmup_cosine_decay_schedule(
-        init_value=0.0 if warmup_steps else scale * config.learning_rate,
-        peak_value=scale * config.learning_rate,
+        init_value=0.0 if warmup_steps else peak,
+        peak_value=peak,
         warmup_steps=warmup_steps,
         decay_steps=config.num_steps,
-        end_value=scale * config.end_learning_rate,
+        end_value=end,
     )
 
 

@@ -74,24 +74,30 @@ def test_the_moving_average() -> None:
     assert decay_of_step == [0.1, 0.9, 0.9]
 
 
-def test_the_learning_rate_rises_and_falls() -> None:
+@pytest.mark.parametrize("decay", ["cosine", "linear"])
+def test_the_learning_rate_rises_and_falls(decay: str) -> None:
     config = TrainingConfig(
-        num_steps=1000, warmup_steps=100, learning_rate=1e-3, end_learning_rate=1e-5
+        num_steps=1000, warmup_steps=100, learning_rate=1e-3, decay=decay, end_learning_rate=1e-5
     )
     schedule = training.learning_rate_schedule(config)
     assert float(schedule(0)) == 0.0
     assert float(schedule(50)) == pytest.approx(5e-4)
     assert float(schedule(100)) == pytest.approx(1e-3)
     assert float(schedule(550)) == pytest.approx((1e-3 + 1e-5) / 2)
+    quarter = {"cosine": 0.75 + 0.25 * (2**0.5 - 1), "linear": 0.75}[decay]
+    assert float(schedule(325)) == pytest.approx(1e-5 + quarter * (1e-3 - 1e-5))
     assert float(schedule(1000)) == pytest.approx(1e-5)
     falling = [float(schedule(step)) for step in range(100, 1001, 50)]
     assert falling == sorted(falling, reverse=True)
 
 
+@pytest.mark.parametrize("decay", ["cosine", "linear"])
 @pytest.mark.parametrize(("num_steps", "warmup_steps"), [(1, 100), (5, 100), (5, 0)])
-def test_short_runs_learn_too(num_steps: int, warmup_steps: int) -> None:
+def test_short_runs_learn_too(num_steps: int, warmup_steps: int, decay: str) -> None:
     schedule = training.learning_rate_schedule(
-        TrainingConfig(num_steps=num_steps, warmup_steps=warmup_steps, learning_rate=1e-3)
+        TrainingConfig(
+            num_steps=num_steps, warmup_steps=warmup_steps, learning_rate=1e-3, decay=decay
+        )
     )
     rates = [float(schedule(step)) for step in range(num_steps)]
     assert max(rates) == pytest.approx(1e-3)
