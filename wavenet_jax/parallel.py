@@ -74,7 +74,8 @@ def use_cpu_cores(batch: int) -> None:
     `jax_num_cpu_devices` or XLA_FLAGS give, stay as they are.
     """
     is_given = "xla_force_host_platform_device_count" in os.environ.get("XLA_FLAGS", "")
-    if jax.config.read("jax_num_cpu_devices") == -1 and not is_given:
+    given = jax.config.jax_num_cpu_devices  # type: ignore[attr-defined]
+    if given == -1 and not is_given:
         number = next(n for n in range(num_cores(), 0, -1) if batch % n == 0)
         jax.config.update("jax_num_cpu_devices", number)
 

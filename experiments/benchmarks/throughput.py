@@ -1,5 +1,6 @@
 """Throughput of training and of recognition, with their rooflines."""
 
+import dataclasses
 from typing import Any
 
 import jax
@@ -7,9 +8,9 @@ import numpy as np
 
 from experiments.benchmarks import roofline, synthetic
 from experiments.configs.schema import ExperimentConfig
-from wavenet_jax import RecognizerConfig, receptive_field, training
+from wavenet_jax import RecognizerConfig, fused, receptive_field, training
 from wavenet_jax.recognition import posteriors
-from wavenet_jax.training import ModelConfig, TrainingConfig
+from wavenet_jax.training import ModelConfig, TrainingConfig, fusing
 
 RECOGNIZED_S = 10
 
@@ -67,14 +68,15 @@ def training_figures(
 ) -> list[dict[str, Any]]:
     """Training and its rooflines; the products of conditions and context stacks are not counted.
 
+    On a CPU with XLA's layers, with the fused layers, and with products of bfloat16, if the model
+    and the CPU allow them.
+
     Args:
       config: with the batch and the segment of a step, and the training's fields.
       model: the model's config.
       peak_rate: of `roofline.peak_gemm_rate`.
       repeats: timed runs of each.
     """
-    state = training.init_state(model, config.training)
-    speed, _ = training_speed(config, model, config.training, state, repeats)
     batch, segment, wavenet = config.batch_size, config.segment_samples, synthetic.wavenet_of(model)
     left = np.cumsum([(wavenet.kernel_size - 1) * d for d in wavenet.dilations])
     outputs = segment + 2 * right_context_samples(model)
@@ -84,7 +86,25 @@ def training_figures(
         "model GEMM": batch * segment / roofline.gemms_s(shapes, repeats, backward=True),
         "peak GEMM": batch * segment * peak_rate / (3 * roofline.multiply_adds(shapes)),
     }
-    return [roofline.compared(f"training, {batch} x {segment}", speed, limits)]
+    rows = []
+    for choice in training_choices(model):
+        settings = dataclasses.replace(config.training, fused=choice)
+        state = training.init_state(model, settings)
+        speed, _ = training_speed(config, model, settings, state, repeats)
+        name = f"training, {batch} x {segment}" + _CHOICES[choice]
+        rows.append(roofline.compared(name, speed, limits))
+    return rows
+
+
+_CHOICES = {"off": "", "float32": ", fused, float32", "bfloat16": ", fused, bfloat16"}
+"""The values of `TrainingConfig.fused`, as rows name them."""
+
+
+def training_choices(model: ModelConfig) -> list[str]:
+    """The values of `TrainingConfig.fused` that differ for a model on this machine."""
+    is_fused = fusing.unsupported_reason(model, jax.default_backend()) is None
+    choices = {"off": True, "float32": is_fused, "bfloat16": is_fused and fused.has_bfloat16()}
+    return [name for name, differs in choices.items() if differs]
 
 
 def right_context_samples(model: ModelConfig) -> int:

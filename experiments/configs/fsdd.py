@@ -42,6 +42,7 @@ def get_config() -> ConfigDict:
         beta2=0.99,
         warmup_steps=50,
         decay="linear",
+        fused="bfloat16",
         ema_decay=0.99,
     )
     config.checkpoint_every = 2000

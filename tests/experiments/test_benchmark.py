@@ -23,7 +23,7 @@ from experiments.benchmarks import (
 )
 from experiments.common import cli
 from experiments.configs import reference, schema, timit, tts, vocoder
-from wavenet_jax import InputError, WaveNet, WaveNetConfig, training
+from wavenet_jax import InputError, WaveNet, WaveNetConfig, fused, training
 from wavenet_jax.sampling import BACKENDS
 
 SMALL = {
@@ -139,6 +139,18 @@ def test_sweeps(monkeypatch):
         dashed = [line.get_label() for line in axes.get_lines() if line.is_dashed()]
         assert dashed == ["limit: peak GEMM", "limit: float32 weights read"]
         assert len(axes.get_lines()) == len(backends) + 2
+
+
+def test_training_is_measured_with_each_kind_of_layers():
+    """XLA's and the fused ones, where a model's channels allow it."""
+    wide = dataclasses.replace(
+        small_experiment(reference, 40).model, residual_channels=32, gate_channels=32
+    )
+    config = dataclasses.replace(small_experiment(reference, 40), model=wide)
+    figures = throughput.training_figures(config, wide, peak_rate=1e9, repeats=1)
+    names = ["training, 8 x 40", "training, 8 x 40, fused, float32"]
+    names += ["training, 8 x 40, fused, bfloat16"] if fused.has_bfloat16() else []
+    assert [row["name"] for row in figures] == names
 
 
 def test_a_recognizer_is_measured_in_times_real_time(monkeypatch):

@@ -157,6 +157,32 @@ def test_stacks_of_any_shape(
     assert worst(ours, theirs) < 3e-5
 
 
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize("filter_", [-1e4, -50.0, 0.0, 50.0, 1e4])
+@pytest.mark.parametrize("gate", [-1e4, -100.0, -50.0, 50.0, 1e4])
+def test_gates_that_are_saturated(precision, filter_, gate) -> None:
+    """tanh and sigmoid have their limits there, gradients are zero, and nothing is NaN."""
+    x, kernel = jnp.zeros((3, 1, 32)), jnp.zeros((1, 32, 64))
+    sums = jnp.concatenate([jnp.full(32, filter_), jnp.full(32, gate)])[None, None]
+    shapes = (fused.Shape(1, 0, 0),)
+
+    def gated(sums):
+        return fused.stack(x, (fused.Block(kernel, sums),), shapes, precision)
+
+    value, backward = jax.vjp(gated, sums)
+    np.testing.assert_allclose(value, np.tanh(filter_) * jax.nn.sigmoid(gate), atol=1e-6)
+    (slopes,) = backward(jnp.ones((3, 1, 32)))
+    assert np.isfinite(slopes).all()
+
+
+def test_nan_is_not_hidden() -> None:
+    """The loss of damaged parameters is NaN, which ends a training."""
+    x, kernel = jnp.zeros((3, 1, 32)), jnp.zeros((1, 32, 64)).at[0, 3, 40].set(jnp.nan)
+    blocks = (fused.Block(kernel, jnp.zeros((1, 1, 64))),)
+    gated = fused.stack(x, blocks, (fused.Shape(1, 0, 0),), "float32")
+    assert np.isnan(gated[..., 8]).all()
+
+
 @pytest.mark.parametrize("rows", [1, 7, 256, 300])
 def test_dense_of_any_length(rows: int) -> None:
     random = np.random.default_rng(rows)
@@ -187,6 +213,25 @@ def test_a_step_of_training_is_that_without() -> None:
         found[choice] = (state.params, metrics)
     assert worst(found["float32"][0], found["off"][0]) < 1e-3  # Adam's first step is a sign
     assert worst(found["float32"][1], found["off"][1]) < 1e-5
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_a_step_of_training_is_repeated_to_the_bit(precision: str) -> None:
+    """As a resumed run needs it, whichever core is first."""
+    config = CONFIGS["codes"]
+    samples = np.random.default_rng(0).normal(0, 3000, (8, 400)).astype(np.int16)
+    batch = split({"samples": samples, "mask": np.ones((8, 350), bool)})
+    settings = training.TrainingConfig(num_steps=10, fused=precision)
+    step = training.make_parallel_step(config, settings)
+
+    def train() -> list[bytes]:
+        state = training.init_state(config, settings)
+        for _ in range(3):
+            state, _ = step(state, batch)
+        return [np.asarray(leaf).tobytes() for leaf in jax.tree.leaves(state)]
+
+    first = train()
+    assert all(train() == first for _ in range(3))
 
 
 def split(batch):

@@ -7,7 +7,16 @@ uses, one replica a core; `layers.Stack` without it is the oracle that it must a
 rounding of float32.
 """
 
-from wavenet_jax.fused.ops import MULTIPLE, Block, Precision, Shape, dense, dot_general, stack
+from wavenet_jax.fused.ops import (
+    MULTIPLE,
+    Block,
+    Precision,
+    Shape,
+    dense,
+    dot_general,
+    has_bfloat16,
+    stack,
+)
 
 __all__ = [
     "MULTIPLE",
@@ -16,5 +25,6 @@ __all__ = [
     "Shape",
     "dense",
     "dot_general",
+    "has_bfloat16",
     "stack",
 ]

@@ -34,9 +34,6 @@ _WIDE = 8 if _FEATURES.get("avx512f") else 4
 _TILE_ROWS = 96
 _DENSE_TILE_ROWS = 256
 
-COLUMNS = 32
-"""The channels of all layers are multiples of it: a multiple of what one product computes."""
-
 FLOAT32, BFLOAT16 = range(2)
 """Of the operands of products; sums are in float32."""
 
@@ -287,8 +284,8 @@ def _add_product(a, a_row, a_sum, b, b_sum, c, c_row, rows, columns, length, pre
 
 
 def _along_rows(body: Callable) -> Any:
-    """A function of six addresses of rows and their length, a multiple of `COLUMNS`: the body, one
-    vector after the other. Addresses that the body does not take are 0."""
+    """A function of six addresses of rows and their length, a multiple of `ops.MULTIPLE`: the body,
+    one vector after the other. Addresses that the body does not take are 0."""
 
     @intrinsic
     def run(typing, a, b, c, d, e, f, length):
@@ -348,9 +345,11 @@ class _Row:
         )
         return self.builder.call(function, operands)
 
-    def exp(self, x):
-        """e^x; beyond +-80, that of +-80."""
-        x = self.call("minnum", self.call("maxnum", x, self.number(-80)), self.number(80))
+    def exp(self, x, limit: float):
+        """e^x; for x beyond +-limit, which is at most 80, that of +-limit; NaN for NaN."""
+        for bound, beyond in ((limit, ">"), (-limit, "<")):
+            is_beyond = self.builder.fcmp_ordered(beyond, x, self.number(bound))
+            x = self.builder.select(is_beyond, self.number(bound), x)
         turns = self.call("rint", self.multiply(x, self.number(1.4426950408889634)))
         rest = self.call("fma", turns, self.number(-0.693359375), x)
         rest = self.call("fma", turns, self.number(2.12194440e-4), rest)
@@ -379,9 +378,9 @@ def _add(row):
 def _gate(row):
     """From the filter's and the gate's sums tanh, sigmoid, and their product."""
     one = row.number(1)
-    limited = row.call("minnum", row.call("maxnum", row.load(0), row.number(-15)), row.number(15))
-    e = row.exp(row.multiply(limited, row.number(-2)))
-    h = row.exp(row.multiply(row.load(1), row.number(-1)))
+    # Beyond these limits float32 has no other results, and within them the products are finite.
+    e = row.exp(row.multiply(row.load(0), row.number(-2)), 30)
+    h = row.exp(row.multiply(row.load(1), row.number(-1)), 40)
     one_e, one_h = row.add(one, e), row.add(one, h)
     # One division for both.
     share = row.builder.fdiv(one, row.multiply(one_e, one_h))
@@ -503,7 +502,7 @@ def _condition_row(row, batch, offset, samples_per_frame, frames_batch):
 
 @_handler
 def stack_forward(call):
-    """All blocks: see `ops.stack_forward` for the arguments and results."""
+    """All blocks of `ops.stack`: its arguments and results are in the order of `_stack_forward`."""
     if _asks_for_version(call):
         return 0
     sizes = _sizes(call)
@@ -580,7 +579,7 @@ def stack_forward(call):
 
 @_handler
 def stack_backward(call):
-    """The gradients of all blocks: see `ops.stack_backward` for the arguments and results."""
+    """The gradients of all blocks, in the order of `_stack_backward` in `ops`."""
     if _asks_for_version(call):
         return 0
     sizes = _sizes(call)

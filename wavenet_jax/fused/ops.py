@@ -13,7 +13,7 @@ Precision = Literal["float32", "bfloat16"]
 for bfloat16 both are float32."""
 
 MULTIPLE = 32
-"""Every number of channels is a multiple of it."""
+"""Every number of channels is a multiple of it, as of the columns that one product computes."""
 
 
 class Block(NamedTuple):
@@ -169,6 +169,13 @@ def _register() -> None:
 
 
 _HANDLERS = ("stack_forward", "stack_backward", "dense_forward", "dense_backward")
+
+
+def has_bfloat16() -> bool:
+    """Whether this CPU has instructions for products of bfloat16."""
+    from wavenet_jax.fused import kernels
+
+    return kernels.HAS_BFLOAT16
 
 
 def _code(precision: Precision) -> int:

@@ -7,6 +7,7 @@ from typing import Any, Literal
 import jax
 import jax.numpy as jnp
 import optax
+from jax.flatten_util import ravel_pytree
 
 from wavenet_jax import fused
 from wavenet_jax.recognition.recognizer import RecognizerConfig
@@ -67,7 +68,9 @@ def train_step(
         return total, means
 
     (_, means), gradients = jax.value_and_grad(loss, has_aux=True)(state.params)
-    means, gradients = pmean((means, gradients))
+    # As one vector: on a CPU replicas wait for one another at each array that is averaged.
+    vector, unravel = ravel_pytree((means, gradients))
+    means, gradients = unravel(pmean(vector))
     updates, opt_state = make_optimizer(config).update(gradients, state.opt_state, state.params)
     params = optax.apply_updates(state.params, updates)
     # The decay rises to its value, so that the first parameters are soon forgotten.
