@@ -32,7 +32,7 @@ def get_config() -> ConfigDict:
 
     config.batch_size = 8
     config.segment_samples = 1000
-    config.num_steps = 2500
+    config.num_steps = 3600
     config.training.update(
         optimizer="muon",
         learning_rate=6e-3,
@@ -43,6 +43,6 @@ def get_config() -> ConfigDict:
         fused="bfloat16",
         ema_decay=0.99,
     )
-    config.checkpoint_every = 1250
+    config.checkpoint_every = 1800
     config.preview_s = 1.0
     return config
