@@ -251,6 +251,7 @@ def test_a_speed_run_is_scored_at_its_marks(fsdd_dir, monkeypatch):
     assert [mark["minutes"] for mark in figures["marks"]] == [2, 5, 10]
     steps = [mark["step"] for mark in figures["marks"]]
     assert 0 < steps[0] < steps[1] < steps[2] < figures["num_steps"] == 500
+    assert next(ticks) < 800  # training ended with the last mark
     assert [mark["samples"] for mark in figures["marks"]] == [8 * 60 * step for step in steps]
     bits = [mark["bits_per_sample"] for mark in figures["marks"]]
     assert 8 > bits[0] > bits[1] > bits[2]

@@ -63,7 +63,7 @@ def test_the_receptive_field_at_the_rate_of_the_corpus(data_dir: pathlib.Path) -
         return corpora.describe_corpus("folder", data_dir, config=experiment)
 
     figures = described()
-    samples = 2 * 255 + 1  # two times dilations of 1 to 128, and the input's own sample
+    samples = 2 * 2 * 121 + 1  # twice dilations of 1 to 81, two taps before their own; the input
     assert figures["receptive_field"]["samples"] == samples
     assert figures["receptive_field"]["milliseconds"] == pytest.approx(samples / 8)
     assert figures["receptive_field"]["share_of_median"] == pytest.approx(samples / 8000)

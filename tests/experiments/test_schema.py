@@ -39,6 +39,8 @@ SPECIAL = {
     "recognizer.kernel_size": "7",
     "recognizer.loss": "ctc",
     "augmentation.speeds": "0.9,1.1",
+    "training.optimizer": "nadam",
+    "training.decay": "linear",
     "training.generation_weight": "0.5",
 }
 
