@@ -1,7 +1,7 @@
 """Throughput of training and of recognition, with their rooflines."""
 
 import dataclasses
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import numpy as np
@@ -96,15 +96,22 @@ def training_figures(
     return rows
 
 
-_CHOICES = {"off": "", "float32": ", fused, float32", "bfloat16": ", fused, bfloat16"}
-"""The values of `TrainingConfig.fused`, as rows name them."""
+Choice = Literal["off", "float32", "bfloat16"]
+"""A value of `TrainingConfig.fused`."""
+
+_CHOICES: dict[Choice, str] = {
+    "off": "",
+    "float32": ", fused, float32",
+    "bfloat16": ", fused, bfloat16",
+}
+"""As rows name them."""
 
 
-def training_choices(model: ModelConfig) -> list[str]:
-    """The values of `TrainingConfig.fused` that differ for a model on this machine."""
-    is_fused = fusing.unsupported_reason(model, jax.default_backend()) is None
-    choices = {"off": True, "float32": is_fused, "bfloat16": is_fused and fused.has_bfloat16()}
-    return [name for name, differs in choices.items() if differs]
+def training_choices(model: ModelConfig) -> list[Choice]:
+    """The values that differ for a model on this machine."""
+    if fusing.unsupported_reason(model, jax.default_backend()):
+        return ["off"]
+    return ["off", "float32", "bfloat16"] if fused.has_bfloat16() else ["off", "float32"]
 
 
 def right_context_samples(model: ModelConfig) -> int:

@@ -24,13 +24,13 @@ cli.takes(cli.WORKDIR, cli.DATA_DIR, cli.JSON, cli.CONFIG, cli.NUM_STEPS, cli.VA
 MEL = {
     "features": "mel",
     "channels": 32,
-    "hop_samples": 100,
+    "hop_samples": 50,
     "n_fft": 256,
     "num_mels": 20,
     "fmin_hz": 0.0,
     "fmax_hz": 4000.0,
 }
-CONTEXT_STACK = {"hop_samples": 100, "dilations": (1, 2, 4), "channels": 32}
+CONTEXT_STACK = {"hop_samples": 50, "dilations": (1, 2, 4), "channels": 32}
 
 
 def _no_labels(config: ml_collections.ConfigDict) -> None:
@@ -63,7 +63,7 @@ VARIANTS: dict[str, variants.Change] = {
     "gaussian": _model(output="gaussian"),
     "mel, repeated": _mel(),
     "mel, linear": _mel(upsampling="linear"),
-    "mel, transposed": _mel(upsampling="transposed", factors=(10, 10)),
+    "mel, transposed": _mel(upsampling="transposed", factors=(10, 5)),
     "weight normalization": _training(weight_normalization=True),
     "dropout 0.05": _model(dropout=0.05),
     "input noise 0.01": _training(input_noise=0.01),

@@ -41,6 +41,7 @@ SPECIAL = {
     "augmentation.speeds": "0.9,1.1",
     "training.optimizer": "nadam",
     "training.decay": "linear",
+    "training.fused": "off",
     "training.generation_weight": "0.5",
 }
 

@@ -47,12 +47,12 @@ def test_sound_that_differs_is_found(
 ) -> None:
     """Noise that is 6 dB louder with int8, and the same otherwise."""
 
-    def noise(trained, *, out, num_samples, seed, precision, **kwargs):
+    def noise(trained, *, out, num_samples, seed, sampling, **kwargs):
         random, paths = np.random.default_rng(seed), []
         for i in range(num_samples):
             path = pathlib.Path(out) / f"{i}.wav"
             path.parent.mkdir(exist_ok=True)
-            level = 2000 if precision == "int8" else 1000
+            level = 2000 if sampling.precision == "int8" else 1000
             sound = random.normal(0, level * random.uniform(0.8, 1.2), RATE_HZ // 4)
             soundfile.write(path, sound.astype(np.int16), RATE_HZ)
             paths.append(path)

@@ -93,7 +93,7 @@ def test_input_noise_is_as_strong_as_asked(monkeypatch: pytest.MonkeyPatch) -> N
     seen = []
 
     class Listener:
-        def __init__(self, config):
+        def __init__(self, config, fused_precision):
             self.config = config
 
         def apply(self, params, codes, *, context, **kwargs):
