@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import platform
 import subprocess
 import sys
 
@@ -270,6 +271,34 @@ def test_a_swapped_block_is_not_fused(monkeypatch) -> None:
 
 def test_a_recognizer_is_not_fused() -> None:
     assert "recognizer" in unsupported_reason(grid.RECOGNIZERS["frames"], "cpu")
+
+
+OTHER_CPU = """
+import llvmlite.binding
+llvmlite.binding.get_host_cpu_features = lambda: {"avx2": True, "fma": True}
+import jax, numpy as np
+from wavenet_jax import fused
+from wavenet_jax.fused import kernels
+assert not kernels.HAS_BFLOAT16 and kernels._LANES == 8
+random = np.random.default_rng(0)
+x, kernel, slopes = (
+    random.normal(size=shape).astype(np.float32) for shape in ((101, 64), (64, 96), (101, 96))
+)
+for precision in ("float32", "bfloat16"):
+    y, backward = jax.vjp(lambda x, k: fused.dense(x, k, precision), x, kernel)
+    np.testing.assert_allclose(y, x @ kernel, atol=1e-4)
+    of_x, of_kernel = backward(slopes)
+    np.testing.assert_allclose(of_x, slopes @ kernel.T, atol=1e-4)
+    np.testing.assert_allclose(of_kernel, x.T @ slopes, atol=1e-4)
+"""
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="the other CPU is one of x86-64")
+def test_a_cpu_without_avx512(tmp_path) -> None:
+    """Compiled for it, the functions are whole, and bfloat16 is float32."""
+    features = {"NUMBA_CPU_NAME": "haswell", "NUMBA_CPU_FEATURES": "+avx,+avx2,+fma"}
+    cache = {"NUMBA_CACHE_DIR": str(tmp_path), "JAX_PLATFORMS": "cpu"}
+    subprocess.run([sys.executable, "-c", OTHER_CPU], env=os.environ | features | cache, check=True)
 
 
 CPU_DEVICES = """

@@ -152,6 +152,7 @@ class _BFloat16(ir.Type):
 
 
 _HALVES = ir.VectorType(_BFloat16(), 2 * _LANES)
+_HALF_WORDS = ir.VectorType(ir.IntType(16), _LANES)
 
 
 def _splat(builder, word):
@@ -323,6 +324,17 @@ class _Row:
         pointer = self.builder.gep(self._pointers[which], [place])
         self.builder.store(value, self.builder.bitcast(pointer, value.type.as_pointer()), align=4)
 
+    def halves(self, which: int):
+        """A vector's bits in bfloat16. On a CPU without the instruction, where nobody needs them,
+        cut off: LLVM would call a function that is not there."""
+        value = self.load(which)
+        if HAS_BFLOAT16:
+            halves = self.builder.fptrunc(value, ir.VectorType(_BFloat16(), _LANES))
+            return self.builder.bitcast(halves, _HALF_WORDS)
+        words = self.builder.bitcast(value, _WORDS)
+        upper = self.builder.lshr(words, ir.Constant(_WORDS, [16] * _LANES))
+        return self.builder.trunc(upper, _HALF_WORDS)
+
     def number(self, value: float):
         return ir.Constant(_FLOATS, [float(np.float32(value))] * _LANES)
 
@@ -407,15 +419,13 @@ def _gate_gradient(row):
 @_along_rows
 def _pack_row(row):
     """b = a in bfloat16, neighbours in one word."""
-    halves = row.builder.fptrunc(row.load(0), ir.VectorType(_BFloat16(), _LANES))
-    row.store(halves, 1, halves=True)
+    row.store(row.halves(0), 1, halves=True)
 
 
 @_along_rows
 def _pack_two_rows(row):
     """c = a and b in bfloat16, both in one word."""
-    kind = ir.VectorType(_BFloat16(), _LANES)
-    first, second = (row.builder.fptrunc(row.load(i), kind) for i in range(2))
+    first, second = row.halves(0), row.halves(1)
     order = [i + lane for lane in range(_LANES) for i in (0, _LANES)]
     places = ir.Constant(ir.VectorType(_I32, 2 * _LANES), order)
     row.store(row.builder.shuffle_vector(first, second, places), 2)
