@@ -6,8 +6,10 @@
 
 One voice, conditioned on phones with their neighbours, durations and pitch.
 
-1,600 steps scored 3.07 bits per sample on the validation split (2026-11-25, docs/speedrun.md); as
-many samples with Adam, windows of 2,000 and 16 layers of two taps 3.64.
+Two cores of an AMD EPYC (Zen 4, AVX-512), 2026-11-25: 3,600 steps in 3.5 minutes, 2.78 bits per
+sample on the 48 recordings of the test split; of 220 generated words PocketSphinx mistakes 5.0%
+with top-p 0.95 and 8.2% without. The config before (Adam, 800 steps, 16 layers of two taps, 4.3
+minutes) scored 3.58 on the same recordings, and 17.7%.
 """
 
 from ml_collections import ConfigDict
