@@ -23,7 +23,6 @@ taps have been gathered. Either override holds for all ways to run the model.
 
 import functools
 from collections.abc import Callable
-from typing import Literal
 
 import flax.linen as nn
 import flax.struct
@@ -324,7 +323,7 @@ class Stack(nn.Module):
       block: a key of `BLOCKS`.
       dropout: share of the skip outputs that training drops.
       rematerialize: whether the gradient recomputes a block instead of storing it.
-      fused_precision: that with which `wavenet_jax.fused` computes whole sequences, or "" for XLA.
+      fused_precision: that with which `wavenet_jax.fused` computes sequences, or None for XLA.
     """
 
     dilations: tuple[int, ...]
@@ -337,7 +336,7 @@ class Stack(nn.Module):
     block: str = "gated"
     dropout: float = 0.0
     rematerialize: bool = False
-    fused_precision: fused.Precision | Literal[""] = ""
+    fused_precision: fused.Precision | None = None
 
     def setup(self):
         block = BLOCKS[self.block]

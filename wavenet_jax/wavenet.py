@@ -16,7 +16,6 @@ silence, in all three.
 
 import dataclasses
 import functools
-from typing import Literal
 
 import flax.linen as nn
 import jax
@@ -38,11 +37,11 @@ class WaveNet(nn.Module):
     Attributes:
       config: of the model.
       fused_precision: that with which `wavenet_jax.fused` computes whole sequences on one core of a
-        CPU, or "" for XLA: a matter of speed alone.
+        CPU, or None for XLA: a matter of speed alone.
     """
 
     config: WaveNetConfig
-    fused_precision: fused.Precision | Literal[""] = ""
+    fused_precision: fused.Precision | None = None
 
     def setup(self):
         cfg, dtype = self.config, jnp.dtype(self.config.dtype)

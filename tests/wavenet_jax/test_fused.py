@@ -38,7 +38,7 @@ CONFIGS["wide gates"] = dataclasses.replace(
 BATCH, LENGTH = 3, 137
 
 
-def gradients(config: WaveNetConfig, precision: str):
+def gradients(config: WaveNetConfig, precision: str | None):
     """Of a loss that depends on every output, with respect to all parameters."""
     codes = grid.random_codes(config, BATCH, LENGTH)
     conditions = grid.conditions_for(config, BATCH, LENGTH)
@@ -72,7 +72,7 @@ def test_gradients_are_those_of_xla(name: str) -> None:
     """To the rounding of float32, for each kind of condition, input and output."""
     assert unsupported_reason(CONFIGS[name], "cpu") is None
     (bits, outputs), ours = gradients(CONFIGS[name], "float32")
-    (plain_bits, plain_outputs), theirs = gradients(CONFIGS[name], "")
+    (plain_bits, plain_outputs), theirs = gradients(CONFIGS[name], None)
     assert float(bits) == pytest.approx(float(plain_bits), rel=2e-6)
     assert worst(outputs, plain_outputs) < 1e-5
     assert worst(ours, theirs) < 3e-5
@@ -83,7 +83,7 @@ def test_bfloat16_rounds_the_operands_alone(name: str) -> None:
     """Eight bits of each operand: gradients of random parameters differ by a few percent; and
     not at all on a CPU without the instructions."""
     _, ours = gradients(CONFIGS[name], "bfloat16")
-    _, theirs = gradients(CONFIGS[name], "")
+    _, theirs = gradients(CONFIGS[name], None)
     error = worst(ours, theirs)
     assert 1e-4 < error < 0.2 if kernels.HAS_BFLOAT16 else error < 3e-5
 
@@ -260,7 +260,7 @@ def test_what_cannot_be_fused_is_xlas(changes, platform, reason, monkeypatch) ->
     assert reason in unsupported_reason(config, platform)
     if platform == "cpu":
         settings = training.TrainingConfig(num_steps=1, fused="float32")
-        assert fused_precision(config, settings) == ""
+        assert fused_precision(config, settings) is None
 
 
 def test_a_swapped_block_is_not_fused(monkeypatch) -> None:

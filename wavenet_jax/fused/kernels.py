@@ -38,9 +38,9 @@ FLOAT32, BFLOAT16 = range(2)
 """Of the operands of products; sums are in float32."""
 
 
-def _compiled(function: Callable, **options: Any) -> Any:
+def _compiled(function: Callable) -> Any:
     """The function, compiled when it is first called, and cached on disk where that is possible."""
-    compile_ = functools.partial(numba.njit, nogil=True, error_model="numpy", **options)
+    compile_ = functools.partial(numba.njit, nogil=True, error_model="numpy")
     try:
         return compile_(cache=True)(function)
     except RuntimeError:  # numba finds no folder to write to
@@ -477,16 +477,22 @@ def _operand(weights, precision):
 
 
 @_compiled
+def _rows_operand(values, packed, precision):
+    """Values `[M, n]` as the first operand of a product that sums over n: address, stride, length;
+    `packed` is room for them."""
+    if precision == FLOAT32:
+        return _address(values), values.strides[0] // 4, values.shape[1]
+    _pack_along_rows(values, packed)
+    return _address(packed), packed.shape[1], packed.shape[1]
+
+
+@_compiled
 def _add_rows_product(values, packed, operand, result, precision):
-    """result += values times the weights of `operand`; `packed` is room for them."""
-    rows, width = values.shape
-    a, a_row = _address(values), values.strides[0] // 4
-    if precision == BFLOAT16:
-        _pack_along_rows(values, packed)
-        a, a_row, width = _address(packed), packed.shape[1], width // 2
+    """result += values times the weights of `operand`; `packed` is room for the values."""
+    a, a_row, length = _rows_operand(values, packed, precision)
     _add_product(
         a, a_row, 1, _address(operand), operand.shape[1], _address(result),
-        result.strides[0] // 4, rows, result.shape[1], width, precision,
+        result.strides[0] // 4, len(values), result.shape[1], length, precision,
     )  # fmt: skip
 
 
@@ -671,15 +677,14 @@ def stack_backward(call):
                     _address(gated) + i * 4 * half, to, to + 4 * half, half,
                 )  # fmt: skip
             z_at, z_stride, length = _columns_operand(z_slopes[:number], z_pairs, precision)
+            z_rows, z_row, width_of_z = _rows_operand(z_slopes[:number], packed_z, precision)
             for tap in range(taps):
                 at = begin + tap * dilation * batch
-                _add_rows_product(
-                    z_slopes[:number],
-                    packed_z[:number],
-                    operand[tap * each : (tap + 1) * each],
-                    x_slopes[at : at + number],
-                    precision,
-                )
+                _add_product(
+                    z_rows, z_row, 1, _address(operand) + 4 * tap * each * width, width,
+                    _address(x_slopes) + 4 * at * width, width,
+                    number, width, width_of_z, precision,
+                )  # fmt: skip
                 a, a_stride, _ = _columns_operand(x[at : at + number], x_pairs, precision)
                 _add_product(
                     a, 1, a_stride, z_at, z_stride,

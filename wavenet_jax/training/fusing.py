@@ -1,7 +1,5 @@
 """Whether a replica of the training computes with the fused layers of `wavenet_jax.fused`."""
 
-from typing import Literal
-
 import jax
 
 from wavenet_jax import fused, layers
@@ -10,12 +8,10 @@ from wavenet_jax.training.config import TrainingConfig
 from wavenet_jax.training.state import ModelConfig
 
 
-def fused_precision(
-    model_config: ModelConfig, config: TrainingConfig
-) -> fused.Precision | Literal[""]:
-    """The precision of the fused layers' products, or "" where XLA computes the layers."""
+def fused_precision(model_config: ModelConfig, config: TrainingConfig) -> fused.Precision | None:
+    """The precision of the fused layers' products, or None where XLA computes the layers."""
     if config.fused == "off" or unsupported_reason(model_config, jax.default_backend()):
-        return ""
+        return None
     return config.fused
 
 

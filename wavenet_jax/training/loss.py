@@ -1,7 +1,7 @@
 """Loss terms of a batch."""
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -38,7 +38,7 @@ def losses(
     *,
     input_noise: float = 0.0,
     key: jax.Array | None = None,
-    fused_precision: fused.Precision | Literal[""] = "",
+    fused_precision: fused.Precision | None = None,
 ) -> Losses:
     """Loss terms, each by name as a sum and the number of its summands.
 

@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from typing import Any, Literal
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -27,7 +27,7 @@ def train_step(
     state: TrainState,
     batch: Batch,
     axis: str | None = AXIS,
-    fused_precision: fused.Precision | Literal[""] = "",
+    fused_precision: fused.Precision | None = None,
 ) -> tuple[TrainState, dict[str, jax.Array]]:
     """One update, as one replica of `axis` computes it.
 

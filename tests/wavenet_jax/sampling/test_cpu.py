@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 import wavenet_jax
-from wavenet_jax import WaveNet, WaveNetConfig, generate, sampling, utterance_keys
+from wavenet_jax import WaveNet, WaveNetConfig, generate, parallel, sampling, utterance_keys
 from wavenet_jax.sampling import precision
 from wavenet_jax.sampling.cpu import kernels, packing
 
@@ -94,7 +94,7 @@ def test_thousands_of_samples_are_those_of_scan(kind: precision.Precision) -> No
 def test_batch_items_are_the_same_however_threads_share_them(
     cores: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(packing, "_num_cores", lambda: cores)
+    monkeypatch.setattr(parallel, "num_cores", lambda: cores)
     config, params, conditions = case("speaker")
     np.testing.assert_array_equal(
         generated(config, params, conditions, backend="cpu"),
@@ -106,7 +106,7 @@ def test_batch_items_are_the_same_however_threads_share_them(
 def test_cores_may_change_between_chunks(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """As a container's may."""
     cores = itertools.cycle([2, 1, 8, 3])
-    monkeypatch.setattr(packing, "_num_cores", lambda: next(cores))
+    monkeypatch.setattr(parallel, "num_cores", lambda: next(cores))
     config, params, conditions = case(name)
     np.testing.assert_array_equal(
         generated(config, params, conditions, backend="cpu", chunk_samples=8),

@@ -3,12 +3,12 @@
 import dataclasses
 import functools
 import itertools
-import os
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
+from wavenet_jax import parallel
 from wavenet_jax.config import WaveNetConfig
 from wavenet_jax.distributions import MAX_LOG_SCALE, MAX_MEAN, MIN_WITHIN, Mixture
 from wavenet_jax.sampling.cpu import kernels
@@ -218,15 +218,8 @@ def share_out(shares: list[Share]) -> list[Share]:
 
 def _batch_slices(batch: int) -> list[slice]:
     """The batch items of each thread."""
-    edges = np.linspace(0, batch, min(batch, _num_cores()) + 1).astype(int).tolist()
+    edges = np.linspace(0, batch, min(batch, parallel.num_cores()) + 1).astype(int).tolist()
     return [slice(*pair) for pair in itertools.pairwise(edges)]
-
-
-def _num_cores() -> int:
-    """Cores that this process may use now."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def output_of(config: WaveNetConfig) -> Output:
