@@ -85,6 +85,13 @@ SPECTRAL_SUBTRACTION = flags.DEFINE_float(
     "Subtracts the noise of the quietest frames, this many times, from what is generated.",
     0.0,
 )
+COMB_FILTER = flags.DEFINE_float(
+    "comb_filter",
+    0.0,
+    "Takes noise from between the harmonics of what is generated, with this strength, up to 1.",
+    0.0,
+    1.0,
+)
 BACKEND: flags.FlagHolder[Any] = flags.DEFINE_enum(
     "backend", "auto", ["auto", *sampling.BACKENDS], "What generates (`wavenet_jax.sampling`)."
 )
@@ -96,6 +103,7 @@ SAMPLING: tuple[flags.FlagHolder[Any], ...] = (
     VOICED_TEMPERATURE,
     TOP_P,
     SPECTRAL_SUBTRACTION,
+    COMB_FILTER,
     BACKEND,
     PRECISION,
 )

@@ -5,7 +5,9 @@ from typing import Any
 
 import numpy as np
 
+from experiments.common.comb_filter import comb_filter
 from experiments.common.run import Run
+from experiments.common.spectral_subtraction import subtract_noise
 from wavenet_jax import InputError
 
 
@@ -20,6 +22,8 @@ class Sampling:
       top_p: as for `wavenet_jax.generate`.
       spectral_subtraction: of what is generated (`spectral_subtraction.subtract_noise`), 0 for
         none.
+      comb_filter: strength of the filter of the pitch (`comb_filter.comb_filter`) on what is
+        generated, 0 for none.
       backend, precision: as for `wavenet_jax.generate`.
     """
 
@@ -27,6 +31,7 @@ class Sampling:
     voiced_temperature: float | None = None
     top_p: float = 1.0
     spectral_subtraction: float = 0.0
+    comb_filter: float = 0.0
     backend: str = "auto"
     precision: str = "float32"
 
@@ -47,6 +52,15 @@ class Sampling:
             )
         is_voiced = local_condition[..., -1] > 0.5  # the last of `data.pitch_features`
         return np.where(is_voiced, self.voiced_temperature, self.temperature)
+
+    def filtered(self, samples: np.ndarray, sample_rate_hz: int) -> np.ndarray:
+        """What was generated, int16 `[N]`, less its noise: a whole sound, of any length.
+
+        Raises:
+          data.DataError: `praat-parselmouth`, which the comb filter needs, is not installed.
+        """
+        samples = subtract_noise(samples, sample_rate_hz, self.spectral_subtraction)
+        return comb_filter(samples, sample_rate_hz, self.comb_filter)
 
 
 AS_IT_IS = Sampling()

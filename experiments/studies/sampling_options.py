@@ -35,6 +35,11 @@ OPTIONS = {
     "top-p 0.9": Sampling(top_p=0.9),
     "top-p 0.8": Sampling(top_p=0.8),
     "voiced 0.8, top-p 0.95": Sampling(voiced_temperature=0.8, top_p=0.95),
+    "comb 0.5": Sampling(comb_filter=0.5),
+    "comb 1": Sampling(comb_filter=1.0),
+    "top-p 0.95, comb 0.5": Sampling(top_p=0.95, comb_filter=0.5),
+    "top-p 0.95, comb 1": Sampling(top_p=0.95, comb_filter=1.0),
+    "voiced 0.6, top-p 0.95, comb 1": Sampling(voiced_temperature=0.6, top_p=0.95, comb_filter=1.0),
     "subtraction": Sampling(spectral_subtraction=1.0),
     "voiced 0.7, subtraction": Sampling(voiced_temperature=0.7, spectral_subtraction=1.0),
 }

@@ -17,7 +17,6 @@ from data.audio import reading
 from experiments.common import cli, restore
 from experiments.common.run import Run
 from experiments.common.sampling import AS_IT_IS, Sampling
-from experiments.common.spectral_subtraction import subtract_noise
 from wavenet_jax import InputError
 
 
@@ -107,7 +106,9 @@ def write_generated(
     Raises:
       InputError: the model cannot be sampled so.
     """
-    # Bad arguments are refused here, before any file is opened.
+    # Bad arguments and a missing filter are refused here, before any file is opened.
+    rate = trained.run.audio.sample_rate_hz
+    sampling.filtered(np.zeros(1, np.int16), rate)
     chunks = trained.generator.generate_batch(
         lengths,
         seed=seed,
@@ -118,7 +119,6 @@ def write_generated(
         precision=sampling.precision,
         **conditions,
     )
-    rate = trained.run.audio.sample_rate_hz
     with contextlib.ExitStack() as stack:
         bar = stack.enter_context(
             tqdm(total=int(lengths.sum()), unit="sample", unit_scale=True, file=sys.stderr)
@@ -130,17 +130,16 @@ def write_generated(
             for file, pcm in zip(files, parts, strict=True):
                 file.write(pcm)
                 bar.update(len(pcm))
-        if sampling.spectral_subtraction:
-            for file in files:
-                _subtract_noise(file, 0 if prime is None else len(prime), sampling)
+        for file in files:
+            _filter(file, 0 if prime is None else len(prime), sampling)
 
 
-def _subtract_noise(file: soundfile.SoundFile, begin: int, sampling: Sampling) -> None:
+def _filter(file: soundfile.SoundFile, begin: int, sampling: Sampling) -> None:
     """Replaces what is in an open file from sample `begin` on."""
     file.seek(begin)
     generated = file.read(dtype="int16")
     file.seek(begin)
-    file.write(subtract_noise(generated, file.samplerate, sampling.spectral_subtraction))
+    file.write(sampling.filtered(generated, file.samplerate))
 
 
 @contextlib.contextmanager

@@ -242,7 +242,7 @@ def test_the_programs(run, workdir, espeak_dir, tmp_path) -> None:
     wav, figures = tmp_path / "a.wav", tmp_path / "figures.json"
     said = printed("speak", f"--out={wav}", "--text=two", "--speaker=en-us", "--seed=2")
     assert "s of step 3 in" in said
-    how = ["--voiced_temperature=0.7", "--top_p=0.9", "--spectral_subtraction=1"]
+    how = ["--voiced_temperature=0.7", "--top_p=0.9", "--spectral_subtraction=1", "--comb_filter=1"]
     said = printed("speak", f"--out={wav}", "--text=two", "--speaker=en-us", *how)
     assert "s of step 3 in" in said
     # It is trained already.
