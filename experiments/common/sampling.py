@@ -53,6 +53,11 @@ class Sampling:
         is_voiced = local_condition[..., -1] > 0.5  # the last of `data.pitch_features`
         return np.where(is_voiced, self.voiced_temperature, self.temperature)
 
+    @property
+    def has_filter(self) -> bool:
+        """Whether `filtered` may change a sound."""
+        return bool(self.spectral_subtraction or self.comb_filter)
+
     def filtered(self, samples: np.ndarray, sample_rate_hz: int) -> np.ndarray:
         """What was generated, int16 `[N]`, less its noise: a whole sound, of any length.
 

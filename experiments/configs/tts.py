@@ -10,8 +10,8 @@
 
 Two cores of an AMD EPYC (Zen 4, AVX-512), 2026-11-25: 43 minutes, 2.28 bits per sample on 5
 held-out sentences; PocketSphinx mistakes 12.7% of the words of 30 recordings, and 26.8% of their
-copies (docs/text_to_speech.md). Frames are repeated, not upsampled by transposed convolutions: at
-equal time that is 0.3 bits better (docs/speedrun.md).
+copies (docs/text_to_speech.md). Frames are repeated, not upsampled by transposed convolutions:
+after four minutes of either that is 0.3 bits better (docs/speedrun.md).
 """
 
 from ml_collections import ConfigDict

@@ -130,7 +130,7 @@ def write_generated(
             for file, pcm in zip(files, parts, strict=True):
                 file.write(pcm)
                 bar.update(len(pcm))
-        for file in files:
+        for file in files if sampling.has_filter else ():
             _filter(file, 0 if prime is None else len(prime), sampling)
 
 
