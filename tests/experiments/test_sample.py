@@ -183,3 +183,19 @@ def test_refuses_a_directory_without_checkpoints(tmp_path):
     with pytest.raises(InputError, match="no checkpoint"):
         restore.load(tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+def test_the_comb_filter_is_of_what_was_generated(trained, tmp_path, monkeypatch):
+    """The files hold what it gives, here each sample's complement, with its strength."""
+    options = {"seconds": SECONDS, "labels": ["low"]}
+    (plain,) = sample(trained, out=tmp_path / "plain", **options)
+    strengths = []
+    monkeypatch.setattr(
+        "experiments.common.sampling.comb_filter",
+        lambda samples, rate, strength: strengths.append((rate, strength)) or ~samples,
+    )
+    (path,) = sample(
+        trained, out=tmp_path / "filtered", sampling=Sampling(comb_filter=0.5), **options
+    )
+    assert np.array_equal(read(path), ~read(plain))
+    assert set(strengths) == {(8000, 0.5)}
