@@ -143,8 +143,7 @@ class Checkpoints:
                 f"of {', '.join(scores)}."
             )
         config = storage.with_versions(description) | {"best_score": self._best_score}
-        kind = "recognizer" if "wavenet" in config["model"] else "wavenet"
-        config["model"] = {"type": kind} | config["model"]
+        config["model"] = with_type(config["model"])
         step = int(state.step)
         # A copy on the host: the next step is given the state's own buffers.
         state = jax.tree.map(lambda x: np.array(x, copy=True), state)
@@ -209,7 +208,7 @@ class Checkpoints:
                 storage.verify_json(checksums, {"config": config, "data": items["data"]})
             try:
                 description = convert_version_1(config) if version == 1 else config
-                model_config = _model_config(description["model"])
+                model_config = model_config_of(description["model"])
                 training_config = from_dict(TrainingConfig, description["training"], "training")
                 like = jax.eval_shape(lambda: init_state(model_config, training_config))
                 if checksums is not None:
@@ -236,8 +235,8 @@ class Checkpoints:
         steps = sorted(self._manager.all_steps())
         if not steps:
             raise InputError(
-                f"There is no checkpoint in {self.directory}: train first, or name the workdir "
-                "of a run."
+                f"There is no checkpoint in {self.directory}: train first, or name the folder "
+                "of a run, or of a model."
             )
         if step == "newest":
             return steps[-1]
@@ -310,8 +309,13 @@ def convert_version_1(config: Mapping[str, Any]) -> dict[str, Any]:
     return description
 
 
-def _model_config(fields: Mapping[str, Any]) -> ModelConfig:
-    """Of a description's `model`.
+def with_type(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """A description's `model`, of the fields of a WaveNet or of a recognizer."""
+    return {"type": "recognizer" if "wavenet" in fields else "wavenet"} | dict(fields)
+
+
+def model_config_of(fields: Mapping[str, Any]) -> ModelConfig:
+    """The configuration of a description's `model`.
 
     Raises:
       InputError: its type, or a field of it, is unknown.

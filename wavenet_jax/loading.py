@@ -1,4 +1,4 @@
-"""Trained models by the folder of their run: `load`, and generation of audio.
+"""Trained models by their folder, or that of their run: `load`, and generation of audio.
 
 import wavenet_jax
 
@@ -15,11 +15,12 @@ from typing import Any
 
 import numpy as np
 
-from wavenet_jax import sampling
+from wavenet_jax import model_folder, sampling
 from wavenet_jax.audio import AudioConfig, InverseFilter, audio_config
 from wavenet_jax.checkpoints import Checkpoints
 from wavenet_jax.config import LocalConditionConfig, WaveNetConfig
 from wavenet_jax.errors import InputError
+from wavenet_jax.model_folder import SavedModel
 from wavenet_jax.training import ModelConfig
 
 CHUNK_SAMPLES = 4000
@@ -258,31 +259,49 @@ class Model:
 
 
 def load(path: str | os.PathLike[str], step: int | str = "newest") -> Model:
-    """Loads a model from the folder of its training run.
+    """Loads a model from the folder of its training run, or from its own (`model_folder`).
 
     Args:
-      path: the run's work directory, with `checkpoints/`.
-      step: of the checkpoint; or "newest", or "best" for that of the best held-out score.
+      path: the run's work directory, with `checkpoints/`; or a model's folder, with
+        `model.safetensors`.
+      step: of the checkpoint; or "newest", or "best" for that of the best held-out score. A
+        model's folder has one.
 
     Raises:
       InputError: there is none; or it is of another version, or damaged.
     """
     if not pathlib.Path(path).is_dir():
         raise InputError(f"There is no work directory {path}: train first, or name another.")
-    with Checkpoints(path, read_only=True) as saved:
-        checkpoint = saved.restore(step)
-    description = checkpoint.description
-    if "audio" not in description:
+    saved = _saved(path, step)
+    if "audio" not in saved.description:
         raise InputError(
             f"The checkpoint in {path} has no audio settings: save it with 'audio' in its "
             "description."
         )
     return Model(
-        config=checkpoint.model_config,
-        params=checkpoint.state.ema_params,
-        audio=audio_config(description["audio"]),
-        step=int(checkpoint.state.step),
-        description=description,
+        config=saved.config,
+        params=saved.params,
+        audio=audio_config(saved.description["audio"]),
+        step=saved.step,
+        description=saved.description,
+    )
+
+
+def _saved(path: str | os.PathLike[str], step: int | str) -> SavedModel:
+    """Of a model's folder, or of a checkpoint."""
+    if model_folder.is_model_folder(path):
+        saved = model_folder.read(path)
+        if step not in ("newest", "best", saved.step):
+            raise InputError(
+                f"The step is {step!r}, and the model in {path} is of step {saved.step}: give "
+                "that one or none, or name the folder of its run."
+            )
+        return saved
+    with Checkpoints(path, read_only=True) as checkpoints:
+        checkpoint = checkpoints.restore(step)
+    state = checkpoint.state
+    return SavedModel(
+        checkpoint.model_config, state.ema_params, int(state.step), checkpoint.description
     )
 
 

@@ -151,14 +151,30 @@ def check_arrays(checksums: Mapping[str, Any], like: Any) -> None:
     Raises:
       ValueError: names the first that differs.
     """
-    stored, needed = checksums.get("arrays", {}), _named_leaves(like)
+    stored = {
+        name: (tuple(x["shape"]), x["dtype"]) for name, x in checksums.get("arrays", {}).items()
+    }
+    check_shapes(stored, _named_leaves(like))
+
+
+def check_shapes(
+    stored: Mapping[str, tuple[tuple[int, ...], str]], needed: Mapping[str, Any]
+) -> None:
+    """Compares the shapes and types of arrays with those that this release's code needs.
+
+    Args:
+      stored: shape and type of each, by name.
+      needed: arrays, or their shapes and types, by name.
+
+    Raises:
+      ValueError: names the first that differs.
+    """
     for name in [*needed, *stored]:
         if name not in stored:
             raise ValueError(f"it has no array {name}")
         if name not in needed:
             raise ValueError(f"it has an array {name} that is not known here")
-        have = tuple(stored[name]["shape"]), stored[name]["dtype"]
-        want = tuple(needed[name].shape), str(needed[name].dtype)
+        have, want = stored[name], (tuple(needed[name].shape), str(needed[name].dtype))
         if have != want:
             raise ValueError(f"its array {name} is {have[1]} {have[0]}, not {want[1]} {want[0]}")
 

@@ -35,7 +35,9 @@ class _StepParser(flags.ArgumentParser):
 CONFIG: flags.FlagHolder[Any] = config_flags.DEFINE_config_file(
     "config", None, "File with get_config(), such as experiments/configs/fsdd.py."
 )
-WORKDIR: flags.FlagHolder[Any] = flags.DEFINE_string("workdir", None, "Folder of a training run.")
+WORKDIR: flags.FlagHolder[Any] = flags.DEFINE_string(
+    "workdir", None, "Folder of a training run; where nothing is trained, also that of a model."
+)
 DATA_DIR: flags.FlagHolder[Any] = flags.DEFINE_string(
     "data_dir", None, "Folder of prepared corpora."
 )

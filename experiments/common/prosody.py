@@ -12,7 +12,8 @@ import numpy as np
 
 import data
 from experiments.common.run import Run
-from wavenet_jax import InputError
+from wavenet_jax import InputError, model_folder
+from wavenet_jax.model_folder import SavedNetwork
 from wavenet_jax.prosody import checkpoints
 from wavenet_jax.prosody.networks import DURATION_UNIT_S, NUM_OUTPUTS, ProsodyConfig, predict
 
@@ -77,24 +78,40 @@ class Prosody(NamedTuple):
 def load(workdir: str | os.PathLike[str], run: Run) -> Prosody:
     """Restores the networks that `experiments.train_prosody` trained for a run.
 
+    Args:
+      workdir: of the run, or the folder of a model.
+      run: of the WaveNet there.
+
     Raises:
       InputError: there is none, or it is for other contexts.
     """
     networks = {}
     for kind in NUM_OUTPUTS:
-        saved = checkpoints.restore(workdir, kind)
-        if saved is None or int(saved.state.step) < saved.config.num_steps:
-            raise InputError(
-                f"{workdir} has no trained {kind} model: run python -m experiments.train_prosody "
-                f"--workdir={workdir} --data_dir=DIR"
-            )
+        saved = network(workdir, kind)
+        if saved is None:
+            remedy = f"run python -m experiments.train_prosody --workdir={workdir} --data_dir=DIR"
+            if model_folder.is_model_folder(workdir):
+                remedy = "train them with experiments.train_prosody in its run, and export it again"
+            raise InputError(f"{workdir} has no trained {kind} model: {remedy}.")
         check_fits(run, saved, workdir)
-        networks[kind] = saved.config, saved.state.params
+        networks[kind] = saved.config, saved.params
     return Prosody(run, networks["duration"], networks["pitch"])
 
 
+def network(workdir: str | os.PathLike[str], kind: str) -> SavedNetwork | None:
+    """The trained network of a kind of a run or of a model's folder, None if it has none."""
+    if model_folder.is_model_folder(workdir):
+        return model_folder.read_network(workdir, kind)
+    saved = checkpoints.restore(workdir, kind)
+    if saved is None or int(saved.state.step) < saved.config.num_steps:
+        return None
+    return SavedNetwork(saved.config, saved.state.params, saved.description)
+
+
 def check_fits(
-    run: Run, saved: checkpoints.ProsodyCheckpoint, workdir: str | os.PathLike[str]
+    run: Run,
+    saved: SavedNetwork | checkpoints.ProsodyCheckpoint,
+    workdir: str | os.PathLike[str],
 ) -> None:
     """Refuses a network that was trained for another corpus.
 

@@ -1,13 +1,13 @@
-"""Restoring a trained model from the checkpoints of a work directory."""
+"""Restoring a trained model from a work directory, or from a model's folder."""
 
 import os
-import pathlib
 from typing import Any, NamedTuple
 
+import wavenet_jax
 from experiments.common.run import Run
 from wavenet_jax import InputError
-from wavenet_jax.checkpoints import Checkpoints
 from wavenet_jax.loading import Model
+from wavenet_jax.model_folder import is_model_folder
 
 
 class TrainedModel(NamedTuple):
@@ -36,18 +36,28 @@ class TrainedModel(NamedTuple):
 
 
 def load(workdir: str | os.PathLike[str], step: int | str = "newest") -> TrainedModel:
-    """Reads a checkpoint of a work directory.
+    """Reads a checkpoint of a work directory, or the model of a folder (`experiments.export`).
 
     Args:
-      workdir: of a training run.
+      workdir: of a training run, or the folder of a model.
       step: "newest", "best" (by `config.best_score`), or a number.
 
     Raises:
       InputError: there is none, or it cannot be read.
     """
-    if not pathlib.Path(workdir).is_dir():
-        raise InputError(f"There is no work directory {workdir}: train first, or name another.")
-    with Checkpoints(workdir, read_only=True) as saved:
-        checkpoint = saved.restore(step)
-    state = checkpoint.state
-    return TrainedModel(Run.from_checkpoint(checkpoint), state.ema_params, int(state.step))
+    model = wavenet_jax.load(workdir, step)
+    run = Run.from_description(model.description, model.config)
+    return TrainedModel(run, model.params, model.step)
+
+
+def require_run(workdir: str | os.PathLike[str]) -> None:
+    """Refuses to train in the folder of a model.
+
+    Raises:
+      InputError: it is one.
+    """
+    if is_model_folder(workdir):
+        raise InputError(
+            f"--workdir is {workdir}, the folder of a model, which training does not change: name "
+            f"the folder of a run; one begins with this model by --config.pretrained={workdir}."
+        )

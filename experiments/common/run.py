@@ -20,7 +20,6 @@ from experiments.common.model import labels_of, model_config, needs_questions, s
 from experiments.configs.schema import ExperimentConfig, build
 from wavenet_jax import InputError
 from wavenet_jax.audio import AudioConfig, audio_config
-from wavenet_jax.checkpoints import Checkpoint
 from wavenet_jax.config import WaveNetConfig, from_dict, receptive_field, to_dict
 from wavenet_jax.recognition import decoding
 from wavenet_jax.recognition.decoding import BigramLM
@@ -89,7 +88,7 @@ class Run:
         return dataclasses.replace(run, bigram_lm=counted)
 
     def to_dict(self) -> dict[str, Any]:
-        """The description of a checkpoint, fit for JSON; `from_checkpoint` reads it."""
+        """The description of a checkpoint, fit for JSON; `from_description` reads it."""
         return {
             "model": to_dict(self.model),
             "training": to_dict(self.training),
@@ -100,14 +99,17 @@ class Run:
         }
 
     @classmethod
-    def from_checkpoint(cls, checkpoint: Checkpoint) -> Self:
+    def from_description(cls, description: Mapping[str, Any], model: ModelConfig) -> Self:
         """The run that a checkpoint describes, also one of format version 1.
+
+        Args:
+          description: of `wavenet_jax.load`, or of `Checkpoints`.
+          model: the configuration of `description["model"]`.
 
         Raises:
           InputError: a field is unknown or missing.
         """
-        description = checkpoint.description
-        if checkpoint.format_version == 1:
+        if "format_version" not in description:  # as version 1 has it
             description = compatibility.converted(description)
         if missing := {"experiment", "audio", "bigram_lm", "questions"} - description.keys():
             raise InputError(
@@ -117,7 +119,7 @@ class Run:
         bigram_lm = description["bigram_lm"]
         return cls(
             config=from_dict(ExperimentConfig, description["experiment"], "config"),
-            model=checkpoint.model_config,
+            model=model,
             audio=audio_config(description["audio"]),
             bigram_lm=BigramLM.from_dict(bigram_lm) if bigram_lm else None,
             questions=tuple(description["questions"]),

@@ -159,7 +159,7 @@ class ExperimentConfig:
       batch_size: windows a step, over all devices.
       num_workers: processes that read the corpus; 0 reads in threads of the program.
       train_recordings: how many of the train split, spread evenly over it; None for all.
-      pretrained: work directory of a run whose parameters initialise the model.
+      pretrained: folder of a run or of a model, whose parameters initialise the model.
       log_every: steps between lines of the history.
       checkpoint_every: steps between checkpoints, each with held-out scores.
       keep_checkpoints: how many of the newest are kept beside the best.

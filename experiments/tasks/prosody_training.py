@@ -7,7 +7,7 @@ import numpy as np
 from tqdm import tqdm
 
 import data
-from experiments.common import prosody, signals
+from experiments.common import prosody, restore, signals
 from experiments.common.run import Run
 from experiments.configs.schema import build
 from wavenet_jax import InputError
@@ -38,6 +38,7 @@ def train_prosody(
       InputError, data.DataError: bad input.
       NonFiniteLossError: a loss is not finite; nothing is saved.
     """
+    restore.require_run(workdir)
     prosody.require_contexts(run)
     corpus = run.load(data_dir, "train")
     needed = ("phone_starts", "phone_ends", "f0_hz")

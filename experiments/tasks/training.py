@@ -50,6 +50,7 @@ def train(
       InputError, data.DataError: bad input; earlier checkpoints stay.
       training.NonFiniteLossError: the loss is not finite; earlier checkpoints stay.
     """
+    restore.require_run(workdir)
     corpus = data.load(config.dataset, data_dir, "train")
     if config.train_recordings is not None:
         corpus = corpus.some(config.train_recordings)
@@ -68,7 +69,8 @@ def train(
             state = training.init_state(run.model, run.training, pretrained=_pretrained(run))
         else:
             checkpoint = saved.restore()
-            run.check_continues(Run.from_checkpoint(checkpoint))
+            stored = Run.from_description(checkpoint.description, checkpoint.model_config)
+            run.check_continues(stored)
             state = checkpoint.state
             batches.set_state(checkpoint.data_position)
         first_step = int(state.step)

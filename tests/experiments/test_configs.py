@@ -1,7 +1,6 @@
 """Every config builds, and is the model that its figures were measured with."""
 
 import importlib.util
-import json
 import pathlib
 from typing import Any
 
@@ -15,8 +14,7 @@ from data.text.frames import NUM_PITCH
 from experiments.common.local_features import LOCAL_FEATURES
 from experiments.common.run import Run
 from experiments.configs import schema
-from wavenet_jax import InputError, receptive_field, training
-from wavenet_jax.checkpoints import Checkpoint
+from wavenet_jax import InputError, receptive_field, storage, training
 
 CONFIGS = pathlib.Path(__file__).parents[2] / "experiments" / "configs"
 
@@ -85,17 +83,7 @@ def pinned_run(name: str) -> Run:
 
 def stored(run: Run) -> Run:
     """A run as a checkpoint gives it back."""
-    description = json.loads(json.dumps(run.to_dict()))
-    return Run.from_checkpoint(
-        Checkpoint(
-            state=None,
-            description=description,
-            model_config=run.model,
-            training_config=run.training,
-            format_version=2,
-            data_positions={},
-        )
-    )
+    return Run.from_description(storage.with_versions(run.to_dict()), run.model)
 
 
 def test_none_is_left_out() -> None:
