@@ -18,7 +18,14 @@ from experiments.common.run import Run
 from experiments.common.sampling import Sampling
 from experiments.configs.schema import ExperimentConfig
 from experiments.metrics import prosody_errors
-from experiments.tasks import generation, prosody_training, speech, speech_evaluation, training
+from experiments.tasks import (
+    exporting,
+    generation,
+    prosody_training,
+    speech,
+    speech_evaluation,
+    training,
+)
 from wavenet_jax import InputError, sampling
 from wavenet_jax.prosody import checkpoints
 
@@ -152,6 +159,27 @@ def test_stopped_prosody_goes_on_to_the_bit(
         again = checkpoints.restore(tmp_path, kind)
         assert int(again.state.step) == 4
         jax.tree.map(np.testing.assert_array_equal, whole.state, again.state)
+
+
+def test_an_exported_model_says_what_its_run_says(workdir, trained, spoken, tmp_path) -> None:
+    """With its networks of durations and pitch; and without them it says what is missing."""
+    folder = tmp_path / "model"
+    card = exporting.export(workdir, out=folder)
+    assert card.networks == ("duration", "pitch")
+    assert "experiments.speak" in card.text() and "experiments.train_prosody" in card.text()
+    said = []
+    exported = restore.load(folder)
+    for model, of in ((trained, spoken), (exported, prosody.load(folder, exported.run))):
+        example = speech.utterance(model.run, text="one")
+        speech.speak(model, of, example, out=tmp_path / "a.wav", speaker="en-us+f2", seed=3)
+        said.append((tmp_path / "a.wav").read_bytes())
+    assert said[0] == said[1]
+    with pytest.raises(InputError, match=f"--workdir is {folder}, the folder of a model, which tr"):
+        prosody_training.train_prosody(exported.run, workdir=folder, data_dir=tmp_path)
+    shutil.copytree(workdir / "checkpoints", tmp_path / "run" / "checkpoints")
+    exporting.export(tmp_path / "run", out=tmp_path / "silent")
+    with pytest.raises(InputError, match="silent has no trained duration model: train them"):
+        prosody.load(tmp_path / "silent", exported.run)
 
 
 def test_the_errors_of_prosody(trained, spoken, espeak_dir) -> None:

@@ -1,0 +1,147 @@
+"""The card of an exported model: what it is, how it was trained, how good it is."""
+
+import dataclasses
+import datetime
+import pathlib
+import shlex
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import jax
+
+import wavenet_jax
+from experiments.common import recipes, restore
+from wavenet_jax import receptive_field_ms
+
+
+class Measured(NamedTuple):
+    """A command and what it printed."""
+
+    command: str
+    printed: str
+
+
+class File(NamedTuple):
+    """A file of the folder."""
+
+    name: str
+    num_bytes: int
+    sha256: str
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelCard:
+    """A card of a model.
+
+    Attributes:
+      trained: the model.
+      folder: of its files, as the card's commands name it.
+      about: what the model is.
+      limits: what it cannot do.
+      licence: of the corpus.
+      hardware: that the model was trained on.
+      minutes: of training.
+      scores: held-out ones while it was trained, by name.
+      precision: of the stored parameters.
+      networks: kinds of its networks of prosody.
+      measured: commands that give its figures, and what they printed.
+      files: of the folder.
+    """
+
+    trained: restore.TrainedModel
+    folder: pathlib.Path
+    about: str = ""
+    limits: str = ""
+    licence: str = ""
+    hardware: str = ""
+    minutes: float | None = None
+    scores: dict[str, float] = dataclasses.field(default_factory=dict)
+    precision: str = "float32"
+    networks: tuple[str, ...] = ()
+    measured: Sequence[Measured] = ()
+    files: Sequence[File] = ()
+
+    def text(self) -> str:
+        """The card in Markdown."""
+        run = self.trained.run
+        sections = [
+            f"# {self.folder.name}",
+            self.about or f"A model of the corpus `{run.config.dataset}`.",
+            _table([("", ""), *self._facts()]),
+            f"{_block(self._use())}\n\n"
+            f"From Python: `wavenet_jax.load({str(self.folder)!r})`. To begin another training "
+            f"with it: `--config.pretrained={self.folder}`.",
+            f"## Training\n\n{_block(*self._training())}",
+        ]
+        if self.measured:
+            figures = [
+                f"{_block(each.command)}\n\n```text\n{each.printed.rstrip()}\n```"
+                for each in self.measured
+            ]
+            intro = "What each command printed for these files:"
+            sections += ["\n\n".join(["## Figures", intro, *figures])]
+        if self.limits:
+            sections += [f"## What it cannot do\n\n{self.limits}"]
+        rows = [(f"`{each.name}`", f"{each.num_bytes:,}", each.sha256) for each in self.files]
+        sections += [f"## Files\n\n{_table([('file', 'bytes', 'SHA-256'), *rows])}"]
+        return "\n\n".join(sections) + "\n"
+
+    def _facts(self) -> Iterator[tuple[str, str]]:
+        run = self.trained.run
+        num_parameters = sum(x.size for x in jax.tree.leaves(self.trained.params))
+        kind = "WaveNet" if run.recognizer is None else "WaveNet with a recognizer of phones"
+        yield "model", f"{kind}, {num_parameters:,} parameters, {self.precision}"
+        rate = run.audio.sample_rate_hz
+        yield "sound", f"{rate} Hz; receptive field {receptive_field_ms(run.wavenet, rate):.0f} ms"
+        for label in run.audio.global_labels:
+            yield label, ", ".join(run.audio.classes[label])
+        if run.config.local_condition.features:
+            yield "local features", run.config.local_condition.features
+        if self.networks:
+            yield "predicted from text", ", ".join(self.networks)
+        yield "corpus", f"`{run.config.dataset}`"
+        if self.licence:
+            yield "its licence", self.licence
+        minutes = "" if self.minutes is None else f", {self.minutes:.1f} minutes"
+        hardware = f" on {self.hardware}" if self.hardware else ""
+        yield "training", f"{self.trained.step:,} steps{minutes}{hardware}"
+        number = f"{run.config.held_out_recordings} recordings of `{run.config.held_out_split}`"
+        for name, score in self.scores.items():
+            yield f"held-out {name}", f"{score:.4f} while it was trained, of at most {number}"
+        yield "written", f"{datetime.date.today()}, by wavenet_jax {wavenet_jax.__version__}"
+
+    def _use(self) -> str:
+        """A command that shows what the model does."""
+        run, workdir = self.trained.run, f"--workdir={self.folder}"
+        if run.recognizer is not None:
+            return command("recognize", workdir, "RECORDING")
+        if self.networks:
+            said = "--hts_labels=FILE" if run.questions else "--text=hello"
+            names = [run.audio.classes[label][0] for label in run.audio.global_labels]
+            speaker = [f"--speaker={'+'.join(names)}"] if names else []
+            return command("speak", workdir, *speaker, said, "--out=hello.wav")
+        if run.mel is not None:
+            return command("sample", workdir, "--mel_from=RECORDING", "--out=copies")
+        if run.wavenet.local_condition is not None:
+            return command("sample", workdir, "--data_dir=corpora", "--split=test", "--out=samples")
+        return command("sample", workdir, "--seconds=3", "--out=samples")
+
+    def _training(self) -> list[str]:
+        """The commands that train such a model."""
+        where = ["--workdir=WORKDIR", "--data_dir=corpora"]
+        commands = [command("train", *recipes.training_flags(self.trained.run.config), *where)]
+        return commands + [command("train_prosody", *where)] * bool(self.networks)
+
+
+def command(program: str, *arguments: str) -> str:
+    """A command line of a program."""
+    return shlex.join(["python", "-m", f"experiments.{program}", *arguments])
+
+
+def _block(*commands: str) -> str:
+    return "\n".join(["```", *commands, "```"])
+
+
+def _table(rows: Sequence[Sequence[str]]) -> str:
+    head, *body = [f"| {' | '.join(cells)} |" for cells in rows]
+    return "\n".join([head, f"|{'---|' * len(rows[0])}", *body])

@@ -1,0 +1,58 @@
+"""The command of a config: its flags give that config."""
+
+import importlib
+import pathlib
+import re
+
+import ml_collections
+import pytest
+import test_whole_model
+import tiny
+from absl import flags
+from ml_collections import config_flags
+
+from experiments.common import recipes
+from experiments.configs import schema, tts
+
+FILES = pathlib.Path(schema.__file__).parent.glob("*.py")
+NAMES = sorted({path.stem for path in FILES} - {"schema"})
+
+
+def recipe(name: str) -> ml_collections.ConfigDict:
+    return importlib.import_module(f"experiments.configs.{name}").get_config()
+
+
+def without_voice() -> ml_collections.ConfigDict:
+    """The recipe of text-to-speech without its voice: None, which no flag can say."""
+    config = tts.get_config()
+    config.voice = None
+    return config
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_recipe_needs_no_more_flags(name: str) -> None:
+    found = recipes.training_flags(schema.from_config_dict(recipe(name)))
+    assert found == [f"--config=experiments/configs/{name}.py"]
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        tiny.get_config(),
+        tiny.recognizer_config(loss="ctc"),
+        test_whole_model.whole_config(),
+        without_voice(),
+    ],
+    ids=["tiny", "recognizer", "whole", "none"],
+)
+def test_the_flags_give_the_config(config: ml_collections.ConfigDict) -> None:
+    experiment = schema.from_config_dict(config)
+    file, *given = recipes.training_flags(experiment)
+    name = re.fullmatch(r"--config=experiments/configs/(\w+)\.py", file).group(1)
+    values, command = flags.FlagValues(), ["program", *given]
+    holder = config_flags.DEFINE_config_dict(
+        "config", recipe(name), flag_values=values, sys_argv=command
+    )
+    values(command)
+    assert schema.from_config_dict(holder.value) == experiment
+    assert len(given) < 40
