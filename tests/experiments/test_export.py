@@ -5,6 +5,7 @@ import json
 import pathlib
 import re
 import shlex
+import subprocess
 
 import jax
 import numpy as np
@@ -120,6 +121,22 @@ def test_the_card_is_repeated_by_its_commands(run, trained_dir, fsdd_dir, tmp_pa
     assert again.returncode == 0, again.stderr
     assert again.stdout.rstrip() == printed
     assert "bits per sample over" in printed
+
+
+def test_figures_are_those_of_the_written_files(trained_dir, tmp_path, monkeypatch) -> None:
+    """In their precision, and with the name that the folder will have."""
+    measured = []
+
+    def run(command: list[str], **options) -> subprocess.CompletedProcess[str]:
+        folder = pathlib.Path(command[3].removeprefix("--workdir="))
+        measured.append((folder / "model.safetensors").read_bytes())
+        return subprocess.CompletedProcess(command, 0, stdout=f"{folder} has 2.5 bits\n")
+
+    monkeypatch.setattr(subprocess, "run", run)
+    out = tmp_path / "half"
+    export(trained_dir, out=out, precision="bfloat16", measures=["evaluate --split=test"])
+    assert measured == [(out / "model.safetensors").read_bytes()]
+    assert f"```text\n{out} has 2.5 bits\n```" in (out / "README.md").read_text()
 
 
 @pytest.mark.parametrize(

@@ -182,6 +182,13 @@ def test_an_exported_model_says_what_its_run_says(workdir, trained, spoken, tmp_
         prosody.load(tmp_path / "silent", exported.run)
 
 
+def test_networks_of_another_run_are_not_exported(workdir, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(prosody, "description", lambda run: {"classes": {}})
+    with pytest.raises(InputError, match="trained for other phones, voices or frames"):
+        exporting.export(workdir, out=tmp_path / "model")
+    assert not list(tmp_path.iterdir())
+
+
 def test_the_errors_of_prosody(trained, spoken, espeak_dir) -> None:
     corpus = trained.run.load(espeak_dir, "train")
     errors = prosody_errors.prosody_errors(spoken, corpus)
