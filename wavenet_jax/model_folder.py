@@ -69,8 +69,10 @@ class SavedNetwork(NamedTuple):
 
 
 def is_model_folder(path: str | os.PathLike[str]) -> bool:
-    """Whether a folder has a model's files, not those of a training run."""
-    return any((pathlib.Path(path) / name).is_file() for name in (CONFIG, MODEL))
+    """Whether a folder has a model's files, and not the checkpoints of a training run."""
+    folder = pathlib.Path(path)
+    has_files = any((folder / name).is_file() for name in (CONFIG, MODEL))
+    return has_files and not (folder / "checkpoints").is_dir()
 
 
 def write(

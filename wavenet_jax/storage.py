@@ -29,12 +29,12 @@ class DamagedError(Exception):
 
 
 def with_versions(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """The `config` item of these fields."""
+    """The `config` item of these fields, of this release whatever versions they had."""
     versions = {
         "format_version": FORMAT_VERSION,
         "wavenet_jax_version": wavenet_jax.__version__,
     }
-    return json.loads(json.dumps(versions | dict(fields)))
+    return json.loads(json.dumps(versions | dict(fields) | versions))
 
 
 def read_version(fields: Mapping[str, Any], name: str) -> int:
