@@ -119,7 +119,7 @@ def pitch_features(pitch: np.ndarray) -> np.ndarray:
       pitch: ln(F0 / 150 Hz) and voicing `[F, 2]`, of `log_f0`.
 
     Returns:
-      Float32 `[F, D]`, D columns, `PITCH_NAMES`: hats that peak every two semitones from 60 Hz, of which the
+      Float32 `[F, NUM_PITCH]`: hats that peak every two semitones from 60 Hz, of which the
       two around the pitch sum to 1, all 0 where unvoiced; and 1 where voiced.
     """
     height, voiced = pitch[:, :1], pitch[:, 1:]

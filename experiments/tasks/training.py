@@ -4,7 +4,8 @@ import contextlib
 import itertools
 import os
 import sys
-from typing import Any, NamedTuple
+from collections.abc import Iterator
+from typing import NamedTuple
 
 import jax
 import numpy as np
@@ -15,7 +16,7 @@ from experiments.common.reporting import Reporter
 from experiments.common.run import Run
 from experiments.configs.schema import ExperimentConfig
 from experiments.metrics import phone_errors
-from wavenet_jax import InputError, scoring, training
+from wavenet_jax import scoring, training
 from wavenet_jax.audio import InverseFilter
 from wavenet_jax.checkpoints import Checkpoints
 
@@ -65,7 +66,7 @@ def train(
             Checkpoints(workdir, keep=config.keep_checkpoints, best_score=config.scores[0])
         )
         if saved.latest_step is None:
-            state = training.init_state(run.model, run.training, pretrained=_pretrained(run))
+            state = _first_state(run)
         else:
             checkpoint = saved.restore()
             run.check_continues(Run.from_checkpoint(checkpoint))
@@ -137,26 +138,35 @@ def train(
     return TrainingResult(state, stopped)
 
 
-def _pretrained(run: Run) -> Any:
-    """The parameters of the run that `config.pretrained` names, if it names one.
+def _first_state(run: Run) -> training.TrainState:
+    """The state before the first step, which takes what it can of the run that
+    `config.pretrained` names, if it names one.
 
     Raises:
-      InputError: there is no such run, or it has another sample rate.
+      InputError: there is no such run, or its model has nothing in common with this one.
     """
     workdir = run.config.pretrained
     if workdir is None:
-        return None
+        return training.init_state(run.model, run.training)
     trained = restore.load(workdir)
-    there, here = trained.run.audio.sample_rate_hz, run.audio.sample_rate_hz
-    if there != here:
-        raise InputError(
-            f"--config.pretrained is {workdir}, a model for {there} Hz, and "
-            f"--config.sample_rate_hz is {here}: use a model for the same rate."
-        )
-    adopted = training.adopt(run.model, trained.params)
+    axes = run.named_axes(trained.run)
     if jax.process_index() == 0:
+        adopted = training.adopt(run.model, trained.params, axes)
         print(f"{workdir}, step {trained.step}: {adopted}", file=sys.stderr)
-    return trained.params
+        for name, there, here in _changed_times(trained.run, run):
+            print(f"The {name} is {here} here, and was {there} there.", file=sys.stderr)
+    return training.init_state(run.model, run.training, pretrained=trained.params, named_axes=axes)
+
+
+def _changed_times(pretrained: Run, run: Run) -> Iterator[tuple[str, str, str]]:
+    """Name, value there and value here of the rate and the hop, where a run has others than the
+    pretrained model that it begins with. Parameters fit at any, and are to be learned anew."""
+    there, here = pretrained.audio.sample_rate_hz, run.audio.sample_rate_hz
+    if there != here:
+        yield "sample rate", f"{there} Hz", f"{here} Hz"
+    before, now = pretrained.frame_samples, run.frame_samples
+    if before != now and min(before, now) > 1:
+        yield "hop", f"{before} samples", f"{now} samples"
 
 
 def held_out_scores(trained: restore.TrainedModel, corpus: data.Corpus) -> dict[str, float]:

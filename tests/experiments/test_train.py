@@ -20,6 +20,7 @@ import pytest
 import tiny
 
 import data
+from experiments.common import restore
 from experiments.common.reporting import history
 from experiments.configs.schema import ExperimentConfig
 from experiments.tasks.training import train
@@ -361,6 +362,31 @@ def test_no_number_leaves_the_last_checkpoint(
         train(config, workdir=tmp_path, data_dir=fsdd_dir)
     with Checkpoints(tmp_path) as saved:
         assert int(saved.restore().state.step) == newest_step(tmp_path)
+
+
+def test_speakers_of_a_pretrained_run_are_found_by_name(
+    trained: pathlib.Path,
+    fsdd_dir: pathlib.Path,
+    tmp_path: pathlib.Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Beside digits, which are new."""
+    config = small(
+        **{"global_condition.labels": ("digit", "speaker"), "training.learning_rate": 1e-9},
+        num_steps=1,
+        pretrained=str(trained),
+    )
+    train(config, workdir=tmp_path, data_dir=fsdd_dir)
+    lines = capsys.readouterr().err
+    assert "matched by name: global_embedding/table." in lines
+    assert "New in the global condition and begun at random: digit: 0, digit: 1, " in lines
+    assert "Not taken" not in lines
+    pretrained, begun = (
+        restore.load(workdir).params["params"]["global_embedding"]["table"]
+        for workdir in (trained, tmp_path)
+    )
+    assert begun.shape == (10 + len(pretrained), 4)
+    np.testing.assert_allclose(begun[10:], pretrained, atol=1e-6)
 
 
 @contextlib.contextmanager

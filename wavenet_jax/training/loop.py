@@ -11,8 +11,9 @@ from wavenet_jax.errors import InputError
 from wavenet_jax.training.config import TrainingConfig
 from wavenet_jax.training.fusing import fused_precision
 from wavenet_jax.training.loss import Batch
-from wavenet_jax.training.state import ModelConfig, TrainState
+from wavenet_jax.training.state import TrainState
 from wavenet_jax.training.step import AXIS, train_step
+from wavenet_jax.training.variables import ModelConfig
 from wavenet_jax.training.weight_norm import check_split
 
 
