@@ -34,5 +34,4 @@ def get_config() -> ConfigDict:
     config.checkpoint_every = 5000
     config.keep_checkpoints = 3
     config.held_out_recordings = 20
-    config.preview_s = 2.0
     return config

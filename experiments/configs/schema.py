@@ -167,7 +167,9 @@ class ExperimentConfig:
         "phone_error_rate" for a recognizer and "bits_per_sample" otherwise.
       held_out_split: split of the scores and previews.
       held_out_recordings: how many of it, its first.
-      preview_s: seconds generated at each checkpoint for TensorBoard, 0 for none.
+      preview_every: seconds of training between previews, which are sound and spectrogram on the
+        page `previews/index.html`, beside one at the end; 0 for none.
+      preview_s: seconds of sound of each, 0 for none.
     """
 
     dataset: str
@@ -195,14 +197,16 @@ class ExperimentConfig:
     best_score: Literal["bits_per_sample", "phone_error_rate"] | None = None
     held_out_split: str = "validation"
     held_out_recordings: int = 10
-    preview_s: float = 0.0
+    preview_every: float = 300.0
+    preview_s: float = 2.0
 
     def __post_init__(self):
         owner = "The config"
         check_types(self, owner)
         check_min(self, owner, sample_rate_hz=1, segment_samples=1, batch_size=1, num_workers=0)
         check_min(self, owner, log_every=1, checkpoint_every=1, keep_checkpoints=1)
-        check_min(self, owner, held_out_recordings=1, preview_s=0, noise_shaping_order=1)
+        check_min(self, owner, held_out_recordings=1, noise_shaping_order=1)
+        check_min(self, owner, preview_every=0, preview_s=0)
         check_share(self, owner, "pre_emphasis")
         if not 0 <= self.noise_shaping <= 1:
             remedy = "give a number from 0 for none to 1"
@@ -224,6 +228,11 @@ class ExperimentConfig:
         """Whether the model is trained to generate: always, except for a recognizer without
         the loss of the samples."""
         return self.task == "generate" or self.training.generation_weight > 0
+
+    @property
+    def has_previews(self) -> bool:
+        """Whether the training makes previews, for which the model must generate."""
+        return self.generates and self.preview_every > 0 and self.preview_s > 0
 
     @property
     def scores(self) -> tuple[str, ...]:

@@ -49,5 +49,4 @@ def get_config() -> ConfigDict:
     )
     config.checkpoint_every = 2000
     config.held_out_recordings = 5
-    config.preview_s = 2.0
     return config

@@ -11,7 +11,8 @@ import jax
 import numpy as np
 
 import data
-from experiments.common import cli, plots, restore, signals
+from experiments.common import cli, restore, signals
+from experiments.common.previews import Previews
 from experiments.common.reporting import Reporter
 from experiments.common.run import Run
 from experiments.configs.schema import ExperimentConfig
@@ -44,7 +45,7 @@ def train(
 
     Args:
       config: of the experiment (`schema.from_config_dict`).
-      workdir: gets `checkpoints/STEP/`, `history.jsonl` and `tensorboard/`.
+      workdir: gets `checkpoints/STEP/`, `history.jsonl`, `tensorboard/` and `previews/`.
       data_dir: folder of prepared corpora.
 
     Raises:
@@ -89,6 +90,13 @@ def train(
                 active=jax.process_index() == 0,
             )
         )
+        previews = Previews(
+            workdir,
+            every_s=config.preview_every if config.has_previews else 0.0,
+            num_steps=num_steps,
+            resume_step=first_step,
+            active=jax.process_index() == 0,
+        )
         should_stop = stack.enter_context(signals.stop_on_signals())
 
         def on_metrics(step: int, metrics: dict[str, float]) -> None:
@@ -108,14 +116,17 @@ def train(
                 trained = restore.TrainedModel(run, jax.device_get(state.ema_params), step)
                 scores = held_out_scores(trained, held_out)
                 reporter.scalars(step, {f"held_out/{name}": x for name, x in scores.items()})
-                if config.preview_s:
-                    _preview(trained, held_out, reporter)
             saved.save(
                 state,
                 data_position=batches.get_state(),
                 description=run.to_dict(),
                 scores=scores,
             )
+
+        def on_preview(state: training.TrainState) -> None:
+            step = int(state.step)
+            trained = restore.TrainedModel(run, jax.device_get(state.ema_params), step)
+            previews.write(step, *_preview(trained, held_out), run.audio.sample_rate_hz)
 
         state = training.fit(
             run.model,
@@ -126,6 +137,8 @@ def train(
             checkpoint_every=config.checkpoint_every,
             on_checkpoint=on_checkpoint,
             should_stop=should_stop,
+            is_preview_due=previews.is_due,
+            on_preview=on_preview,
         )
         saved.wait()
     stopped = int(state.step) < num_steps
@@ -187,20 +200,21 @@ def held_out_scores(trained: restore.TrainedModel, corpus: data.Corpus) -> dict[
     return scores
 
 
-def _preview(trained: restore.TrainedModel, corpus: data.Corpus, reporter: Reporter) -> None:
-    """Sound and spectrogram of a generated recording, with the conditions of a held-out one."""
-    run, step = trained.run, trained.step
-    real, rate = next(run.recordings(corpus)), run.audio.sample_rate_hz
-    length = min(len(real["samples"]), round(run.config.preview_s * rate))
+def _preview(
+    trained: restore.TrainedModel, corpus: data.Corpus
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """What the model generates with the conditions of a held-out recording, int16 `[N]`; and that
+    recording, as the model's codes have it, if there are conditions."""
+    run = trained.run
+    length = max(1, round(run.config.preview_s * run.audio.sample_rate_hz))
+    real = next(run.recordings(corpus))
     conditions = {
         f"{name}_condition": real[name][None] for name in ("global", "local") if name in real
     }
+    recorded = None
+    if conditions:
+        quantizer, length = run.wavenet.quantizer, min(len(real["samples"]), length)
+        quantized = quantizer.decode_int16(quantizer.encode(real["samples"][:length]))
+        recorded = InverseFilter(run.audio.filter_taps)(np.asarray(quantized))
     chunks = trained.generator.generate_batch([length], seed=run.training.seed, **conditions)
-    generated = np.concatenate([pcm for (pcm,) in chunks])
-    quantizer = run.wavenet.quantizer
-    quantized = quantizer.decode_int16(quantizer.encode(real["samples"][:length]))
-    spoken = InverseFilter(run.audio.filter_taps)(np.asarray(quantized))
-    reporter.audio(step, "generated", generated, rate)
-    reporter.audio(step, "real", spoken, rate)
-    pair = [("real", spoken), (f"generated, step {step}", generated)]
-    reporter.figure(step, "spectrograms", plots.spectrograms(pair, rate))
+    return np.concatenate([pcm for (pcm,) in chunks]), recorded
