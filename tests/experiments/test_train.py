@@ -315,6 +315,7 @@ def test_a_finished_run_can_be_lengthened(
         ({"model.residual_channels": 4}, "--config.model.residual_channels is 4, .* has 8"),
         ({"model.dilations": (1, 2)}, r"--config.model.dilations is \[1, 2\], .* has \[1, 2, 4\]"),
         ({"global_condition.labels": ()}, r"--config.global_condition.labels is \[\], .*speaker"),
+        ({"pretrained": "other"}, "--config.pretrained is 'other', and the run .* has None"),
         ({"seed": 4}, "--config.seed is 4, and the run in the work directory has 3: give the same"),
         ({"segment_samples": 61}, "--config.segment_samples is 61, and .* has 60"),
         (
