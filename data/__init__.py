@@ -24,16 +24,15 @@ from data.text import espeak, hts
 from data.text.frames import (
     frame_labels,
     log_f0,
-    num_phone_features,
+    phone_feature_names,
     phone_features,
     pitch_features,
 )
 from data.text.linguistics import (
+    context_frame_names,
+    context_names,
     expand_contexts,
     linguistic_features,
-    num_context_features,
-    num_context_frame_features,
-    num_linguistic_features,
     phone_contexts,
 )
 from data.windows import Targets, WindowIterator, global_condition, recordings, training_windows
@@ -48,6 +47,8 @@ __all__ = [
     "Targets",
     "WindowIterator",
     "build",
+    "context_frame_names",
+    "context_names",
     "espeak",
     "expand_contexts",
     "f0",
@@ -60,11 +61,8 @@ __all__ = [
     "log_f0",
     "mel_spectrogram",
     "noise_shaping_taps",
-    "num_context_features",
-    "num_context_frame_features",
-    "num_linguistic_features",
-    "num_phone_features",
     "phone_contexts",
+    "phone_feature_names",
     "phone_features",
     "pitch_features",
     "pre_emphasis_taps",

@@ -88,6 +88,13 @@ class MelConfig:
             )
 
     @property
+    def band_names(self) -> tuple[str, ...]:
+        """The columns of `mel_spectrogram`, by where a band begins and ends."""
+        edges = librosa.mel_frequencies(self.num_mels + 2, fmin=self.fmin_hz, fmax=self.fmax_hz)
+        pairs = zip(edges[:-2], edges[2:], strict=True)
+        return tuple(f"mel {low:.1f} to {high:.1f} Hz" for low, high in pairs)
+
+    @property
     def _lead_samples(self) -> int:
         """Zeros before a recording, which bring the first window to the first frame's middle."""
         return self.n_fft // 2 - self.hop_samples // 2

@@ -3,7 +3,7 @@
 Sample n belongs to frame n // hop_samples; a frame's features are those at its middle sample.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,18 +11,32 @@ import numpy as np
 from data.audio.pitch import FRAME_S, MAX_F0_HZ, MIN_F0_HZ
 
 F0_CENTRE_HZ = 150.0
-NUM_PLACES = 4  # columns of `phone_places`
+PLACE_NAMES = ("start of the phone", "middle of the phone", "end of the phone", "duration")
+"""Columns of `phone_places`."""
+
 # Peaks of the hats of `pitch_features`: every two semitones, over the range of `audio.pitch`.
 PITCH_STEP = np.log(2) / 6
 PITCH_PEAKS = np.arange(
     np.log(MIN_F0_HZ / F0_CENTRE_HZ), np.log(MAX_F0_HZ / F0_CENTRE_HZ) + PITCH_STEP, PITCH_STEP
 )
-NUM_PITCH = len(PITCH_PEAKS) + 1  # columns of `pitch_features`
+PITCH_NAMES = (*(f"F0 {F0_CENTRE_HZ * np.exp(peak):.0f} Hz" for peak in PITCH_PEAKS), "voiced")
+"""Columns of `pitch_features`."""
+
+NUM_PITCH = len(PITCH_NAMES)
+
+NEIGHBOURS = (0, -1, 1)
+"""The phones that `phone_features` tells of: each frame's, the one before, the one after."""
 
 
-def num_phone_features(num_phones: int) -> int:
-    """Columns of `phone_features`."""
-    return 3 * num_phones + NUM_PLACES + NUM_PITCH
+def phone_feature_names(phones: Sequence[str]) -> tuple[str, ...]:
+    """The columns of `phone_features`, of phones with these names."""
+    return (*neighbour_names(phones, NEIGHBOURS), *PLACE_NAMES, *PITCH_NAMES)
+
+
+def neighbour_names(phones: Sequence[str], neighbours: Sequence[int]) -> list[str]:
+    """The columns of one-hot vectors of a phone's neighbours, such as "phone +1: a"."""
+    places = ["phone" if shift == 0 else f"phone {shift:+}" for shift in neighbours]
+    return [f"{place}: {name}" for place in places for name in phones]
 
 
 def frame_labels(example: Mapping[str, Any], *, hop_samples: int) -> np.ndarray:
@@ -53,7 +67,7 @@ def phone_features(
       sample_rate_hz: Rate of `audio`.
 
     Returns:
-      Float32 `[F, D]`, F = ceil(N / hop_samples), D = num_phone_features(num_phones): one-hot
+      Float32 `[F, D]`, F = ceil(N / hop_samples), D columns, `phone_feature_names`: one-hot
       of the phone, of the one before and of the one after (all zero beyond the
       ends); three hats that peak at the phone's start, middle and end; its
       duration in units of 100 ms; `pitch_features`.
@@ -61,7 +75,7 @@ def phone_features(
     at, places = phone_places(example, hop_samples, sample_rate_hz)
     phones = np.pad(np.asarray(example["phones"]), 1, constant_values=num_phones)
     one_hot = np.eye(num_phones + 1, num_phones, dtype=np.float32)
-    neighbours = [one_hot[phones[at + shift]] for shift in (1, 0, 2)]
+    neighbours = [one_hot[phones[1 + at + shift]] for shift in NEIGHBOURS]
     pitch = pitch_features(log_f0(example, hop_samples, sample_rate_hz))
     return np.concatenate([*neighbours, places, pitch], axis=1)
 

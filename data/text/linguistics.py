@@ -23,7 +23,7 @@ import numpy as np
 from data.text import frames
 
 PAUSES = frozenset({"_", "#", "h#", "pau", "epi", "sil", "sp"})
-NUM_STRESSES = 3
+STRESSES = ("none", "secondary", "primary")
 COUNT_UNIT = 5.0
 NEIGHBOURS = (0, -1, 1, -2, 2)
 LEVELS = ("phone", "syllable", "word", "phrase")
@@ -39,19 +39,19 @@ def is_vowel(phone: str) -> bool:
     return phone[:1].lower() in "aeiou0123@&{" or phone[:1] in "VY" or phone.endswith("-")
 
 
-def num_context_features(num_phones: int) -> int:
-    """Columns of `phone_contexts`."""
-    return len(NEIGHBOURS) * num_phones + NUM_STRESSES + 1 + 2 * len(LEVELS)
+def context_names(phones: Sequence[str]) -> tuple[str, ...]:
+    """The columns of `phone_contexts`, of phones with these names."""
+    return (
+        *frames.neighbour_names(phones, NEIGHBOURS),
+        *(f"stress: {stress}" for stress in STRESSES),
+        "vowel",
+        *(f"{level}s {where}" for level in LEVELS for where in ("before", "after")),
+    )
 
 
-def num_linguistic_features(num_phones: int, *, with_pitch: bool) -> int:
-    """Columns of `linguistic_features`."""
-    return num_context_frame_features(num_context_features(num_phones), with_pitch=with_pitch)
-
-
-def num_context_frame_features(width: int, *, with_pitch: bool) -> int:
-    """Columns of `expand_contexts`, of contexts with `width` columns."""
-    return width + frames.NUM_PLACES + with_pitch * frames.NUM_PITCH
+def context_frame_names(contexts: Sequence[str], *, with_pitch: bool) -> tuple[str, ...]:
+    """The columns of `expand_contexts`, of contexts with columns of these names."""
+    return (*contexts, *frames.PLACE_NAMES, *(frames.PITCH_NAMES if with_pitch else ()))
 
 
 def phone_contexts(example: Mapping[str, Any], *, names: Sequence[str]) -> np.ndarray:
@@ -63,7 +63,7 @@ def phone_contexts(example: Mapping[str, Any], *, names: Sequence[str]) -> np.nd
       names: Of the K classes of phones.
 
     Returns:
-      Float32 `[P, D]`, D = num_context_features(K), as the module's docstring lists them.
+      Float32 `[P, D]`, D columns, `context_names`, as the module's docstring lists them.
     """
     phones = np.asarray(example["phones"])
     vowels = np.array([is_vowel(name) for name in names], bool)[phones]
@@ -77,7 +77,7 @@ def phone_contexts(example: Mapping[str, Any], *, names: Sequence[str]) -> np.nd
     one_hot = np.eye(len(names) + 1, len(names), dtype=np.float32)
     columns = [one_hot[padded[2 + shift :][: len(phones)]] for shift in NEIGHBOURS]
     columns += [
-        np.eye(NUM_STRESSES, dtype=np.float32)[of_syllable] * inside[:, None],
+        np.eye(len(STRESSES), dtype=np.float32)[of_syllable] * inside[:, None],
         vowels[:, None],
     ]
     for unit, whole in zip(LEVELS, (*LEVELS[1:], None), strict=True):
@@ -105,7 +105,7 @@ def linguistic_features(
         where L is without.
 
     Returns:
-      Float32 `[F, D]`, F = ceil(N / hop_samples), D = num_linguistic_features(K).
+      Float32 `[F, D]`, F = ceil(N / hop_samples), D columns, `context_frame_names`.
     """
     return expand_contexts(
         example,
@@ -135,8 +135,8 @@ def expand_contexts(
       with_pitch: Whether to add F0 and voicing.
 
     Returns:
-      Float32 `[F, num_context_frame_features(D)]`, F = ceil(N / hop_samples): the context of the
-      frame's phone, `phone_places`, and `pitch_features`.
+      Float32 `[F, ...]`, F = ceil(N / hop_samples), columns `context_frame_names`: the context of
+      the frame's phone, `phone_places`, and `pitch_features`.
     """
     at, place = frames.phone_places(example, hop_samples, sample_rate_hz)
     columns = [contexts[at], place]

@@ -27,9 +27,11 @@ _SAME = (
     "segment_samples",
     "batch_size",
     "train_recordings",
+    "pretrained",
     "augmentation",
 )
-"""What may not change when a run is resumed: model, audio and the order of the data."""
+"""What may not change when a run is resumed: model, audio, the order of the data, and what decides
+the recipe's steps and learning rates."""
 
 _FREE = ("recognizer.decoding",)
 

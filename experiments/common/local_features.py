@@ -16,6 +16,10 @@ FrameFunction = Callable[[Mapping[str, Any]], np.ndarray]
 """From a recording to its frames `[F, D]`, or from an example to its phones' contexts `[P, D]`."""
 
 
+NamedFrames = tuple[FrameFunction, tuple[str, ...]]
+"""Such a function, and the names of the D columns."""
+
+
 class Symbols(NamedTuple):
     """What the labels in time of a corpus are made of.
 
@@ -33,45 +37,40 @@ class LocalFeatures(NamedTuple):
 
     Attributes:
       make: from the config's section, the symbols and the sample rate to a function from
-        recording to frames, and the width of these.
+        recording to frames, and the names of their columns.
       needs: the field of `Symbols` that they need, if any.
       contexts: for features made of the context of each phone, from the symbols to a
-        function from an example to contexts, and the width of these.
+        function from an example to contexts, and the names of their columns.
       has_pitch: whether the frames end with F0 and voicing (`data.pitch_features`).
     """
 
-    make: Callable[[LocalCondition, Symbols, int], tuple[FrameFunction, int]]
+    make: Callable[[LocalCondition, Symbols, int], NamedFrames]
     needs: str | None = None
-    contexts: Callable[[Symbols], tuple[FrameFunction, int]] | None = None
+    contexts: Callable[[Symbols], NamedFrames] | None = None
     has_pitch: bool = False
 
 
-def _phones(
-    condition: LocalCondition, symbols: Symbols, sample_rate_hz: int
-) -> tuple[FrameFunction, int]:
+def _phones(condition: LocalCondition, symbols: Symbols, sample_rate_hz: int) -> NamedFrames:
     """Phone, neighbours, position and pitch (`data.phone_features`)."""
-    num_phones = len(symbols.phones)
     compute = functools.partial(
         data.phone_features,
         hop_samples=condition.hop_samples,
-        num_phones=num_phones,
+        num_phones=len(symbols.phones),
         sample_rate_hz=sample_rate_hz,
     )
-    return compute, data.num_phone_features(num_phones)
+    return compute, data.phone_feature_names(symbols.phones)
 
 
-def _mel(
-    condition: LocalCondition, symbols: Symbols, sample_rate_hz: int
-) -> tuple[FrameFunction, int]:
+def _mel(condition: LocalCondition, symbols: Symbols, sample_rate_hz: int) -> NamedFrames:
     """Mel spectrogram (`data.mel_spectrogram`)."""
     del symbols
     config = mel_config(condition, sample_rate_hz)
-    return data.MelFeatures(config), config.num_mels
+    return data.MelFeatures(config), config.band_names
 
 
 def _linguistic(
     condition: LocalCondition, symbols: Symbols, sample_rate_hz: int, *, with_pitch: bool
-) -> tuple[FrameFunction, int]:
+) -> NamedFrames:
     """Phone, syllable, word and phrase (`data.linguistic_features`)."""
     compute = functools.partial(
         data.linguistic_features,
@@ -80,18 +79,19 @@ def _linguistic(
         sample_rate_hz=sample_rate_hz,
         with_pitch=with_pitch,
     )
-    return compute, data.num_linguistic_features(len(symbols.phones), with_pitch=with_pitch)
+    contexts = data.context_names(symbols.phones)
+    return compute, data.context_frame_names(contexts, with_pitch=with_pitch)
 
 
-def _linguistic_contexts(symbols: Symbols) -> tuple[FrameFunction, int]:
+def _linguistic_contexts(symbols: Symbols) -> NamedFrames:
     """The contexts that `_linguistic` makes frames of (`data.phone_contexts`)."""
     compute = functools.partial(data.phone_contexts, names=symbols.phones)
-    return compute, data.num_context_features(len(symbols.phones))
+    return compute, data.context_names(symbols.phones)
 
 
 def _hts(
     condition: LocalCondition, symbols: Symbols, sample_rate_hz: int, *, with_pitch: bool
-) -> tuple[FrameFunction, int]:
+) -> NamedFrames:
     """Answers to questions about HTS labels (`data.hts.linguistic_features`)."""
     questions = _questions(symbols)
     compute = functools.partial(
@@ -101,13 +101,13 @@ def _hts(
         sample_rate_hz=sample_rate_hz,
         with_pitch=with_pitch,
     )
-    return compute, data.num_context_frame_features(len(questions.names), with_pitch=with_pitch)
+    return compute, data.context_frame_names(questions.names, with_pitch=with_pitch)
 
 
-def _hts_contexts(symbols: Symbols) -> tuple[FrameFunction, int]:
+def _hts_contexts(symbols: Symbols) -> NamedFrames:
     """The contexts that `_hts` makes frames of (`data.hts.phone_contexts`)."""
     questions = _questions(symbols)
-    return functools.partial(data.hts.phone_contexts, questions=questions), len(questions.names)
+    return functools.partial(data.hts.phone_contexts, questions=questions), questions.names
 
 
 def _questions(symbols: Symbols) -> data.hts.Questions:

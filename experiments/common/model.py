@@ -87,7 +87,7 @@ def _local_condition(config: ExperimentConfig, symbols: Symbols) -> LocalConditi
     features = local_features_of(condition)
     if features is None:
         return None
-    _, width = features.make(condition, symbols, config.sample_rate_hz)
+    _, names = features.make(condition, symbols, config.sample_rate_hz)
     return schema.build(
-        LocalConditionConfig, condition, "local_condition", kind="vectors", size=width
+        LocalConditionConfig, condition, "local_condition", kind="vectors", size=len(names)
     )

@@ -1,7 +1,7 @@
 """Reports of a training run: TensorBoard, a history file, a progress bar.
 
-    workdir/tensorboard/   scalars, sound and pictures, for TensorBoard
-    workdir/history.jsonl  the scalars, for programs: one JSON object a line,
+    workdir/tensorboard/   the scalars, for TensorBoard
+    workdir/history.jsonl  the same, for programs: one JSON object a line,
                            {"step": 20, "time_s": 3.1, "train/bits_per_sample": 5.2}
 
 A resumed run leaves the history of an uninterrupted one, except for the times: lines of steps
@@ -18,10 +18,6 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, Self, SupportsFloat, TextIO
 
-import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
-from numpy.typing import ArrayLike
 from tensorboardX import SummaryWriter
 from tqdm import tqdm
 
@@ -157,31 +153,6 @@ class Reporter:
         self._rows.flush()
         for name in values:
             self._tensorboard.add_scalar(name, row[name], step)
-
-    def audio(self, step: int, name: str, samples: ArrayLike, sample_rate_hz: int) -> None:
-        """Writes a recording, shape `[T]`, as floats in [-1, 1] or as int16.
-
-        Floats outside that range are clipped, as a loudspeaker would.
-        """
-        samples = np.asarray(samples)
-        if samples.ndim != 1:
-            raise ValueError(f'"{name}" must have shape [T], and has shape {samples.shape}')
-        if not self._active:
-            return
-        if samples.dtype == np.int16:
-            samples = samples / np.float32(32768)
-        samples = np.clip(samples, -1, 1)
-        self._tensorboard.add_audio(name, samples, step, sample_rate_hz)
-
-    def figure(self, step: int, name: str, figure: Figure) -> None:
-        """Writes a picture of a matplotlib figure."""
-        if not self._active:
-            return
-        # tensorboardX's own add_figure would import pyplot.
-        canvas = FigureCanvasAgg(figure)
-        canvas.draw()
-        image_HxWx3 = np.asarray(canvas.buffer_rgba())[..., :3]
-        self._tensorboard.add_image(name, image_HxWx3, step, dataformats="HWC")
 
     def progress(self, step: int, values: Mapping[str, SupportsFloat] | None = None) -> None:
         """Moves the progress bar.

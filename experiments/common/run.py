@@ -24,7 +24,7 @@ from wavenet_jax.config import WaveNetConfig, from_dict, receptive_field, to_dic
 from wavenet_jax.recognition import decoding
 from wavenet_jax.recognition.decoding import BigramLM
 from wavenet_jax.recognition.recognizer import RecognizerConfig
-from wavenet_jax.training import ModelConfig, TrainingConfig
+from wavenet_jax.training import ModelConfig, NamedAxis, TrainingConfig
 
 
 @dataclasses.dataclass(frozen=True)
@@ -179,6 +179,27 @@ class Run:
         compute, _ = features.make(self.config.local_condition, symbols, self.audio.sample_rate_hz)
         return compute
 
+    def named_axes(self, pretrained: Self) -> tuple[NamedAxis, ...]:
+        """What this run's model and a pretrained one both have names for: classes of labels,
+        columns of local features, phones that are recognised."""
+        mine, other = self._names, pretrained._names
+        return tuple(NamedAxis(of, mine[of], other[of]) for of in mine if of in other)
+
+    @property
+    def _names(self) -> dict[Any, tuple[str, ...]]:
+        """What the entries of each `NamedAxis` are called."""
+        names: dict[Any, tuple[str, ...]] = {}
+        if labels := self.audio.global_labels:
+            pairs = ((label, name) for label in labels for name in self.audio.classes[label])
+            names["global_condition"] = tuple(f"{label}: {name}" for label, name in pairs)
+        if (features := local_features_of(self.config.local_condition)) is not None:
+            symbols = symbols_of(self.audio.classes, self.questions)
+            rate = self.audio.sample_rate_hz
+            _, names["local_condition"] = features.make(self.config.local_condition, symbols, rate)
+        if self.recognizer is not None:
+            names["classes"] = self.phones.names + ("blank",) * self.is_ctc
+        return names
+
     @property
     def phone_contexts(self) -> FrameFunction | None:
         """From an example to the linguistic context of each phone, `[P, D]`, None if the frames
@@ -270,7 +291,7 @@ class Run:
             corpus,
             global_labels=self.audio.global_labels,
             local_features=self.local_features,
-            hop_samples=self._frame_samples,
+            hop_samples=self.frame_samples,
         )
 
     def windows(
@@ -294,7 +315,7 @@ class Run:
             corpus,
             segment_samples=config.segment_samples,
             context_samples=self.context_samples,
-            hop_samples=self._frame_samples,
+            hop_samples=self.frame_samples,
             context_frames=condition.context_frames if condition else 0,
             batch_size=config.batch_size // shard_count,
             seed=config.training.seed,
@@ -309,7 +330,8 @@ class Run:
         )
 
     @property
-    def _frame_samples(self) -> int:
+    def frame_samples(self) -> int:
+        """Samples of a frame of the local condition, or of the recognizer; 1 without frames."""
         framed = self.wavenet.local_condition or self.recognizer
         return framed.hop_samples if framed else 1
 

@@ -44,6 +44,7 @@ def get_config() -> ConfigDict:
         fused="bfloat16",
         ema_decay=0.99,
     )
+    schema.when_pretrained(config, num_steps=720, learning_rate=2e-3, matrix_learning_rate=7e-3)
     config.checkpoint_every = 1800
     config.preview_s = 1.0
     return config

@@ -23,7 +23,7 @@ the loss of the frames alone is as good, and a step takes less time.
 
 from ml_collections import ConfigDict
 
-from experiments.configs import timit
+from experiments.configs import schema, timit
 
 
 def get_config() -> ConfigDict:
@@ -34,4 +34,5 @@ def get_config() -> ConfigDict:
     config.augmentation.update(speeds=(0.9, 1.0, 1.1), noise_snr_db=15.0)
     config.training.generation_weight = 0.0
     config.num_steps = 800
+    schema.when_pretrained(config, num_steps=160, learning_rate=1e-3)
     return config

@@ -45,6 +45,7 @@ def get_config() -> ConfigDict:
         fused="bfloat16",
         ema_decay=0.99,
     )
+    schema.when_pretrained(config, num_steps=1600, learning_rate=2e-3, matrix_learning_rate=7e-3)
     config.checkpoint_every = 2000
     config.keep_checkpoints = 3
     config.held_out_recordings = 100

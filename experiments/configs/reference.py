@@ -30,9 +30,9 @@ def get_config() -> ConfigDict:
     config.segment_samples = 8000
     config.num_steps = 200_000
     config.training.update(learning_rate=1e-3, ema_decay=0.9999)
+    schema.when_pretrained(config, num_steps=40_000, learning_rate=3e-4)
     config.log_every = 50
     config.checkpoint_every = 5000
     config.keep_checkpoints = 3
     config.held_out_recordings = 20
-    config.preview_s = 2.0
     return config

@@ -1,8 +1,9 @@
 """The schema of an experiment's config: every field, its type and its default.
 
 Recipes start from `default()`, a `ConfigDict` with every field, and set only what they change;
-so every field is a flag of every recipe, such as `--config.model.dropout=0.1`. Programs turn
-the recipe and its flags into an `ExperimentConfig` once, with `from_config_dict`.
+so every field is a flag of every recipe, such as `--config.model.dropout=0.1`. Steps and learning
+rates for fine-tuning are set with `when_pretrained`. Programs turn the recipe and its flags into an
+`ExperimentConfig` once, with `from_config_dict`.
 
 Sections that configure a dataclass of the library or of `data` have its fields with its defaults,
 except for the fields that the corpus or another section decides; the fields are documented
@@ -19,10 +20,10 @@ import contextlib
 import dataclasses
 import typing
 from collections.abc import Iterator, Mapping
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, NamedTuple, TypeVar
 
 import ml_collections
-from ml_collections.config_dict import placeholder
+from ml_collections.config_dict import FieldReference, placeholder
 
 import data
 from wavenet_jax import InputError
@@ -159,7 +160,8 @@ class ExperimentConfig:
       batch_size: windows a step, over all devices.
       num_workers: processes that read the corpus; 0 reads in threads of the program.
       train_recordings: how many of the train split, spread evenly over it; None for all.
-      pretrained: folder of a run or of a model, whose parameters initialise the model.
+      pretrained: folder of a run or of a model, whose parameters initialise the model; labels,
+        phones and columns of features are matched by name.
       log_every: steps between lines of the history.
       checkpoint_every: steps between checkpoints, each with held-out scores.
       keep_checkpoints: how many of the newest are kept beside the best.
@@ -167,7 +169,9 @@ class ExperimentConfig:
         "phone_error_rate" for a recognizer and "bits_per_sample" otherwise.
       held_out_split: split of the scores and previews.
       held_out_recordings: how many of it, its first.
-      preview_s: seconds generated at each checkpoint for TensorBoard, 0 for none.
+      preview_every: seconds of training between previews, which are sound and spectrogram on the
+        page `previews/index.html`, beside one at the end; 0 for none.
+      preview_s: seconds of sound of each, 0 for none.
     """
 
     dataset: str
@@ -195,14 +199,16 @@ class ExperimentConfig:
     best_score: Literal["bits_per_sample", "phone_error_rate"] | None = None
     held_out_split: str = "validation"
     held_out_recordings: int = 10
-    preview_s: float = 0.0
+    preview_every: float = 300.0
+    preview_s: float = 2.0
 
     def __post_init__(self):
         owner = "The config"
         check_types(self, owner)
         check_min(self, owner, sample_rate_hz=1, segment_samples=1, batch_size=1, num_workers=0)
         check_min(self, owner, log_every=1, checkpoint_every=1, keep_checkpoints=1)
-        check_min(self, owner, held_out_recordings=1, preview_s=0, noise_shaping_order=1)
+        check_min(self, owner, held_out_recordings=1, noise_shaping_order=1)
+        check_min(self, owner, preview_every=0, preview_s=0)
         check_share(self, owner, "pre_emphasis")
         if not 0 <= self.noise_shaping <= 1:
             remedy = "give a number from 0 for none to 1"
@@ -226,6 +232,11 @@ class ExperimentConfig:
         return self.task == "generate" or self.training.generation_weight > 0
 
     @property
+    def has_previews(self) -> bool:
+        """Whether the training makes previews, for which the model must generate."""
+        return self.generates and self.preview_every > 0 and self.preview_s > 0
+
+    @property
     def scores(self) -> tuple[str, ...]:
         """The held-out scores, first the one that makes the best checkpoint."""
         measured = {"phone_error_rate": self.task == "recognize", "bits_per_sample": self.generates}
@@ -246,6 +257,34 @@ def default() -> ml_collections.ConfigDict:
         config[name] = config.training.get_ref(name)
         del config.training[name]
     return config.lock()
+
+
+def when_pretrained(config: ml_collections.ConfigDict, **values: Any) -> None:
+    """Gives a recipe other values of the training for when it begins with a pretrained model.
+
+    They hold while `config.pretrained` is set, and until a field is given: what a flag, a study or
+    another recipe says of it holds in any case.
+
+    Args:
+      config: the recipe, with the values for when it does not.
+      **values: by name, such as `num_steps` and `learning_rate`.
+    """
+    pretrained = config.get_ref("pretrained")
+    for name, value in values.items():
+        section = config if name in BESIDE_THE_TRAINING else config.training
+        section[name] = FieldReference(section[name], op=_IfSet(_either, (value, [pretrained])))
+
+
+class _IfSet(NamedTuple):
+    """An operation as `FieldReference` takes it. Its arguments are not None, so that a reference
+    to a field that may be None is in a list."""
+
+    fn: Any
+    args: tuple[Any, list[FieldReference]]
+
+
+def _either(value: Any, if_set: Any, fields: list[FieldReference]) -> Any:
+    return value if fields[0].get() is None else if_set
 
 
 def from_config_dict(config: ml_collections.ConfigDict) -> ExperimentConfig:

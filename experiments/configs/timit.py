@@ -52,5 +52,6 @@ def get_config() -> ConfigDict:
     config.segment_samples = 160 * 200
     config.num_steps = 2000
     config.training.update(learning_rate=3e-3, warmup_steps=50, ema_decay=0.99)
+    schema.when_pretrained(config, num_steps=1400)
     config.held_out_recordings = 20
     return config

@@ -47,7 +47,7 @@ def get_config() -> ConfigDict:
         fused="bfloat16",
         ema_decay=0.99,
     )
+    schema.when_pretrained(config, num_steps=2800, learning_rate=7e-4, matrix_learning_rate=3e-3)
     config.checkpoint_every = 2000
     config.held_out_recordings = 5
-    config.preview_s = 2.0
     return config

@@ -35,6 +35,7 @@ def get_config() -> ConfigDict:
     config.segment_samples = 64 * 64
     config.num_steps = 2000
     config.training.update(learning_rate=6e-3, warmup_steps=50, ema_decay=0.99)
+    schema.when_pretrained(config, num_steps=400, learning_rate=2e-3)
     config.held_out_recordings = 1
     config.preview_s = 4.0
     return config

@@ -43,6 +43,7 @@ def get_config() -> ConfigDict:
     config.segment_samples = 16 * 256
     config.num_steps = 500
     config.training.update(learning_rate=6e-3, warmup_steps=50, ema_decay=0.99)
+    schema.when_pretrained(config, num_steps=100, learning_rate=2e-3)
     config.checkpoint_every = 100
     config.held_out_recordings = 1
     config.preview_s = 1.0

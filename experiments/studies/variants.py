@@ -69,7 +69,7 @@ def train_variants(
     for name in names:
         variant = copy.deepcopy(config)
         variant.num_steps = variant.checkpoint_every = num_steps
-        variant.preview_s = 0.0
+        variant.preview_every = 0.0
         variant.held_out_recordings = min(MAX_HELD_OUT_RECORDINGS, config.held_out_recordings)
         variants[name](variant)
         print(f"{name}:", file=sys.stderr)

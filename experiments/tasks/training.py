@@ -4,18 +4,20 @@ import contextlib
 import itertools
 import os
 import sys
-from typing import Any, NamedTuple
+from collections.abc import Iterator
+from typing import NamedTuple
 
 import jax
 import numpy as np
 
 import data
-from experiments.common import cli, plots, restore, signals
+from experiments.common import cli, restore, signals
+from experiments.common.previews import Previews
 from experiments.common.reporting import Reporter
 from experiments.common.run import Run
 from experiments.configs.schema import ExperimentConfig
 from experiments.metrics import phone_errors
-from wavenet_jax import InputError, scoring, training
+from wavenet_jax import scoring, training
 from wavenet_jax.audio import InverseFilter
 from wavenet_jax.checkpoints import Checkpoints
 
@@ -43,7 +45,7 @@ def train(
 
     Args:
       config: of the experiment (`schema.from_config_dict`).
-      workdir: gets `checkpoints/STEP/`, `history.jsonl` and `tensorboard/`.
+      workdir: gets `checkpoints/STEP/`, `history.jsonl`, `tensorboard/` and `previews/`.
       data_dir: folder of prepared corpora.
 
     Raises:
@@ -66,7 +68,7 @@ def train(
             Checkpoints(workdir, keep=config.keep_checkpoints, best_score=config.scores[0])
         )
         if saved.latest_step is None:
-            state = training.init_state(run.model, run.training, pretrained=_pretrained(run))
+            state = _first_state(run)
         else:
             checkpoint = saved.restore()
             stored = Run.from_description(checkpoint.description, checkpoint.model_config)
@@ -90,6 +92,13 @@ def train(
                 active=jax.process_index() == 0,
             )
         )
+        previews = Previews(
+            workdir,
+            every_s=config.preview_every if config.has_previews else 0.0,
+            num_steps=num_steps,
+            resume_step=first_step,
+            active=jax.process_index() == 0,
+        )
         should_stop = stack.enter_context(signals.stop_on_signals())
 
         def on_metrics(step: int, metrics: dict[str, float]) -> None:
@@ -109,14 +118,17 @@ def train(
                 trained = restore.TrainedModel(run, jax.device_get(state.ema_params), step)
                 scores = held_out_scores(trained, held_out)
                 reporter.scalars(step, {f"held_out/{name}": x for name, x in scores.items()})
-                if config.preview_s:
-                    _preview(trained, held_out, reporter)
             saved.save(
                 state,
                 data_position=batches.get_state(),
                 description=run.to_dict(),
                 scores=scores,
             )
+
+        def on_preview(state: training.TrainState) -> None:
+            step = int(state.step)
+            trained = restore.TrainedModel(run, jax.device_get(state.ema_params), step)
+            previews.write(step, *_preview(trained, held_out), run.audio.sample_rate_hz)
 
         state = training.fit(
             run.model,
@@ -127,6 +139,8 @@ def train(
             checkpoint_every=config.checkpoint_every,
             on_checkpoint=on_checkpoint,
             should_stop=should_stop,
+            is_preview_due=previews.is_due,
+            on_preview=on_preview,
         )
         saved.wait()
     stopped = int(state.step) < num_steps
@@ -139,26 +153,35 @@ def train(
     return TrainingResult(state, stopped)
 
 
-def _pretrained(run: Run) -> Any:
-    """The parameters of the run that `config.pretrained` names, if it names one.
+def _first_state(run: Run) -> training.TrainState:
+    """The state before the first step, which takes what it can of the run that
+    `config.pretrained` names, if it names one.
 
     Raises:
-      InputError: there is no such run, or it has another sample rate.
+      InputError: there is no such run, or its model has nothing in common with this one.
     """
     workdir = run.config.pretrained
     if workdir is None:
-        return None
+        return training.init_state(run.model, run.training)
     trained = restore.load(workdir)
-    there, here = trained.run.audio.sample_rate_hz, run.audio.sample_rate_hz
-    if there != here:
-        raise InputError(
-            f"--config.pretrained is {workdir}, a model for {there} Hz, and "
-            f"--config.sample_rate_hz is {here}: use a model for the same rate."
-        )
-    adopted = training.adopt(run.model, trained.params)
+    axes = run.named_axes(trained.run)
     if jax.process_index() == 0:
+        adopted = training.adopt(run.model, trained.params, axes)
         print(f"{workdir}, step {trained.step}: {adopted}", file=sys.stderr)
-    return trained.params
+        for name, there, here in _changed_times(trained.run, run):
+            print(f"The {name} is {here} here, and was {there} there.", file=sys.stderr)
+    return training.init_state(run.model, run.training, pretrained=trained.params, named_axes=axes)
+
+
+def _changed_times(pretrained: Run, run: Run) -> Iterator[tuple[str, str, str]]:
+    """Name, value there and value here of the rate and the hop, where a run has others than the
+    pretrained model that it begins with. Parameters fit at any, and are to be learned anew."""
+    there, here = pretrained.audio.sample_rate_hz, run.audio.sample_rate_hz
+    if there != here:
+        yield "sample rate", f"{there} Hz", f"{here} Hz"
+    before, now = pretrained.frame_samples, run.frame_samples
+    if before != now and min(before, now) > 1:
+        yield "hop", f"{before} samples", f"{now} samples"
 
 
 def held_out_scores(trained: restore.TrainedModel, corpus: data.Corpus) -> dict[str, float]:
@@ -179,20 +202,21 @@ def held_out_scores(trained: restore.TrainedModel, corpus: data.Corpus) -> dict[
     return scores
 
 
-def _preview(trained: restore.TrainedModel, corpus: data.Corpus, reporter: Reporter) -> None:
-    """Sound and spectrogram of a generated recording, with the conditions of a held-out one."""
-    run, step = trained.run, trained.step
-    real, rate = next(run.recordings(corpus)), run.audio.sample_rate_hz
-    length = min(len(real["samples"]), round(run.config.preview_s * rate))
+def _preview(
+    trained: restore.TrainedModel, corpus: data.Corpus
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """What the model generates with the conditions of a held-out recording, int16 `[N]`; and that
+    recording, as the model's codes have it, if there are conditions."""
+    run = trained.run
+    length = max(1, round(run.config.preview_s * run.audio.sample_rate_hz))
+    real = next(run.recordings(corpus))
     conditions = {
         f"{name}_condition": real[name][None] for name in ("global", "local") if name in real
     }
+    recorded = None
+    if conditions:
+        quantizer, length = run.wavenet.quantizer, min(len(real["samples"]), length)
+        quantized = quantizer.decode_int16(quantizer.encode(real["samples"][:length]))
+        recorded = InverseFilter(run.audio.filter_taps)(np.asarray(quantized))
     chunks = trained.generator.generate_batch([length], seed=run.training.seed, **conditions)
-    generated = np.concatenate([pcm for (pcm,) in chunks])
-    quantizer = run.wavenet.quantizer
-    quantized = quantizer.decode_int16(quantizer.encode(real["samples"][:length]))
-    spoken = InverseFilter(run.audio.filter_taps)(np.asarray(quantized))
-    reporter.audio(step, "generated", generated, rate)
-    reporter.audio(step, "real", spoken, rate)
-    pair = [("real", spoken), (f"generated, step {step}", generated)]
-    reporter.figure(step, "spectrograms", plots.spectrograms(pair, rate))
+    return np.concatenate([pcm for (pcm,) in chunks]), recorded

@@ -116,6 +116,32 @@ def test_a_config_survives_its_checkpoint(name: str) -> None:
     run.check_continues(again)
 
 
+@pytest.mark.parametrize("name", PINNED)
+def test_what_a_model_can_be_matched_by_has_names(name: str) -> None:
+    """As many as it has classes of labels, columns of features and phones."""
+    run = pinned_run(name)
+    sizes = {
+        "global_condition": run.wavenet.global_condition and run.wavenet.global_condition.size,
+        "local_condition": run.wavenet.local_condition and run.wavenet.local_condition.size,
+        "classes": run.recognizer and run.recognizer.num_outputs,
+    }
+    axes = run.named_axes(run)
+    assert {axis.of: len(axis.names) for axis in axes} == {of: n for of, n in sizes.items() if n}
+    assert all(axis.names == axis.pretrained_names for axis in axes)
+    assert all(len(set(axis.names)) == len(axis.names) for axis in axes)
+
+
+def test_phones_are_matched_whatever_the_features() -> None:
+    """A phone of `phones` is that of `linguistic_f0`, and the two before it are new."""
+    demo = pinned_run("demo")
+    config = get_config("demo")
+    config.local_condition.features = "linguistic_f0"
+    (axis,) = create(config, Corpus(config.dataset, 8000, {"phones": 23})).named_axes(demo)
+    assert axis.unused == []
+    assert "phone -2: phones0" in axis.new
+    assert not {"phone: phones0", "phone -1: phones0", "voiced", "duration"} & set(axis.new)
+
+
 def test_tags_are_as_many_as_are_named() -> None:
     config = get_config("music_tags")
     corpus = Corpus(config.dataset, 16000, {"tags": 50})

@@ -185,6 +185,14 @@ def test_a_generator_is_a_beginning(spoken_dir, tmp_path, capsys) -> None:
         training.train(tiny.experiment(config), workdir=tmp_path / "other", data_dir=spoken_dir)
 
 
+def test_a_beginning_of_another_rate_is_said(spoken_dir, trained_dir, tmp_path, capsys) -> None:
+    config = tiny.recognizer_config()
+    config.num_steps = config.checkpoint_every = 1
+    config.pretrained = str(trained_dir)
+    training.train(tiny.experiment(config), workdir=tmp_path, data_dir=spoken_dir)
+    assert "The sample rate is 4000 Hz here, and was 8000 Hz there.\n" in capsys.readouterr().err
+
+
 def test_samples_are_scored_where_they_are_learned(trained, spoken_dir) -> None:
     corpus = trained.run.load(spoken_dir, "validation")
     config = trained.run.config

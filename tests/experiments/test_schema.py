@@ -1,5 +1,6 @@
 """Every field of the schema is a flag of every recipe, and a bad value is refused by its flag."""
 
+import copy
 import dataclasses
 import importlib
 import inspect
@@ -118,6 +119,40 @@ def test_flags_have_the_values_that_they_are_given() -> None:
     assert config["local_condition"]["num_mels"] == 3
     assert config["pretrained"] == "other"
     assert config["recognizer"]["decoding"]["lm_weight"] == 0.25
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_every_recipe_has_fewer_steps_for_a_pretrained_model(name: str) -> None:
+    """And no higher learning rate; all else is the same."""
+    plain, tuned = (
+        schema.from_config_dict(parsed(recipe(name), *arguments))
+        for arguments in ([], ["--config.pretrained=other"])
+    )
+    assert tuned.training.num_steps < plain.training.num_steps
+    rates = ("learning_rate", "matrix_learning_rate")
+    assert all(getattr(tuned.training, x) <= getattr(plain.training, x) for x in rates)
+    changed = {x: getattr(plain.training, x) for x in ("num_steps", *rates)}
+    training = dataclasses.replace(tuned.training, **changed)
+    assert dataclasses.replace(tuned, pretrained=None, training=training) == plain
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_what_is_given_holds_for_a_pretrained_model_too(order: int) -> None:
+    arguments = ["--config.pretrained=other", "--config.num_steps=9"][::order]
+    config = parsed(recipe("fsdd"), *arguments)
+    assert config.num_steps == 9
+    assert config.training.learning_rate == 2e-3
+    config.training.learning_rate = 0.5
+    assert schema.from_config_dict(config).training.learning_rate == 0.5
+
+
+def test_a_copy_of_a_recipe_has_a_pretrained_model_of_its_own() -> None:
+    config = recipe("fsdd")
+    other = copy.deepcopy(config)
+    other.pretrained = "other"
+    assert (config.num_steps, other.num_steps) == (8000, 1600)
+    other.pretrained = None
+    assert other.num_steps == 8000
 
 
 def test_a_config_is_stored_and_read_by_one_pair_of_functions() -> None:

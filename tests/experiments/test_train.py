@@ -5,6 +5,7 @@ import json
 import os
 import pathlib
 import random
+import re
 import shutil
 import signal
 import socket
@@ -17,9 +18,12 @@ from typing import Any
 import jax
 import numpy as np
 import pytest
+import soundfile
 import tiny
 
 import data
+import wavenet_jax
+from experiments.common import restore
 from experiments.common.reporting import history
 from experiments.configs.schema import ExperimentConfig
 from experiments.tasks.training import train
@@ -92,7 +96,8 @@ def final_state(workdir: pathlib.Path) -> Any:
 def test_killed_stopped_and_resumed(
     devices: int, fsdd_dir: pathlib.Path, tmp_path: pathlib.Path
 ) -> None:
-    """SIGKILL at a random step, SIGTERM at another: the same losses to the bit as without.
+    """SIGKILL at a random step, SIGTERM at another: the same losses to the bit as without, and
+    without previews.
 
     So are the last parameters, optimiser, key and position in the data. SIGTERM ends
     with code 0 and a checkpoint of the step that it came in.
@@ -101,13 +106,14 @@ def test_killed_stopped_and_resumed(
     uninterrupted = start(whole, fsdd_dir, devices=devices)
 
     kill_at = random.randint(28, 65)
-    process = start(broken, fsdd_dir, devices=devices)
+    heard = ("--config.preview_every=0.5", "--config.preview_s=0.01")
+    process = start(broken, fsdd_dir, *heard, devices=devices)
     signal_at(process, broken, kill_at, signal.SIGKILL)
     assert process.returncode == -signal.SIGKILL
     killed_at = newest_step(broken)
     assert kill_at <= killed_at < 120
 
-    process = start(broken, fsdd_dir, devices=devices)
+    process = start(broken, fsdd_dir, *heard, devices=devices)
     errors = signal_at(process, broken, max(killed_at, 72), signal.SIGTERM)
     assert process.returncode == 0, errors
     with Checkpoints(broken) as saved:
@@ -116,7 +122,12 @@ def test_killed_stopped_and_resumed(
     assert killed_at <= stopped_at < 120
     assert f"Stopped and saved at step {stopped_at} of 120" in errors
 
-    ended(start(broken, fsdd_dir, devices=devices))
+    ended(start(broken, fsdd_dir, *heard, devices=devices))
+    page = (broken / "previews" / "index.html").read_text(encoding="utf-8")
+    steps = [int(step) for step in re.findall(r'src="(\d+)\.wav"', page)]
+    assert steps == sorted(set(steps), reverse=True)
+    assert steps[0] == 120
+    assert len(steps) > 1
     ended(uninterrupted)
     rows = without_times(whole)
     assert [row["step"] for row in rows if "train/bits_per_sample" in row] == [*range(1, 121)]
@@ -164,6 +175,7 @@ from experiments.tasks.training import train
 from experiments.configs.schema import ExperimentConfig
 
 changes = {"num_steps": 4, "checkpoint_every": 2, "model.dilations": (1,)}
+changes |= {"preview_every": 1e-9, "preview_s": 0.01}  # after every step, in the first process
 state = train(tiny.experiment(**changes), workdir=workdir, data_dir=data_dir).state
 leaves = [np.asarray(leaf).tobytes() for leaf in jax.tree.leaves(state)]
 print("state", jax.device_count(), int(state.step), hashlib.sha256(b"".join(leaves)).hexdigest())
@@ -199,6 +211,9 @@ def test_two_processes_train_as_one(fsdd_dir: pathlib.Path, tmp_path: pathlib.Pa
     assert lines[0] == lines[1]
     assert lines[0][0].startswith("state 2 4 ")
 
+    heard = {path.stem for path in (tmp_path / "two" / "previews").glob("*.wav")}
+    assert heard == {"1", "2", "3", "4", "recorded"}
+
     one = small(**{"num_steps": 4, "model.dilations": (1,)})
     train(one, workdir=tmp_path / "one", data_dir=fsdd_dir)
     for row, other in zip(
@@ -220,7 +235,7 @@ def small(**changes: Any) -> ExperimentConfig:
 @pytest.fixture(scope="module")
 def trained(fsdd_dir: pathlib.Path, tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     workdir = tmp_path_factory.mktemp("trained")
-    train(small(preview_s=0.05), workdir=workdir, data_dir=fsdd_dir)
+    train(small(preview_every=300.0, preview_s=0.05), workdir=workdir, data_dir=fsdd_dir)
     return workdir
 
 
@@ -240,6 +255,37 @@ def test_what_a_run_leaves(trained: pathlib.Path) -> None:
     first = history(trained)[0]
     assert first["train/bits_per_sample"] == pytest.approx(8, abs=1e-5)
     assert {"train/gradient_norm", "train/learning_rate"} <= first.keys()
+    assert {path.name for path in (trained / "previews").iterdir()} == {
+        *("3.wav", "3.png", "recorded.wav", "recorded.png", "index.html")
+    }
+    for name in ("3", "recorded"):
+        assert soundfile.info(trained / "previews" / f"{name}.wav").frames == 400
+
+
+def test_a_preview_is_a_sample_of_the_model(trained: pathlib.Path, fsdd_dir: pathlib.Path) -> None:
+    """In the voice of the held-out recording that is beside it."""
+    model = wavenet_jax.load(trained)
+    corpus = data.load("fsdd", fsdd_dir, "validation")
+    speaker = corpus.class_names["speaker"][corpus.label(0, "speaker")]
+    chunks = model.generate(seconds=0.05, seed=3, labels=speaker)
+    heard, _ = soundfile.read(trained / "previews" / "3.wav", dtype="int16")
+    np.testing.assert_array_equal(heard, np.concatenate(list(chunks)))
+    recorded, _ = soundfile.read(trained / "previews" / "recorded.wav", dtype="int16")
+    real = corpus.recording(0)["audio"][:400]
+    assert np.corrcoef(recorded, real)[0, 1] > 0.99
+
+
+def test_a_preview_without_conditions_has_no_recording(
+    fsdd_dir: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+    config = small(
+        **{"global_condition.labels": ()}, num_steps=1, preview_every=300.0, preview_s=0.05
+    )
+    train(config, workdir=tmp_path, data_dir=fsdd_dir)
+    files = {path.name for path in (tmp_path / "previews").iterdir()}
+    assert files == {"1.wav", "1.png", "index.html"}
+    train(small(preview_every=0.0), workdir=tmp_path / "off", data_dir=fsdd_dir)
+    assert not (tmp_path / "off" / "previews").exists()
 
 
 def test_a_finished_run_is_left_alone(
@@ -269,6 +315,7 @@ def test_a_finished_run_can_be_lengthened(
         ({"model.residual_channels": 4}, "--config.model.residual_channels is 4, .* has 8"),
         ({"model.dilations": (1, 2)}, r"--config.model.dilations is \[1, 2\], .* has \[1, 2, 4\]"),
         ({"global_condition.labels": ()}, r"--config.global_condition.labels is \[\], .*speaker"),
+        ({"pretrained": "other"}, "--config.pretrained is 'other', and the run .* has None"),
         ({"seed": 4}, "--config.seed is 4, and the run in the work directory has 3: give the same"),
         ({"segment_samples": 61}, "--config.segment_samples is 61, and .* has 60"),
         (
@@ -361,6 +408,31 @@ def test_no_number_leaves_the_last_checkpoint(
         train(config, workdir=tmp_path, data_dir=fsdd_dir)
     with Checkpoints(tmp_path) as saved:
         assert int(saved.restore().state.step) == newest_step(tmp_path)
+
+
+def test_speakers_of_a_pretrained_run_are_found_by_name(
+    trained: pathlib.Path,
+    fsdd_dir: pathlib.Path,
+    tmp_path: pathlib.Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Beside digits, which are new."""
+    config = small(
+        **{"global_condition.labels": ("digit", "speaker"), "training.learning_rate": 1e-9},
+        num_steps=1,
+        pretrained=str(trained),
+    )
+    train(config, workdir=tmp_path, data_dir=fsdd_dir)
+    lines = capsys.readouterr().err
+    assert "matched by name: global_embedding/table." in lines
+    assert "New in the global condition and begun at random: digit: 0, digit: 1, " in lines
+    assert "Not taken" not in lines
+    pretrained, begun = (
+        restore.load(workdir).params["params"]["global_embedding"]["table"]
+        for workdir in (trained, tmp_path)
+    )
+    assert begun.shape == (10 + len(pretrained), 4)
+    np.testing.assert_allclose(begun[10:], pretrained, atol=1e-6)
 
 
 @contextlib.contextmanager

@@ -16,7 +16,7 @@ def get_config() -> ml_collections.ConfigDict:
     config.segment_samples = 60
     config.seed = 3
     config.held_out_recordings = 2
-    config.preview_s = 0.0
+    config.preview_every = 0.0
     config.global_condition.channels = 4
     config.model.update(
         dilations=(1, 2, 4),

@@ -10,21 +10,22 @@ from wavenet_jax.training.loop import (
 )
 from wavenet_jax.training.loss import Batch, losses
 from wavenet_jax.training.optimizer import learning_rate_schedule, make_optimizer
-from wavenet_jax.training.state import (
+from wavenet_jax.training.state import TrainState, init_state
+from wavenet_jax.training.step import train_step
+from wavenet_jax.training.variables import (
     Adoption,
     ModelConfig,
-    TrainState,
+    NamedAxis,
     adopt,
-    init_state,
     init_variables,
 )
-from wavenet_jax.training.step import train_step
 from wavenet_jax.training.weight_norm import model_params
 
 __all__ = [
     "Adoption",
     "Batch",
     "ModelConfig",
+    "NamedAxis",
     "NonFiniteLossError",
     "TrainState",
     "TrainingConfig",

@@ -5,7 +5,7 @@ import jax
 from wavenet_jax import fused, layers
 from wavenet_jax.config import WaveNetConfig
 from wavenet_jax.training.config import TrainingConfig
-from wavenet_jax.training.state import ModelConfig
+from wavenet_jax.training.variables import ModelConfig
 
 
 def fused_precision(model_config: ModelConfig, config: TrainingConfig) -> fused.Precision | None:

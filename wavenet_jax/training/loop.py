@@ -11,8 +11,9 @@ from wavenet_jax.errors import InputError
 from wavenet_jax.training.config import TrainingConfig
 from wavenet_jax.training.fusing import fused_precision
 from wavenet_jax.training.loss import Batch
-from wavenet_jax.training.state import ModelConfig, TrainState
+from wavenet_jax.training.state import TrainState
 from wavenet_jax.training.step import AXIS, train_step
+from wavenet_jax.training.variables import ModelConfig
 from wavenet_jax.training.weight_norm import check_split
 
 
@@ -68,6 +69,8 @@ def fit(
     checkpoint_every: int,
     on_checkpoint: Callable[[TrainState], None],
     should_stop: Callable[[int], bool] = lambda step: False,
+    is_preview_due: Callable[[int], bool] = lambda step: False,
+    on_preview: Callable[[TrainState], None] = lambda state: None,
 ) -> TrainState:
     """Trains to `config.num_steps`, or until `should_stop`.
 
@@ -84,6 +87,9 @@ def fit(
       on_checkpoint: called with the state, every so often and at the end. By then all
         metrics up to its step are reported, and `batches` is positioned after it.
       should_stop: called after each step with its number.
+      is_preview_due: called with the number of each step after which training goes on or ends
+        as planned. Processes need not agree, if `on_preview` has nothing to do with the others.
+      on_preview: called with the state where that is so, after `on_checkpoint`.
 
     Returns:
       The last state.
@@ -123,6 +129,9 @@ def fit(
         if stopping or step % checkpoint_every == 0 or step == config.num_steps:
             report_pending()
             on_checkpoint(state)
+        if not stopping and is_preview_due(step):
+            report_pending()
+            on_preview(state)
         if stopping:
             break
     return state

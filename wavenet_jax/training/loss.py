@@ -14,7 +14,7 @@ from wavenet_jax.recognition.recognizer import (
     frame_bits,
     sequence_bits,
 )
-from wavenet_jax.training.state import ModelConfig
+from wavenet_jax.training.variables import ModelConfig
 from wavenet_jax.wavenet import WaveNet
 
 Batch = Mapping[str, Any]

@@ -14,7 +14,8 @@ from wavenet_jax.recognition.recognizer import RecognizerConfig
 from wavenet_jax.training.config import TrainingConfig
 from wavenet_jax.training.loss import Batch, losses
 from wavenet_jax.training.optimizer import learning_rate_schedule, make_optimizer
-from wavenet_jax.training.state import ModelConfig, TrainState
+from wavenet_jax.training.state import TrainState
+from wavenet_jax.training.variables import ModelConfig
 from wavenet_jax.training.weight_norm import model_params
 
 AXIS = "batch"

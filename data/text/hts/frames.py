@@ -67,7 +67,7 @@ def linguistic_features(
       with_pitch: Whether to add F0 and voicing.
 
     Returns:
-      Float32 `[F, num_context_frame_features(Q)]`: `linguistics.expand_contexts`.
+      Float32 `[F, ...]`, F = ceil(N / hop_samples): `linguistics.expand_contexts`.
 
     Raises:
       DataError: as `Questions.answers`.

@@ -18,10 +18,23 @@ EXAMPLE = {
 }
 
 
+def test_a_name_is_that_of_its_column() -> None:
+    features = data.phone_features(EXAMPLE, hop_samples=100, num_phones=3, sample_rate_hz=8000)
+    names = data.phone_feature_names("abc")
+    assert len(set(names)) == len(names) == features.shape[1]
+    column = dict(zip(names, features.T, strict=True))
+    assert column["phone: a"].tolist() == [0, 0, 0, 0, 1, 0, 0, 0, 0, 0]
+    assert column["phone -1: c"].tolist() == [0, 0, 0, 0, 1, 0, 0, 0, 0, 0]
+    assert column["phone +1: b"].tolist() == [0, 0, 0, 0, 1, 0, 0, 0, 0, 0]
+    assert column["end of the phone"][4] == 0.25
+    assert column["voiced"].tolist() == [1, 1, 1, 1, 0, 1, 1, 1, 1, 1]
+    assert column["F0 151 Hz"][0] > 0.9
+
+
 def test_by_hand() -> None:
     """Frames of 100 samples, at 8 kHz: two and a half frames of F0 in each."""
     features = data.phone_features(EXAMPLE, hop_samples=100, num_phones=3, sample_rate_hz=8000)
-    assert features.shape == (10, data.num_phone_features(3)) == (10, 13 + NUM_PITCH)
+    assert features.shape == (10, len(data.phone_feature_names("abc"))) == (10, 13 + NUM_PITCH)
     assert features.dtype == np.float32
     phone, before, after = (features[:, i : i + 3] for i in (0, 3, 6))
     assert phone.argmax(axis=1).tolist() == [2, 2, 2, 2, 0, 1, 1, 1, 1, 1]
@@ -79,7 +92,7 @@ def test_any_phones_and_any_hop(durations: list[int], hop: int) -> None:
     features = data.phone_features(
         example, hop_samples=hop, num_phones=len(durations), sample_rate_hz=8000
     )
-    assert features.shape == (-(-ends[-1] // hop), data.num_phone_features(len(durations)))
+    assert features.shape == (-(-ends[-1] // hop), 13 - 9 + 3 * len(durations) + NUM_PITCH)
     np.testing.assert_array_equal(features[:, : len(durations)].argmax(axis=1), labels)
     np.testing.assert_allclose(features[:, 3 * len(durations) :][:, :3].sum(axis=1), 1, atol=1e-5)
     assert np.isfinite(features).all()

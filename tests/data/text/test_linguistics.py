@@ -91,7 +91,17 @@ def test_places(level: str, expected: list[tuple[int, int]]) -> None:
 
 def test_identities_stress_and_vowels() -> None:
     contexts = linguistics.phone_contexts(example(), names=NAMES)
-    assert contexts.shape == (12, linguistics.num_context_features(7))
+    names = linguistics.context_names(NAMES)
+    assert contexts.shape == (12, len(names)) == (12, len(set(names)))
+    column = dict(zip(names, contexts.T, strict=True))
+    for name in NAMES:
+        np.testing.assert_array_equal(column[f"phone: {name}"], [name == each for each in SAID])
+        np.testing.assert_array_equal(
+            column[f"phone +2: {name}"][:-2], column[f"phone: {name}"][2:]
+        )
+    np.testing.assert_array_equal(column["vowel"], contexts[:, 38])
+    assert column["stress: primary"][3] == 1
+    assert column["words after"][1] == 1 / linguistics.COUNT_UNIT
     assert contexts.dtype == np.float32
     here, before, after, second, fourth = (contexts[:, 7 * i : 7 * i + 7] for i in range(5))
     phones = example()["phones"]
@@ -122,8 +132,10 @@ def test_frames_say_what_sounds_and_with_pitch_how_high() -> None:
     options = {"names": NAMES, "hop_samples": 40, "sample_rate_hz": 8000}
     plain = linguistics.linguistic_features(example(), with_pitch=False, **options)
     voiced = linguistics.linguistic_features(example(), with_pitch=True, **options)
-    assert plain.shape == (240, linguistics.num_linguistic_features(7, with_pitch=False))
-    assert voiced.shape == (240, linguistics.num_linguistic_features(7, with_pitch=True))
+    contexts = linguistics.context_names(NAMES)
+    for features, with_pitch in ((plain, False), (voiced, True)):
+        names = linguistics.context_frame_names(contexts, with_pitch=with_pitch)
+        assert features.shape == (240, len(names)) == (240, len(set(names)))
     np.testing.assert_array_equal(voiced[:, : plain.shape[1]], plain)
     pitch = frames.pitch_features(np.array([[np.log(2), 1]] * 240))
     np.testing.assert_allclose(voiced[:, plain.shape[1] :], pitch, atol=1e-5)
@@ -139,7 +151,7 @@ def test_frames_of_contexts_of_any_kind() -> None:
         expanded = linguistics.expand_contexts(
             example(), contexts, hop_samples=40, sample_rate_hz=8000, with_pitch=with_pitch
         )
-        width = linguistics.num_context_frame_features(2, with_pitch=with_pitch)
+        width = len(linguistics.context_frame_names("ab", with_pitch=with_pitch))
         assert expanded.shape == (240, width) == (240, 6 + with_pitch * frames.NUM_PITCH)
         np.testing.assert_array_equal(expanded[:, :2], np.repeat(contexts, 20, axis=0))
 

@@ -11,8 +11,6 @@ import types
 
 import numpy as np
 import pytest
-import soundfile
-from matplotlib.figure import Figure
 from tensorboardX.proto import event_pb2
 
 from experiments.common import reporting
@@ -83,44 +81,6 @@ def test_a_row_of_scalars_is_in_the_history_and_in_tensorboard(
         (3, "lr", pytest.approx(1e-3)),
         (4, "train/bits", 4.0),
     ]
-
-
-@pytest.mark.parametrize("dtype", [np.float32, np.int16])
-def test_audio_is_heard_as_it_was(tmp_path: pathlib.Path, dtype: type[np.generic]) -> None:
-    sound = np.sin(np.arange(800) / 5) * 0.5
-    given = sound if dtype == np.float32 else np.round(sound * 32768)
-    with open_reporter(tmp_path) as reporter:
-        reporter.audio(7, "sample/0", given.astype(dtype), 8000)
-    event = events(tmp_path)[-1]
-    (value,) = event.summary.value
-    assert (event.step, value.tag) == (7, "sample/0")
-    heard, rate_hz = soundfile.read(io.BytesIO(value.audio.encoded_audio_string))
-    assert rate_hz == 8000
-    np.testing.assert_allclose(heard, sound, atol=1 / 32768)
-
-
-def test_audio_out_of_range_is_clipped_and_stereo_refused(
-    tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    with open_reporter(tmp_path) as reporter:
-        reporter.audio(1, "loud", np.array([0.0, 3.0, -3.0]), 8000)
-        with pytest.raises(ValueError, match=r"\(2, 5\)"):
-            reporter.audio(1, "stereo", np.zeros((2, 5)), 8000)
-    data = events(tmp_path)[-1].summary.value[0].audio.encoded_audio_string
-    heard, _ = soundfile.read(io.BytesIO(data))
-    np.testing.assert_allclose(heard, [0, 1, -1], atol=1e-4)
-    assert capsys.readouterr().out == ""
-
-
-def test_figure_is_a_picture_of_its_size(tmp_path: pathlib.Path) -> None:
-    figure = Figure(figsize=(2, 1), dpi=50, facecolor="red")
-    with open_reporter(tmp_path) as reporter:
-        reporter.figure(5, "curve", figure)
-    event = events(tmp_path)[-1]
-    image = event.summary.value[0].image
-    assert (event.step, event.summary.value[0].tag) == (5, "curve")
-    assert (image.width, image.height) == (100, 50)
-    assert image.encoded_image_string.startswith(b"\x89PNG")
 
 
 def test_a_resumed_history_equals_an_uninterrupted_one(tmp_path: pathlib.Path) -> None:
@@ -214,8 +174,6 @@ def test_progress_shows_steps_scores_and_rate(
 def test_an_inactive_reporter_writes_nothing(tmp_path: pathlib.Path) -> None:
     with open_reporter(tmp_path / "run", active=False) as reporter:
         train(reporter, 1, 2)
-        reporter.audio(1, "sound", np.zeros(9), 8000)
-        reporter.figure(1, "figure", Figure())
     assert not (tmp_path / "run").exists()
 
 

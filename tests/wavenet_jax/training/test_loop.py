@@ -83,6 +83,35 @@ def test_the_order_of_reports() -> None:
     assert events == [("metrics", 1), ("metrics", 2), ("metrics", 3), ("checkpoint", 3)]
 
 
+def test_previews_are_of_states_that_are_reported_and_saved() -> None:
+    """On a schedule of their own, and not of a run that is being stopped."""
+    seen: list[tuple[str, int]] = []
+
+    def on(kind: str) -> Any:
+        return lambda state: seen.append((kind, int(state.step)))
+
+    def previewed(**kwargs: Any) -> list[tuple[str, int]]:
+        seen.clear()
+        fit(
+            make_state(),
+            endless(make_batch()),
+            config=FIVE_STEPS,
+            checkpoint_every=2,
+            on_metrics=lambda step, metrics: seen.append(("metrics", step)),
+            on_checkpoint=on("checkpoint"),
+            on_preview=on("preview"),
+            **kwargs,
+        )
+        return [event for event in seen if event[0] != "metrics" or event[1] in (3, 4)]
+
+    assert previewed(is_preview_due=lambda step: step in (3, 4)) == [
+        *(("checkpoint", 2), ("metrics", 3), ("preview", 3)),
+        *(("metrics", 4), ("checkpoint", 4), ("preview", 4), ("checkpoint", 5)),
+    ]
+    stopped = previewed(is_preview_due=lambda step: True, should_stop=lambda step: step == 3)
+    assert stopped[-1] == ("checkpoint", 3)
+
+
 def test_the_step_is_compiled_once(caplog: pytest.LogCaptureFixture) -> None:
     """A second compilation, for a state that lies elsewhere, would double the wait."""
     config = dataclasses.replace(TRAINING, num_steps=3)
