@@ -13,10 +13,6 @@ Another `--seed` draws other initial weights and batches and other samples: use 
 import json
 import os
 import pathlib
-import shlex
-import signal
-import subprocess
-import sys
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -26,7 +22,7 @@ import soundfile
 from absl import flags
 
 import data
-from experiments.common import cli, plots, reporting
+from experiments.common import cli, plots, programs, reporting
 from experiments.metrics import intelligibility, speech_figures
 
 _DIR = flags.DEFINE_string("dir", "runs/demo", "Folder for everything.")
@@ -49,14 +45,14 @@ def demo(
     scores = folder / "evaluation.json"
     run = ["--workdir", str(folder), "--data_dir", str(corpora)]
     test = ["--num_test", str(_NUM_SAMPLES)]
-    _run("prepare", "--dataset", "espeak", "--data_dir", str(corpora), *test)
+    programs.run("prepare", "--dataset", "espeak", "--data_dir", str(corpora), *test)
     config = ["--config", "experiments/configs/demo.py"]
     config += [] if seed is None else ["--config.seed", str(seed)]
-    _run("train", *config, *run, limit_s=60 * train_minutes)
+    programs.run("train", *config, *run, limit_s=60 * train_minutes)
     chosen = ["--split", _SPLIT]
-    _run("evaluate", *run, *chosen, "--json", str(scores))
+    programs.run("evaluate", *run, *chosen, "--json", str(scores))
     how = ["--num_samples", str(_NUM_SAMPLES), "--seed", str(seed or 0), "--top_p", _TOP_P]
-    _run("sample", *run, *chosen, *how, "--out", str(samples))
+    programs.run("sample", *run, *chosen, *how, "--out", str(samples))
 
     corpus = data.load("espeak", corpora, _SPLIT)
     rate, pairs = corpus.sample_rate_hz, []
@@ -116,23 +112,6 @@ def demo(
     }
     (folder / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n")
     return metrics
-
-
-def _run(program: str, *arguments: str, limit_s: float | None = None) -> None:
-    """Runs a program; one that takes longer than its limit gets a SIGTERM."""
-    command = [sys.executable, "-m", f"experiments.{program}", *arguments]
-    print(f"\n$ {shlex.join(['python', *command[1:]])}", flush=True)
-    with subprocess.Popen(command) as process:
-        try:
-            code = process.wait(limit_s)
-        except subprocess.TimeoutExpired:
-            process.send_signal(signal.SIGTERM)
-            code = process.wait()
-        except KeyboardInterrupt:
-            process.wait()  # the terminal sent it the signal too
-            raise
-    if code:
-        sys.exit(code)
 
 
 def main(argv: Sequence[str]) -> None:

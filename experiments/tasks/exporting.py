@@ -11,7 +11,8 @@ import tempfile
 from collections.abc import Sequence
 
 from experiments.common import cli, prosody, reporting, restore
-from experiments.tasks.model_card import File, Measured, ModelCard, command
+from experiments.common.programs import command
+from experiments.tasks.model_card import File, Measured, ModelCard
 from wavenet_jax import InputError, model_folder
 from wavenet_jax.model_folder import SavedModel, SavedNetwork
 from wavenet_jax.prosody.networks import NUM_OUTPUTS

@@ -3,7 +3,6 @@
 import dataclasses
 import datetime
 import pathlib
-import shlex
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -11,7 +10,10 @@ import jax
 
 import wavenet_jax
 from experiments.common import recipes, restore
-from wavenet_jax import receptive_field_ms
+from experiments.common.programs import command
+from wavenet_jax import InputError, model_folder, receptive_field_ms
+
+_FIGURES = "Figures\n\nWhat each command printed for these files:"
 
 
 class Measured(NamedTuple):
@@ -78,8 +80,7 @@ class ModelCard:
                 f"{_block(each.command)}\n\n```text\n{each.printed.rstrip()}\n```"
                 for each in self.measured
             ]
-            intro = "What each command printed for these files:"
-            sections += ["\n\n".join(["## Figures", intro, *figures])]
+            sections += ["\n\n".join([f"## {_FIGURES}", *figures])]
         if self.limits:
             sections += [f"## What it cannot do\n\n{self.limits}"]
         rows = [(f"`{each.name}`", f"{each.num_bytes:,}", each.sha256) for each in self.files]
@@ -133,9 +134,33 @@ class ModelCard:
         return commands + [command("train_prosody", *where)] * bool(self.networks)
 
 
-def command(program: str, *arguments: str) -> str:
-    """A command line of a program."""
-    return shlex.join(["python", "-m", f"experiments.{program}", *arguments])
+class Read(NamedTuple):
+    """What a card says for people, as plain text.
+
+    Attributes:
+      about: what the model is.
+      figures: commands, and what each printed; empty if none was measured.
+    """
+
+    about: str
+    figures: str
+
+
+def read(folder: pathlib.Path) -> Read:
+    """Reads parts of the card of an exported model.
+
+    Raises:
+      InputError: it is missing, or no card of this project.
+    """
+    path = folder / model_folder.CARD
+    try:
+        head, *sections = path.read_text(encoding="utf-8").split("\n\n## ")
+        about = head.split("\n\n")[1]
+    except (OSError, UnicodeDecodeError, IndexError) as error:
+        raise InputError(f"{path} is no card of a model: export the model again.") from error
+    figures = [each for each in sections if each.startswith(_FIGURES)]
+    lines = figures[0].removeprefix(_FIGURES).splitlines() if figures else []
+    return Read(about, "\n".join(each for each in lines if not each.startswith("```")).strip())
 
 
 def _block(*commands: str) -> str:

@@ -42,7 +42,7 @@ def commands(monkeypatch, tmp_path: pathlib.Path) -> list[list[str]]:
                 soundfile.write(path, noisy, 8000, subtype="PCM_16")
 
     history = [{"time_s": 30.0, "train/bits_per_sample": 4.0, "held_out/bits_per_sample": 4.1}]
-    monkeypatch.setattr(demo, "_run", run)
+    monkeypatch.setattr(demo.programs, "run", run)
     monkeypatch.setattr(demo, "_NUM_SAMPLES", NUM_SAMPLES)
     monkeypatch.setattr(demo.reporting, "history", lambda folder: history)
     score = perceptual.Dnsmos(3.0, 3.5, 4.0)

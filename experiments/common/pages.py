@@ -1,0 +1,56 @@
+"""Static pages with sound: no scripts, nothing from elsewhere, and right on a phone."""
+
+import html
+import pathlib
+
+from experiments.common import plots
+
+INDEX = "index.html"
+
+_PAGE = """\
+<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<link rel="icon" href="data:,">
+<title>{title}</title>
+<style>
+body {{ max-width: 48rem; margin: auto; padding: 0 1rem; font: 1rem/1.5 sans-serif; color: {ink} }}
+figure {{ margin: 0 0 1.5rem }}
+audio, img {{ display: block; width: 100% }}
+pre {{ overflow-x: auto; padding: .5rem; background: #f2f5f7; font-size: .8rem }}
+</style>
+</head>
+<body>
+<h1>{title}</h1>
+{body}</body>
+</html>
+"""
+
+
+def write(path: pathlib.Path, title: str, body: str) -> None:
+    """Writes a page, whole or not at all.
+
+    Args:
+      path: of the file.
+      title: plain text.
+      body: HTML.
+    """
+    part = path.with_name(path.name + ".part")
+    try:
+        part.write_text(
+            _PAGE.format(title=html.escape(title), ink=plots.INK, body=body), encoding="utf-8"
+        )
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def sound(caption: str, name: str, suffix: str) -> str:
+    """A player and a picture of a sound: `name` + `suffix` and `name` + ".png", relative."""
+    return (
+        f"<figure>\n<figcaption>{html.escape(caption)}</figcaption>\n"
+        f'<audio controls preload="metadata" src="{name}{suffix}"></audio>\n'
+        f'<img loading="lazy" src="{name}.png" alt="Waveform and spectrogram">\n</figure>\n'
+    )

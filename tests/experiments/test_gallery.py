@@ -1,0 +1,104 @@
+"""The gallery: made from a small model, and opened in a browser."""
+
+import pathlib
+import re
+
+import browser
+import numpy as np
+import pytest
+import soundfile
+
+from experiments.tasks import gallery
+from experiments.tasks.exporting import export
+from wavenet_jax import InputError
+
+ROOT = pathlib.Path(__file__).parents[2]
+DURATIONS = """
+const done = arguments[arguments.length - 1];
+const players = [...document.querySelectorAll("audio")];
+const loaded = player => new Promise(resolve => {
+  if (player.readyState >= 1) return resolve(player.duration);
+  player.addEventListener("loadedmetadata", () => resolve(player.duration));
+  player.addEventListener("error", () => resolve(-1));
+  player.load();
+});
+Promise.all(players.map(loaded)).then(done);
+"""
+
+
+@pytest.fixture
+def exhibit(trained_dir, fsdd_dir, tmp_path, run, monkeypatch) -> gallery.Exhibit:
+    export(trained_dir, out=tmp_path / "models" / "tiny", about="Two <hums>.")
+    (tmp_path / "work" / "tiny").mkdir(parents=True)
+    (tmp_path / "work" / "tiny" / "corpora").symlink_to(fsdd_dir)
+
+    def called(program: str, *arguments: str) -> None:
+        ended = run(f"experiments.{program}", *arguments)
+        assert ended.returncode == 0, ended.stderr
+
+    monkeypatch.setattr(gallery.programs, "run", called)
+    return gallery.Exhibit("tiny", "Hums & co.", num_copies=2, folder=tmp_path / "models")
+
+
+def test_what_is_on_the_page_is_there(exhibit, trained_dir, tmp_path) -> None:
+    page = gallery.make(tmp_path / "page", data_dir=tmp_path / "work", exhibits=[exhibit])
+    text = page.read_text()
+    assert "Hums &amp; co." in text
+    assert "Two &lt;hums&gt;." in text
+    assert "python -m experiments.sample" in text
+    linked = set(re.findall(r'src="([^"]+)"', text))
+    written = {
+        path.relative_to(page.parent).as_posix()
+        for path in page.parent.rglob("*")
+        if path.is_file() and path != page
+    }
+    assert linked == written
+    assert len(written) == 8
+    made, _ = soundfile.read(tmp_path / "work/tiny/made/copies/sample_001.wav", dtype="int16")
+    shown, _ = soundfile.read(page.parent / "tiny" / "copy_001.flac", dtype="int16")
+    assert np.array_equal(shown, made)
+    # It replaces itself, and nothing else.
+    again = gallery.make(tmp_path / "page", data_dir=tmp_path / "work", exhibits=[exhibit])
+    assert again.read_text() == text
+    with pytest.raises(InputError, match="is no gallery"):
+        gallery.make(trained_dir, data_dir=tmp_path / "work", exhibits=[exhibit])
+
+
+def test_too_much_sound_leaves_the_gallery_as_it_was(exhibit, tmp_path, monkeypatch) -> None:
+    page = gallery.make(tmp_path / "page", data_dir=tmp_path / "work", exhibits=[])
+    before = page.read_text()
+    monkeypatch.setattr(gallery, "MAX_SOUND_BYTES", 10)
+    with pytest.raises(InputError, match="bytes of sound, more than 10"):
+        gallery.make(tmp_path / "page", data_dir=tmp_path / "work", exhibits=[exhibit])
+    assert page.read_text() == before
+    assert [path.name for path in page.parent.iterdir()] == ["index.html"]
+
+
+def check_in_browser(page: pathlib.Path, profile: pathlib.Path) -> None:
+    """Players load, nothing is missing, and nothing is wider than a phone."""
+    with browser.open_page(page, profile) as opened:
+        opened.browser.set_script_timeout(30)
+        durations = opened.browser.execute_async_script(DURATIONS)
+        assert len(durations) == page.read_text().count("<audio")
+        assert all(duration is not None and duration > 0 for duration in durations), durations
+        width = opened.browser.execute_script("return document.documentElement.scrollWidth")
+        assert width <= browser.PHONE[0]
+        broken = "return [...document.images].filter(i => i.complete && !i.naturalWidth).length"
+        assert opened.browser.execute_script(broken) == 0
+        assert not opened.missing
+
+
+def test_a_browser_opens_it(exhibit, tmp_path) -> None:
+    page = gallery.make(tmp_path / "page", data_dir=tmp_path / "work", exhibits=[exhibit])
+    check_in_browser(page, tmp_path / "profile")
+    (page.parent / "tiny" / "copy_001.flac").unlink()
+    with pytest.raises(AssertionError):
+        check_in_browser(page, tmp_path / "profile2")
+
+
+def test_a_browser_opens_the_gallery_of_the_repository(tmp_path) -> None:
+    page = ROOT / "docs" / "gallery" / "index.html"
+    if not page.exists():
+        pytest.skip("there is no gallery yet")
+    assert gallery.sound_bytes(page.parent) <= gallery.MAX_SOUND_BYTES
+    check_in_browser(page, tmp_path / "profile")
