@@ -98,6 +98,12 @@ BACKEND: flags.FlagHolder[Any] = flags.DEFINE_enum(
 PRECISION: flags.FlagHolder[Any] = flags.DEFINE_enum(
     "precision", "float32", sampling.PRECISIONS, "Of the weights it generates with."
 )
+MEL_CONVENTION: flags.FlagHolder[Any] = flags.DEFINE_enum(
+    "mel_convention",
+    data.mel_conventions.OWN,
+    sorted(data.mel_conventions.CONVENTIONS),
+    "Whose mel spectrogram --mel holds, or is made of a recording (docs/vocoder.md).",
+)
 SAMPLING: tuple[flags.FlagHolder[Any], ...] = (
     TEMPERATURE,
     VOICED_TEMPERATURE,

@@ -150,7 +150,7 @@ def test_refuses_more_samples_than_recordings(trained, fsdd_dir, tmp_path):
     corpus = trained.run.load(fsdd_dir, "test")
     with pytest.raises(InputError, match=f"has {len(corpus)} recordings"):
         sample(trained, out=tmp_path, num_samples=99, corpus=corpus)
-    with pytest.raises(InputError, match="without --prime, --label and --mel_from"):
+    with pytest.raises(InputError, match="without --prime, --label, --mel and --mel_from"):
         sample(trained, out=tmp_path, corpus=corpus, labels=["low"])
 
 
