@@ -257,12 +257,13 @@ class Model:
         return audio.global_condition(list(labels))
 
 
-def load(path: str | os.PathLike[str], step: int | str = "newest") -> Model:
+def load(path: str | os.PathLike[str], step: int | str | None = None) -> Model:
     """Loads a model from the folder of its training run.
 
     Args:
       path: the run's work directory, with `checkpoints/`.
-      step: of the checkpoint; or "newest", or "best" for that of the best held-out score.
+      step: of the checkpoint; or "last", or "best" for that of the best held-out score; by
+        default the best where there is a score, and else the last.
 
     Raises:
       InputError: there is none; or it is of another version, or damaged.

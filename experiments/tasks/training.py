@@ -39,7 +39,7 @@ def train(
     workdir: str | os.PathLike[str],
     data_dir: str | os.PathLike[str],
 ) -> TrainingResult:
-    """Trains to the config's last step, from the newest checkpoint if there is one.
+    """Trains to the config's last step, from the last checkpoint if there is one.
 
     Args:
       config: of the experiment (`schema.from_config_dict`).
@@ -67,7 +67,7 @@ def train(
         if saved.latest_step is None:
             state = training.init_state(run.model, run.training, pretrained=_pretrained(run))
         else:
-            checkpoint = saved.restore()
+            checkpoint = saved.restore("last")
             run.check_continues(Run.from_checkpoint(checkpoint))
             state = checkpoint.state
             batches.set_state(checkpoint.data_position)

@@ -70,8 +70,9 @@ def test_the_best_checkpoint_is_that_of_the_best_score(trained_dir):
         for line in history(trained_dir)
         if "held_out/bits_per_sample" in line
     }
-    assert restore.load(trained_dir, "best").step == min(scores, key=scores.__getitem__)
-    assert restore.load(trained_dir, "newest").step == max(scores) == 30
+    best = min(scores, key=scores.__getitem__)
+    assert restore.load(trained_dir, "best").step == restore.load(trained_dir).step == best
+    assert restore.load(trained_dir, "last").step == max(scores) == 30
     assert restore.load(trained_dir, 15).step == 15
 
 
