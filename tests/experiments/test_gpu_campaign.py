@@ -4,6 +4,7 @@ import importlib.util
 import json
 import os
 import pathlib
+import signal
 import time
 
 import pytest
@@ -99,6 +100,23 @@ def test_what_needs_more_than_its_time_is_stopped(module, tmp_path, monkeypatch)
     assert (parts["training"]["outcome"], parts["other"]["outcome"]) == ("stopped", "failed")
     assert parts["other"]["commands"][0]["error"].startswith("deaf: stopped after 3 s: ")
     assert parts["none"]["commands"][0]["error"] == "No time is left for it."
+    with pytest.raises(ProcessLookupError):
+        os.kill(int((tmp_path / "pid").read_text()), 0)
+
+
+def test_what_runs_ends_with_the_campaign(module, tmp_path):
+    def stop(*_: object) -> None:
+        raise SystemExit
+
+    code = "import os, time\nopen('pid', 'w').write(str(os.getpid()))\ntime.sleep(60)"
+    endless = module("endless", code)
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.setitimer(signal.ITIMER_REAL, 3.0)
+    try:
+        with pytest.raises(SystemExit):
+            ran(tmp_path / "out", Part("part", 1.0, [Command([endless])]))
+    finally:
+        signal.signal(signal.SIGALRM, before)
     with pytest.raises(ProcessLookupError):
         os.kill(int((tmp_path / "pid").read_text()), 0)
 
