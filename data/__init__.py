@@ -4,7 +4,8 @@
     windows, augmentation     training windows, whole recordings; random gain and noise
     builders/                 base classes of TFDS builders; archives, label files, splits
     datasets/NAME/            the TFDS builder of each corpus
-    audio/                    reading recordings, mel spectrograms and cepstra, F0, filters
+    audio/                    reading recordings, mel spectrograms (other toolkits' too), cepstra,
+                              F0, filters
     text/                     phones and words in time, alignment, features of frames, the front
                               ends eSpeak NG and HTS
 
@@ -13,6 +14,7 @@ recording, `F` frames, `D` features a frame, `M` mel bands, `P` phones, `W` word
 phones, `Q` questions.
 """
 
+from data.audio import mel_conventions
 from data.audio.filtering import noise_shaping_taps, pre_emphasis_taps
 from data.audio.mel import MelConfig, MelFeatures, griffin_lim, mel_spectrogram
 from data.audio.pitch import f0
@@ -59,6 +61,7 @@ __all__ = [
     "linguistic_features",
     "load",
     "log_f0",
+    "mel_conventions",
     "mel_spectrogram",
     "noise_shaping_taps",
     "phone_contexts",

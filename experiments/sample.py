@@ -5,7 +5,8 @@
 
 Conditions come by name (`--label=jackson,theo` in turn), or from the recordings of a
 corpus (`--data_dir=DIR --split=test`: recording i's label and phones for sample i); a
-vocoder's mel spectrogram from any recording (`--mel_from=FILE`).
+vocoder's mel spectrogram from any recording (`--mel_from=FILE`), or from a file of numpy that this
+project or another toolkit wrote (`--mel=FILE.npy --mel_convention=tacotron2`; docs/vocoder.md).
 The waveform of sample i depends on the seed and i, not on how many are made, nor on the
 `--backend`. On a CPU `--precision=int8` is the fastest; what it costs is in docs/benchmarks.md.
 """
@@ -19,8 +20,11 @@ from experiments.tasks.generation import sample
 from wavenet_jax import InputError
 
 cli.takes(cli.WORKDIR, cli.OUT, cli.STEP, cli.NUM_SAMPLES, cli.SECONDS, cli.SEED)
-cli.takes(cli.DATA_DIR, cli.SPLIT, *cli.SAMPLING)
+cli.takes(cli.DATA_DIR, cli.SPLIT, cli.MEL_CONVENTION, *cli.SAMPLING)
 _PRIME = flags.DEFINE_string("prime", None, "Recording to continue; it begins each file.")
+_MEL = flags.DEFINE_string(
+    "mel", None, "File of numpy with the mel spectrogram that a vocoder is given, for each sample."
+)
 _MEL_FROM = flags.DEFINE_string(
     "mel_from", None, "Recording whose mel spectrogram a vocoder is given, for each sample."
 )
@@ -50,7 +54,9 @@ def main(argv: Sequence[str]) -> None:
         prime=_PRIME.value,
         labels=_LABEL.value,
         corpus=corpus,
+        mel=_MEL.value,
         mel_from=_MEL_FROM.value,
+        mel_convention=cli.MEL_CONVENTION.value,
     )
     print(f"{len(paths)} recordings of step {trained.step} in {cli.OUT.value}")
 

@@ -183,15 +183,26 @@ class Checkpoints:
 
     @property
     def best_step(self) -> int | None:
-        """The step of the best score, or None where none was saved."""
-        name = self._best_score
-        if name is None and self.latest_step is not None:
-            _, config = self._read_config(self.latest_step)
+        """The step of the best score, or None where none was saved.
+
+        Raises:
+          InputError: the newest checkpoint, which has the score's name, is damaged.
+        """
+        name, newest = self._best_score, self.latest_step
+        if name is None and newest is not None:
+            try:
+                _, config = self._read_config(newest)
+            except storage.DamagedError as error:
+                raise InputError(self._damaged(newest, str(error))) from error
             name = config.get("best_score")
         return _best_step({x: self._manager.metrics(x) for x in self._manager.all_steps()}, name)
 
-    def restore(self, step: int | str = "newest") -> Checkpoint:
-        """Restores a checkpoint: "newest", "best", or that of a step.
+    def restore(self, step: int | str | None = "last") -> Checkpoint:
+        """Restores a checkpoint.
+
+        Args:
+          step: "last", which training goes on from; "best", that of the best score; a number;
+            or None for the best where there is a score, and else the last.
 
         Raises:
           InputError: there is none; or it is of another version, or damaged.
@@ -229,23 +240,25 @@ class Checkpoints:
             data_positions=items["data"],
         )
 
-    def _number(self, step: int | str) -> int:
-        if step not in ("newest", "best") and not isinstance(step, int):
-            raise InputError(f"The step is {step!r}: use 'newest', 'best' or a number.")
+    def _number(self, step: int | str | None) -> int:
+        if step not in ("last", "best", None) and not isinstance(step, int):
+            raise InputError(f"The step is {step!r}: use 'last', 'best' or a number.")
         steps = sorted(self._manager.all_steps())
         if not steps:
             raise InputError(
                 f"There is no checkpoint in {self.directory}: train first, or name the folder "
                 "of a run, or of a model."
             )
-        if step == "newest":
+        if step == "last":
             return steps[-1]
-        if step == "best":
+        if step in ("best", None):
             best = self.best_step
+            if best is None and step is None:
+                return steps[-1]
             if best is None:
                 raise InputError(
                     f"No checkpoint in {self.directory} has the score that the best one is chosen "
-                    f"by: use 'newest' or one of the steps {', '.join(map(str, steps))}."
+                    f"by: use 'last' or one of the steps {', '.join(map(str, steps))}."
                 )
             return best
         if step not in steps:
@@ -264,9 +277,11 @@ class Checkpoints:
         folder = self.directory / str(step)
         earlier = [other for other in self._manager.all_steps() if other < step]
         if not earlier:
+            later = [other for other in self._manager.all_steps() if other > step]
+            remedy = f"use that of step {max(later)} (--step={max(later)}), " if later else ""
             return (
                 f"The checkpoint {folder} cannot be read ({reason}), and there is no earlier one: "
-                "restore its files from a copy, or train in another workdir."
+                f"{remedy}restore its files from a copy, or train in another workdir."
             )
         return (
             f"The checkpoint {folder} cannot be read ({reason}): use that of step {max(earlier)}, "

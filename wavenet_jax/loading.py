@@ -258,14 +258,14 @@ class Model:
         return audio.global_condition(list(labels))
 
 
-def load(path: str | os.PathLike[str], step: int | str = "newest") -> Model:
+def load(path: str | os.PathLike[str], step: int | str | None = None) -> Model:
     """Loads a model from the folder of its training run, or from its own (`model_folder`).
 
     Args:
       path: the run's work directory, with `checkpoints/`; or a model's folder, with
         `model.safetensors`.
-      step: of the checkpoint; or "newest", or "best" for that of the best held-out score. A
-        model's folder has one.
+      step: of the checkpoint; or "last", or "best" for that of the best held-out score; by
+        default the best where there is a score, and else the last. A model's folder has one.
 
     Raises:
       InputError: there is none; or it is of another version, or damaged.
@@ -287,11 +287,11 @@ def load(path: str | os.PathLike[str], step: int | str = "newest") -> Model:
     )
 
 
-def _saved(path: str | os.PathLike[str], step: int | str) -> SavedModel:
+def _saved(path: str | os.PathLike[str], step: int | str | None) -> SavedModel:
     """Of a model's folder, or of a checkpoint."""
     if model_folder.is_model_folder(path):
         saved = model_folder.read(path)
-        if step not in ("newest", "best", saved.step):
+        if step not in (None, "last", "best", saved.step):
             raise InputError(
                 f"The step is {step!r}, and the model in {path} is of step {saved.step}: give "
                 "that one or none, or name the folder of its run."

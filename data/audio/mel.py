@@ -123,8 +123,23 @@ def mel_spectrogram(samples: np.ndarray, config: MelConfig) -> np.ndarray:
     padded = np.pad(
         samples.astype(np.float32) / reading.FULL_SCALE, (lead, needed - lead - len(samples))
     )
-    mel = librosa.feature.melspectrogram(
-        y=padded,
+    ln_mel = np.log(np.maximum(mel_amplitudes(padded, config), FLOOR))
+    share = (ln_mel - LN_MIN) / (LN_MAX - LN_MIN)
+    return (2 * share - 1).astype(np.float32)
+
+
+def mel_amplitudes(samples: np.ndarray, config: MelConfig) -> np.ndarray:
+    """Amplitudes in mel bands, before the logarithm.
+
+    Args:
+      samples: Float32 `[N]` of full scale 1, N >= n_fft.
+      config: The parameters.
+
+    Returns:
+      Float32 `[F, M]`, frame k of the window that begins with sample k * hop_samples.
+    """
+    mel: np.ndarray = librosa.feature.melspectrogram(
+        y=samples,
         sr=config.sample_rate_hz,
         n_fft=config.n_fft,
         hop_length=config.hop_samples,
@@ -134,8 +149,7 @@ def mel_spectrogram(samples: np.ndarray, config: MelConfig) -> np.ndarray:
         fmin=config.fmin_hz,
         fmax=config.fmax_hz,
     )
-    share = (np.log(np.maximum(mel.T, FLOOR)) - LN_MIN) / (LN_MAX - LN_MIN)
-    return (2 * share - 1).astype(np.float32)
+    return mel.T
 
 
 @dataclasses.dataclass(frozen=True)

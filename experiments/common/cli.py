@@ -19,17 +19,17 @@ from wavenet_jax.training import NonFiniteLossError
 
 
 class _StepParser(flags.ArgumentParser):
-    """`newest`, `best`, or the number of a step."""
+    """`last`, `best`, or the number of a step."""
 
     def parse(self, argument: str | int) -> str | int:
-        if argument in ("newest", "best"):
+        if argument in ("last", "best"):
             return argument
         if str(argument).isdecimal():
             return int(argument)
-        raise ValueError("give newest, best or the number of a step")
+        raise ValueError("give last, best or the number of a step")
 
     def flag_type(self) -> str:
-        return "newest|best|N"
+        return "last|best|N"
 
 
 CONFIG: flags.FlagHolder[Any] = config_flags.DEFINE_config_file(
@@ -50,8 +50,9 @@ SPLIT: flags.FlagHolder[Any] = flags.DEFINE_string(
 STEP: flags.FlagHolder[Any] = flags.DEFINE(
     _StepParser(),
     "step",
-    "newest",
-    "Checkpoint to use: the newest, the one with the best held-out score, or that of a step.",
+    None,
+    "Checkpoint to use: the last, the one with the best held-out score, or that of a step; by "
+    "default the best where there is a score, and else the last.",
 )
 OUT: flags.FlagHolder[Any] = flags.DEFINE_string(
     "out", None, "Folder for the files that are written; for speak the file itself."
@@ -99,6 +100,12 @@ BACKEND: flags.FlagHolder[Any] = flags.DEFINE_enum(
 )
 PRECISION: flags.FlagHolder[Any] = flags.DEFINE_enum(
     "precision", "float32", sampling.PRECISIONS, "Of the weights it generates with."
+)
+MEL_CONVENTION: flags.FlagHolder[Any] = flags.DEFINE_enum(
+    "mel_convention",
+    data.mel_conventions.OWN,
+    sorted(data.mel_conventions.CONVENTIONS),
+    "Whose mel spectrogram --mel holds, or is made of a recording (docs/vocoder.md).",
 )
 SAMPLING: tuple[flags.FlagHolder[Any], ...] = (
     TEMPERATURE,

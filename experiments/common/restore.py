@@ -35,12 +35,13 @@ class TrainedModel(NamedTuple):
         )
 
 
-def load(workdir: str | os.PathLike[str], step: int | str = "newest") -> TrainedModel:
+def load(workdir: str | os.PathLike[str], step: int | str | None = None) -> TrainedModel:
     """Reads a checkpoint of a work directory, or the model of a folder (`experiments.export`).
 
     Args:
       workdir: of a training run, or the folder of a model.
-      step: "newest", "best" (by `config.best_score`), or a number.
+      step: "last", "best" (by `config.best_score`), or a number; by default the best where
+        there is a score, and else the last.
 
     Raises:
       InputError: there is none, or it cannot be read.

@@ -5,7 +5,9 @@
 
 For a checkpoint that the mel spectrogram conditions (`configs/vocoder.py`). Writes of each
 recording NAME_original.wav, NAME_wavenet.wav, NAME_griffin_lim.wav and NAME_spectrograms.png, and
-measures both methods and the originals with the figures of docs/figures.md. Above
+measures both methods and the originals with the figures of docs/figures.md. With
+`--mel_convention=tacotron2`, or another of docs/vocoder.md, the mel spectrogram is made by that
+convention's formula and converted. Above
 the spectrogram's `fmax_hz` Griffin-Lim has no information and is silent, which the log-spectral
 distance counts as it counts any other band.
 """
@@ -31,7 +33,7 @@ from experiments.tasks import generation
 from wavenet_jax import InputError
 
 cli.takes(cli.WORKDIR, cli.DATA_DIR, cli.SPLIT, cli.STEP, cli.OUT, cli.JSON)
-cli.takes(cli.NUM_RECORDINGS, cli.SECONDS, cli.SEED, *cli.SAMPLING)
+cli.takes(cli.NUM_RECORDINGS, cli.SECONDS, cli.SEED, cli.MEL_CONVENTION, *cli.SAMPLING)
 
 METHODS = ("wavenet", "griffin_lim")
 DISTANCES = {
@@ -49,6 +51,7 @@ def copy_synthesis(
     seconds: float | None = None,
     seed: int = 0,
     sampling: Sampling = AS_IT_IS,
+    mel_convention: str = data.mel_conventions.OWN,
 ) -> dict[str, Any]:
     """Writes copies of recordings and measures their distances from them.
 
@@ -60,12 +63,14 @@ def copy_synthesis(
       seconds: maximum length of each, from its beginning; all of it by default.
       seed: determines each waveform, with the index of its recording.
       sampling: how they are drawn.
+      mel_convention: by which the mel spectrogram is made (`data.mel_conventions`).
 
     Returns:
       For `original`, `wavenet` and `griffin_lim` the figures of
       `speech_figures.SpeechFigures`; `recordings`, of each recording by its name the
       `log_spectral_distance_db` and `mel_cepstral_distortion_db` of both methods;
-      `num_recordings`, `seconds` (the total), `sampling`, `seed`, `step`, `split`, `wall_s`.
+      `num_recordings`, `seconds` (the total), `sampling`, `mel_convention`, `seed`, `step`,
+      `split`, `wall_s`.
 
     Raises:
       InputError, data.DataError: invalid input.
@@ -95,25 +100,26 @@ def copy_synthesis(
             seed=seed,
             sampling=sampling,
             corpus=corpus,
+            mel_convention=mel_convention,
         )
-        copies = zip(generated, run.recordings(corpus), strict=False)
+        copies = zip(generated, corpus.names, strict=False)
         bar = tqdm(copies, total=number, desc="comparing", unit=" recordings", file=sys.stderr)
-        for i, (path, recording) in enumerate(bar):
+        for i, (path, name) in enumerate(bar):
             wavenet, _ = soundfile.read(path, dtype="int16")
-            frames = recording["local"][: -(-len(wavenet) // mel.hop_samples)]
+            original = corpus.recording(i)["audio"]
             sounds = {
-                "original": corpus.recording(i)["audio"][: len(wavenet)],
+                "original": original[: len(wavenet)],
                 "wavenet": wavenet,
-                "griffin_lim": data.griffin_lim(frames, mel, len(wavenet)),
+                "griffin_lim": _griffin_lim(original, mel, mel_convention, len(wavenet)),
             }
-            distances[recording["recording"]] = {
+            distances[name] = {
                 method: {
-                    name: distance(sounds["original"], sounds[method], rate)
-                    for name, distance in DISTANCES.items()
+                    title: distance(sounds["original"], sounds[method], rate)
+                    for title, distance in DISTANCES.items()
                 }
                 for method in METHODS
             }
-            _write(folder, recording["recording"], sounds, rate)
+            _write(folder, name, sounds, rate)
             for kind, sound in sounds.items():
                 sets[kind].append(sound)
     figures = {
@@ -130,11 +136,22 @@ def copy_synthesis(
         "num_recordings": number,
         "seconds": figures["original"].seconds,
         "sampling": dataclasses.asdict(sampling),
+        "mel_convention": mel_convention,
         "seed": seed,
         "step": trained.step,
         "split": corpus.split,
         "wall_s": round(time.monotonic() - begun_s, 3),
     }
+
+
+def _griffin_lim(
+    original: np.ndarray, mel: data.MelConfig, mel_convention: str, length: int
+) -> np.ndarray:
+    """The beginning of a recording from the mel spectrogram that WaveNet is given, int16."""
+    lead = data.mel_conventions.lead_samples(mel, mel_convention)
+    frames = data.mel_conventions.converted_spectrogram(original, mel, mel_convention)
+    frames = frames[: -(-(lead + length) // mel.hop_samples)]
+    return data.griffin_lim(frames, mel, lead + length)[lead:]
 
 
 def _write(
@@ -160,6 +177,7 @@ def main(argv: Sequence[str]) -> None:
         seconds=cli.SECONDS.value,
         seed=cli.SEED.value or 0,
         sampling=cli.sampling_config(),
+        mel_convention=cli.MEL_CONVENTION.value,
     )
     columns = {
         kind: speech_figures.SpeechFigures(**figures[kind]) for kind in ("original", *METHODS)

@@ -24,7 +24,7 @@ def export(
     workdir: str | os.PathLike[str],
     *,
     out: str | os.PathLike[str],
-    step: int | str = "newest",
+    step: int | str | None = None,
     precision: str = "float32",
     about: str = "",
     limits: str = "",

@@ -31,7 +31,9 @@ def sample(
     prime: str | None = None,
     labels: Sequence[str] | None = None,
     corpus: data.Corpus | None = None,
+    mel: str | None = None,
     mel_from: str | None = None,
+    mel_convention: str = data.mel_conventions.OWN,
 ) -> list[pathlib.Path]:
     """Generates recordings into files, each of which appears once it is complete.
 
@@ -46,7 +48,10 @@ def sample(
       prime: file of a recording to continue, which each file begins with.
       labels: names of classes, used in turn.
       corpus: whose recordings give the conditions instead.
+      mel: npy file with the mel spectrogram, which gives the length too.
       mel_from: file of a recording that gives the mel spectrogram, and the length.
+      mel_convention: of the mel spectrogram in `mel`, or that is made of a recording
+        (`data.mel_conventions`).
 
     Returns:
       The files.
@@ -60,13 +65,26 @@ def sample(
         raise InputError(f"--num_samples is {num_samples}: give at least 1.")
     if seconds is not None and not seconds * rate >= 1:
         raise InputError(f"--seconds is {seconds}: give a length above 0.")
-    if corpus is not None and (prime or labels or mel_from):
+    if corpus is not None and (prime or labels or mel or mel_from):
         raise InputError(
-            "--split gives all conditions: use it without --prime, --label and --mel_from."
+            "--split gives all conditions: use it without --prime, --label, --mel and --mel_from."
         )
-    if prime and mel_from:
-        raise InputError("--mel_from begins where the sound does: use it without --prime.")
-    conditions, lengths = _conditions(run, num_samples, labels, corpus, mel_from)
+    if mel and mel_from:
+        raise InputError("--mel and --mel_from give one mel spectrogram each: use one of them.")
+    if prime and (mel or mel_from):
+        raise InputError(
+            f"--{'mel' if mel else 'mel_from'} begins where the sound does: use it without --prime."
+        )
+    if run.mel is None and (mel or mel_from or mel_convention != data.mel_conventions.OWN):
+        flag = "mel" if mel else "mel_from" if mel_from else "mel_convention"
+        raise InputError(
+            f"--{flag} is {mel or mel_from or mel_convention}, but the model takes no mel "
+            "spectrogram: leave it out."
+        )
+    conditions, lengths = _conditions(
+        run, num_samples, labels, corpus, mel, mel_from, mel_convention
+    )
+    lead = data.mel_conventions.lead_samples(run.mel, mel_convention) if run.mel else 0
     if seconds is not None:
         wanted = np.full(num_samples, round(seconds * rate))
         lengths = wanted if lengths is None else np.minimum(lengths, wanted)
@@ -78,7 +96,14 @@ def sample(
     folder = cli.require_writable(out)
     paths = [folder / f"sample_{i:03}.wav" for i in range(num_samples)]
     write_generated(
-        trained, paths, lengths, conditions, seed=seed, sampling=sampling, prime=beginning
+        trained,
+        paths,
+        lengths,
+        conditions,
+        seed=seed,
+        sampling=sampling,
+        prime=beginning,
+        lead_samples=lead,
     )
     return paths
 
@@ -92,16 +117,18 @@ def write_generated(
     seed: int,
     sampling: Sampling,
     prime: np.ndarray | None = None,
+    lead_samples: int = 0,
 ) -> None:
     """Generates a batch into wav files, each of which appears once it is complete.
 
     Args:
       trained: of `restore.load`.
       paths: of the B files; file i is utterance i of the seed.
-      lengths: samples to generate for each, `[B]`.
+      lengths: samples to write of each, `[B]`.
       conditions: `global_condition` and `local_condition`, as `wavenet_jax.generate` takes them.
       seed, sampling: as in `sample`.
       prime: int16 samples `[P]` that each file begins with and continues.
+      lead_samples: generated before those that are written.
 
     Raises:
       InputError: the model cannot be sampled so.
@@ -110,7 +137,7 @@ def write_generated(
     rate = trained.run.audio.sample_rate_hz
     sampling.filtered(np.zeros(1, np.int16), rate)
     chunks = trained.generator.generate_batch(
-        lengths,
+        lengths + lead_samples,
         seed=seed,
         prime=prime,
         temperature=sampling.temperatures(trained.run, conditions.get("local_condition")),
@@ -127,9 +154,11 @@ def write_generated(
         for file in files:
             file.write(np.zeros(0, np.int16) if prime is None else prime)
         for parts in chunks:
+            skipped = min(lead_samples, max(map(len, parts)))
+            lead_samples -= skipped
             for file, pcm in zip(files, parts, strict=True):
-                file.write(pcm)
-                bar.update(len(pcm))
+                file.write(pcm[skipped:])
+                bar.update(len(pcm[skipped:]))
         for file in files if sampling.has_filter else ():
             _filter(file, 0 if prime is None else len(prime), sampling)
 
@@ -161,26 +190,23 @@ def _conditions(
     number: int,
     labels: Sequence[str] | None,
     corpus: data.Corpus | None,
+    mel: str | None,
     mel_from: str | None,
+    mel_convention: str,
 ) -> tuple[dict[str, Any], np.ndarray | None]:
     """The conditions of a batch, and its lengths if a corpus or a recording gives them."""
     given = run.audio.global_labels
     conditions: dict[str, Any] = {}
     lengths: np.ndarray | None = None
     if corpus is None:
-        if mel_from:
-            if run.mel is None:
-                raise InputError(
-                    f"--mel_from is {mel_from}, but the model takes no mel spectrogram: "
-                    "leave it out."
-                )
-            rate = run.audio.sample_rate_hz
-            sound, _ = reading.read(pathlib.Path(mel_from), sample_rate_hz=rate, mono=True)
-            frames = data.mel_spectrogram(sound, run.mel)
+        if run.mel is not None and (mel or mel_from):
+            frames, length = _mel(run.mel, mel, mel_from, mel_convention)
             conditions["local_condition"] = np.repeat(frames[None], number, axis=0)
-            lengths = np.full(number, len(sound))
+            lengths = np.full(number, length)
         elif run.wavenet.local_condition is not None:
-            give = "a recording with --mel_from=FILE, or" if run.mel else "some that have them,"
+            give = "some that have them,"
+            if run.mel:
+                give = "them with --mel=FILE, or a recording with --mel_from=FILE, or"
             raise InputError(
                 f"The model is conditioned on {run.config.local_condition.features} of "
                 f"recordings: give {give} a corpus with --data_dir=DIR --split=SPLIT."
@@ -203,11 +229,39 @@ def _conditions(
             f"{len(corpus)} recordings: ask for no more."
         )
     recordings = [r for _, r in zip(range(number), run.recordings(corpus), strict=False)]
+    lengths = np.array([len(r["samples"]) for r in recordings])
     if given:
         conditions["global_condition"] = np.stack([r["global"] for r in recordings])
     if run.wavenet.local_condition is not None:
-        longest = max(len(r["local"]) for r in recordings)
+        local = [r["local"] for r in recordings]
+        if run.mel is not None and mel_convention != data.mel_conventions.OWN:
+            of_sounds = [
+                _mel_of(corpus.recording(i)["audio"], run.mel, mel_convention)
+                for i in range(number)
+            ]
+            local, lengths = [x[0] for x in of_sounds], np.array([x[1] for x in of_sounds])
+        longest = max(map(len, local))
         conditions["local_condition"] = np.stack(
-            [np.pad(r["local"], ((0, longest - len(r["local"])), (0, 0))) for r in recordings]
+            [np.pad(frames, ((0, longest - len(frames)), (0, 0))) for frames in local]
         )
-    return conditions, np.array([len(r["samples"]) for r in recordings])
+    return conditions, lengths
+
+
+def _mel(
+    config: data.MelConfig, mel: str | None, mel_from: str | None, convention: str
+) -> tuple[np.ndarray, int]:
+    """Frames `[F, M]` of one of two files, and the samples that they describe."""
+    if mel:
+        frames = data.mel_conventions.read(mel, config, convention)
+        return frames, data.mel_conventions.num_samples(len(frames), config, convention)
+    assert mel_from is not None
+    path, rate = pathlib.Path(mel_from), config.sample_rate_hz
+    sound, _ = reading.read(path, sample_rate_hz=rate, mono=True)
+    return _mel_of(sound, config, convention)
+
+
+def _mel_of(sound: np.ndarray, config: data.MelConfig, convention: str) -> tuple[np.ndarray, int]:
+    """Frames `[F, M]` of a recording, int16 `[N]`, and the samples that they describe."""
+    frames = data.mel_conventions.converted_spectrogram(sound, config, convention)
+    described = data.mel_conventions.num_samples(len(frames), config, convention)
+    return frames, min(len(sound), described)

@@ -41,7 +41,7 @@ def train(
     workdir: str | os.PathLike[str],
     data_dir: str | os.PathLike[str],
 ) -> TrainingResult:
-    """Trains to the config's last step, from the newest checkpoint if there is one.
+    """Trains to the config's last step, from the last checkpoint if there is one.
 
     Args:
       config: of the experiment (`schema.from_config_dict`).
@@ -70,7 +70,7 @@ def train(
         if saved.latest_step is None:
             state = _first_state(run)
         else:
-            checkpoint = saved.restore()
+            checkpoint = saved.restore("last")
             stored = Run.from_description(checkpoint.description, checkpoint.model_config)
             run.check_continues(stored)
             state = checkpoint.state

@@ -70,8 +70,9 @@ def test_the_best_checkpoint_is_that_of_the_best_score(trained_dir):
         for line in history(trained_dir)
         if "held_out/bits_per_sample" in line
     }
-    assert restore.load(trained_dir, "best").step == min(scores, key=scores.__getitem__)
-    assert restore.load(trained_dir, "newest").step == max(scores) == 30
+    best = min(scores, key=scores.__getitem__)
+    assert restore.load(trained_dir, "best").step == restore.load(trained_dir).step == best
+    assert restore.load(trained_dir, "last").step == max(scores) == 30
     assert restore.load(trained_dir, 15).step == 15
 
 
@@ -150,7 +151,7 @@ def test_refuses_more_samples_than_recordings(trained, fsdd_dir, tmp_path):
     corpus = trained.run.load(fsdd_dir, "test")
     with pytest.raises(InputError, match=f"has {len(corpus)} recordings"):
         sample(trained, out=tmp_path, num_samples=99, corpus=corpus)
-    with pytest.raises(InputError, match="without --prime, --label and --mel_from"):
+    with pytest.raises(InputError, match="without --prime, --label, --mel and --mel_from"):
         sample(trained, out=tmp_path, corpus=corpus, labels=["low"])
 
 

@@ -69,7 +69,7 @@ def made(workdir: pathlib.Path, steps: tuple[int, ...] = (1,)) -> pathlib.Path:
     return workdir / "checkpoints"
 
 
-def restored(workdir: pathlib.Path, step: int | str = "newest") -> Checkpoint:
+def restored(workdir: pathlib.Path, step: int | str | None = "last") -> Checkpoint:
     with Checkpoints(workdir, read_only=True) as saved:
         return saved.restore(step)
 
@@ -187,7 +187,8 @@ def test_the_newest_and_the_best_are_kept(tmp_path: pathlib.Path) -> None:
         assert saved.latest_step == 5
     assert folders(tmp_path) == {"2", "4", "5"}
     assert int(restored(tmp_path, "best").state.step) == 2  # by the name it was saved with
-    assert int(restored(tmp_path, "newest").state.step) == 5
+    assert int(restored(tmp_path, None).state.step) == 2
+    assert int(restored(tmp_path, "last").state.step) == 5
     assert int(restored(tmp_path, 4).state.step) == 4
     with Checkpoints(tmp_path, keep=2, best_score="bits") as saved:
         assert saved.best_step == 2
@@ -217,6 +218,7 @@ def test_a_missing_score_is_named(tmp_path: pathlib.Path) -> None:
         saved.wait()
     with pytest.raises(InputError, match="has the score that the best one is chosen by.*steps 2"):
         restored(tmp_path, "best")
+    assert int(restored(tmp_path, None).state.step) == 2  # the last, without a score
 
 
 def test_keeping_none_is_refused(tmp_path: pathlib.Path) -> None:
@@ -225,7 +227,7 @@ def test_keeping_none_is_refused(tmp_path: pathlib.Path) -> None:
 
 
 def test_none_there(tmp_path: pathlib.Path) -> None:
-    for step in ("newest", "best", 3):
+    for step in ("last", "best", None, 3):
         message = f"There is no checkpoint in {tmp_path}/checkpoints: tr"
         with pytest.raises(InputError, match=message):
             restored(tmp_path, step)
@@ -234,8 +236,8 @@ def test_none_there(tmp_path: pathlib.Path) -> None:
     message = f"^There is no checkpoint of step 7 in {tmp_path}/checkpoints: use one of 1.$"
     with pytest.raises(InputError, match=message):
         restored(tmp_path, 7)
-    with pytest.raises(InputError, match="^The step is 'last': use 'newest', 'best' or a number"):
-        restored(tmp_path, "last")
+    with pytest.raises(InputError, match="^The step is 'newest': use 'last', 'best' or a number"):
+        restored(tmp_path, "newest")
 
 
 # -- damage -----------------------------------------------------------------------
@@ -278,6 +280,25 @@ def test_the_only_checkpoint_damaged(tmp_path: pathlib.Path) -> None:
     with pytest.raises(InputError, match=message) as caught:
         restored(tmp_path)
     assert "delete" not in str(caught.value)
+
+
+@pytest.mark.parametrize("step", ["best", None])
+def test_damage_where_the_best_is_asked_for(tmp_path: pathlib.Path, step: str | None) -> None:
+    """The newest names the score; a damaged best one has others before or after it."""
+    with Checkpoints(tmp_path, best_score="bits") as saved:
+        save(saved, 2, bits=3.0)
+        save(saved, 5, bits=4.0)
+        saved.wait()
+    best, newest = tmp_path / "checkpoints" / "2", tmp_path / "checkpoints" / "5"
+    whole = (best / "config" / "metadata").read_bytes()
+    (best / "config" / "metadata").write_text("{")
+    message = rf"{best} cannot be read .* no earlier one: use that of step 5 \(--step=5\), restore"
+    with pytest.raises(InputError, match=message):
+        restored(tmp_path, step)
+    (best / "config" / "metadata").write_bytes(whole)
+    (newest / "config" / "metadata").write_text("{")
+    with pytest.raises(InputError, match=damaged_message(newest)):
+        restored(tmp_path, step)
 
 
 # Where orbax finds the damage itself, it leaves the coroutines of its other reads behind.

@@ -17,7 +17,7 @@ FOLDERS = (*GENERATORS, "checkpoint_v1/recognizer")
 SEED = 5
 
 
-def restored(folder: str, step: int | str = "newest") -> Checkpoint:
+def restored(folder: str, step: int | str = "last") -> Checkpoint:
     with Checkpoints(FIXTURES / folder, read_only=True) as saved:
         return saved.restore(step)
 

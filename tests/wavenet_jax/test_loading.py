@@ -284,7 +284,8 @@ def test_a_recognizer_does_not_generate(tmp_path: pathlib.Path) -> None:
 def test_a_step_is_chosen(tmp_path: pathlib.Path) -> None:
     for step, bits in ((1, 3.0), (2, 2.0), (3, 4.0)):
         save(tmp_path, SPEAKER, step, bits=bits)
-    assert wavenet_jax.load(tmp_path).step == 3
+    assert wavenet_jax.load(tmp_path).step == 2
+    assert wavenet_jax.load(tmp_path, "last").step == 3
     assert wavenet_jax.load(tmp_path, "best").step == 2
     assert wavenet_jax.load(str(tmp_path), step=1).step == 1
 

@@ -38,7 +38,7 @@ CONFIG = "--config=experiments/configs/fsdd.py"
         (["experiments.train", CONFIG, "--temperature=1"], "Unknown command line flag 'temper"),
         (["experiments.sample", "--tune_on=test"], "Unknown command line flag 'tune_on'"),
         (["experiments.evaluate", "--seed=1"], "Unknown command line flag 'seed'"),
-        (["experiments.sample", "--step=last"], "--step=last: give newest, best or the number"),
+        (["experiments.sample", "--step=newest"], "--step=newest: give last, best or the number"),
         (["experiments.sample", "--num_samples=0"], "--num_samples=0"),
         (["experiments.sample", "--seconds=-1"], "--seconds=-1"),
         (["experiments.sample", "--temperature=-1"], "--temperature=-1"),
