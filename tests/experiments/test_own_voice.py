@@ -2,6 +2,7 @@
 
 import csv
 import pathlib
+import types
 
 import ml_collections
 import pytest
@@ -10,15 +11,13 @@ import soundfile
 from experiments.common import prosody, restore
 from experiments.configs import own_voice, own_voice_22k, schema
 from experiments.tasks import corpora, prosody_training, speech, training
-from wavenet_jax import InputError
 
 SHARED = pathlib.Path(__file__).parents[2].parent / "shared" / "data"
-RATES_HZ = {16000: own_voice, 22050: own_voice_22k}
 
 
 @pytest.fixture(scope="module")
 def table(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
-    """Of six of LJ Speech's clips, a copy of none."""
+    """Of seven of LJ Speech's clips, beside links to them."""
     for package in ("espeakng_loader", "parselmouth"):
         pytest.importorskip(package, reason="eSpeak NG and Praat are in the extra demo")
     if not (SHARED / "ljspeech").is_dir():
@@ -49,11 +48,17 @@ def small(config: ml_collections.ConfigDict) -> ml_collections.ConfigDict:
     return config
 
 
-@pytest.mark.parametrize("rate_hz", RATES_HZ)
+@pytest.mark.parametrize(
+    ("recipe", "rate_hz", "speaker"), [(own_voice, 16000, None), (own_voice_22k, 22050, "linda")]
+)
 def test_from_clips_to_a_sentence(
-    table: pathlib.Path, tmp_path: pathlib.Path, rate_hz: int
+    table: pathlib.Path,
+    tmp_path: pathlib.Path,
+    recipe: types.ModuleType,
+    rate_hz: int,
+    speaker: str | None,
 ) -> None:
-    """Without the speaker, as the recipe is, and with it."""
+    """Without the speaker, as the recipes are, and with it."""
     printed = corpora.prepare(
         "folder",
         data_dir=tmp_path,
@@ -66,19 +71,16 @@ def test_from_clips_to_a_sentence(
     )
     assert "speaker: 1 classes (linda)" in printed
     assert "licence: public domain" in printed
-    for labels in ((), ("speaker",)):
-        config = small(RATES_HZ[rate_hz].get_config())
-        config.global_condition.labels = labels
-        workdir = tmp_path / f"run{len(labels)}"
-        training.train(schema.from_config_dict(config), workdir=workdir, data_dir=tmp_path)
-        trained = restore.load(workdir)
-        assert prosody_training.train_prosody(trained.run, workdir=workdir, data_dir=tmp_path)
-        spoken = prosody.load(workdir, trained.run)
-        example = speech.utterance(trained.run, text="the art")
-        out = workdir / "said.wav"
-        options = {"speaker": "linda"} if labels else {}
-        seconds = speech.speak(trained, spoken, example, out=out, **options)
-        sound = soundfile.info(out)
-        assert (sound.samplerate, sound.duration) == (rate_hz, pytest.approx(seconds))
-    with pytest.raises(InputError, match="--speaker is missing: name one of linda"):
-        speech.speak(trained, spoken, example, out=out)
+    config = small(recipe.get_config())
+    if speaker:
+        config.global_condition.labels = ("speaker",)
+    workdir = tmp_path / "run"
+    training.train(schema.from_config_dict(config), workdir=workdir, data_dir=tmp_path)
+    trained = restore.load(workdir)
+    assert prosody_training.train_prosody(trained.run, workdir=workdir, data_dir=tmp_path)
+    spoken = prosody.load(workdir, trained.run)
+    example = speech.utterance(trained.run, text="the art")
+    out = tmp_path / "said.wav"
+    seconds = speech.speak(trained, spoken, example, out=out, speaker=speaker)
+    sound = soundfile.info(out)
+    assert (sound.samplerate, sound.duration) == (rate_hz, pytest.approx(seconds))

@@ -74,9 +74,10 @@ class Builder(FileDatasetBuilder):
 
     def _alignable(self, clips: Sequence[Clip], voice: str) -> tuple[Sequence[Clip], Sequence[str]]:
         long = [clip for clip in clips if clip.length_s > cutting.MAX_PART_S]
-        spoken = spoken_by(voice, long)
-        progress = tqdm.tqdm(zip(long, spoken, strict=True), "cutting", len(long))
-        parts = {clip.name: self._parts(clip, speech) for clip, speech in progress}
+        # No bar where there is nothing to cut.
+        progress = tqdm.tqdm(long, desc="cutting", unit=" recordings", disable=not long)
+        spoken = zip(progress, spoken_by(voice, long), strict=True)
+        parts = {clip.name: self._parts(clip, speech) for clip, speech in spoken}
         return super()._alignable(
             [part for clip in clips for part in parts.get(clip.name, [clip])], voice
         )
