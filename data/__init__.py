@@ -6,8 +6,8 @@
     datasets/NAME/            the TFDS builder of each corpus
     audio/                    reading recordings, mel spectrograms (other toolkits' too), cepstra,
                               F0, filters
-    text/                     phones and words in time, alignment, features of frames, the front
-                              ends eSpeak NG and HTS
+    text/                     phones and words in time, alignment, cutting, features of frames, the
+                              front ends eSpeak NG and HTS
 
 Letters in shapes: `B` windows a batch, `C` context samples, `S` scored samples, `N` samples of a
 recording, `F` frames, `D` features a frame, `M` mel bands, `P` phones, `W` words, `K` classes of

@@ -28,7 +28,7 @@ from data.errors import DataError
 
 # The options of each corpus with their defaults.
 OPTIONS: dict[str, dict[str, Any]] = {
-    "folder": recorded.OPTIONS | {"labels": "none"},
+    "folder": recorded.TEXT_OPTIONS | {"labels": "none", "licence": None},
     "fsdd": recorded.OPTIONS,
     "ljspeech": recorded.TEXT_OPTIONS,
     "vctk": recorded.TEXT_OPTIONS | {"trim_db": 40.0, "microphone": "mic1"},
@@ -87,7 +87,7 @@ def build(name: str, *, data_dir: os.PathLike[str] | str, **options: Any) -> pat
         ).Builder
         target = folder / str(builder_class.VERSION)
         if target.exists():
-            _check_same_options(target, options)
+            _check_same_options(target, options, defaults)
             return target
         with contextlib.ExitStack() as stack:
             source = None
@@ -138,10 +138,13 @@ def _check_name(name: str) -> None:
         raise DataError(f"no dataset is called {name!r}: use one of {', '.join(OPTIONS)}")
 
 
-def _check_same_options(target: pathlib.Path, options: dict[str, Any]) -> None:
+def _check_same_options(
+    target: pathlib.Path, options: dict[str, Any], defaults: dict[str, Any]
+) -> None:
     stored = json.loads((target / "metadata.json").read_text())["options"]
     for option, value in options.items():
-        before = stored.get(option, "None")  # an option that is newer than the corpus
+        # The default of an option that is newer than the corpus.
+        before = stored.get(option, str(defaults[option]))
         if before != str(value):
             raise DataError(
                 f"{target} was prepared with {option}={before}, not {value}: remove "

@@ -1,6 +1,8 @@
 """Builds a corpus, from recordings on disk or by speech synthesis.
 
     python -m experiments.prepare --dataset=folder --source=DIR --data_dir=DIR
+    python -m experiments.prepare --dataset=folder --source=DIR --labels=FILE --align=en-us --f0 \\
+        --licence=LICENCE --data_dir=DIR
     python -m experiments.prepare --dataset=ljspeech --source=LJSpeech-1.1.tar.bz2 --data_dir=DIR
     python -m experiments.prepare --dataset=hts --source=DIR --questions=FILE --data_dir=DIR
     python -m experiments.prepare --dataset=espeak --data_dir=DIR
@@ -55,9 +57,11 @@ flags.DEFINE_float(
 flags.DEFINE_string(
     "labels",
     None,
-    "Classes of recordings (folder): none, folders (the sub-folder of --source that holds them), "
-    "or a CSV file with the columns path,label.",
+    "What is known of recordings (folder): none, folders (their label is the sub-folder of "
+    "--source that holds them), or a CSV file with the column path and one or more of label, "
+    "speaker and text.",
 )
+flags.DEFINE_string("licence", None, "Licence of the recordings, such as CC BY 4.0 (folder).")
 flags.DEFINE_string(
     "questions", None, "Question file (.hed) to the full-context labels of the recordings (hts)."
 )
@@ -66,9 +70,11 @@ flags.DEFINE_string(
     "align",
     None,
     "Add phones in time, aligned with what this eSpeak voice makes of the text, such as en-us "
-    "(ljspeech, vctk, librispeech).",
+    "(folder, ljspeech, vctk, librispeech).",
 )
-flags.DEFINE_bool("f0", None, "Add the pitch (ljspeech, vctk, librispeech, timit, cmu_arctic).")
+flags.DEFINE_bool(
+    "f0", None, "Add the pitch (folder, ljspeech, vctk, librispeech, timit, cmu_arctic)."
+)
 flags.DEFINE_list("voices", None, "eSpeak voices, such as en-us,en-us+f2 (espeak).")
 flags.DEFINE_integer("num_utterances", None, "Utterances to make (espeak).")
 flags.DEFINE_integer(

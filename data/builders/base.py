@@ -73,7 +73,7 @@ class AudioDatasetBuilder(tfds.core.GeneratorBasedBuilder):
             disable_shuffling=True,
             metadata=tfds.core.MetadataDict(
                 sample_rate_hz=sample_rate_hz,
-                licence=self.LICENCE,
+                licence=self.options.get("licence") or self.LICENCE,
                 homepage=self.HOMEPAGE,
                 options={key: str(value) for key, value in sorted(self.options.items())},
             ),

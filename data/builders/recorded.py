@@ -23,8 +23,9 @@ from data.audio import pitch, reading
 from data.builders import archives, labels, splitting
 from data.builders.base import AudioDatasetBuilder, Example
 from data.errors import DataError
-from data.text import alignment, spans
+from data.text import alignment, espeak, spans
 from data.text.espeak import synthesis
+from data.text.spans import Speech
 
 OPTIONS: dict[str, Any] = {
     "source": None,
@@ -55,12 +56,31 @@ class Clip:
       features: Its features beside the samples.
       times_s: Features that are positions, in seconds from its start; stored in samples at
         the rate of the stored recording, none beyond its end.
+      part_s: Where the recording begins and ends in its file, in seconds; None for all of it.
     """
 
     path: pathlib.Path
     name: str
     features: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     times_s: Mapping[str, Sequence[float]] = dataclasses.field(default_factory=dict)
+    part_s: tuple[float, float] | None = None
+
+    @property
+    def length_s(self) -> float:
+        """Its length before silence is trimmed.
+
+        Raises:
+          DataError: as `labels.length_s` does.
+        """
+        if self.part_s is None:
+            return labels.length_s(self.path)
+        return self.part_s[1] - self.part_s[0]
+
+    @property
+    def spoken_text(self) -> str:
+        """Its text for eSpeak, which would spell capitals alone: they become lower case."""
+        text: str = self.features["text"]
+        return text.lower() if text.isupper() else text
 
 
 class FileDatasetBuilder(AudioDatasetBuilder):
@@ -85,6 +105,8 @@ class FileDatasetBuilder(AudioDatasetBuilder):
     `align`: for recordings with a text but no phones, the eSpeak voice whose phones are
       aligned with them (`data.text.alignment`); adds the features of the `espeak` corpus.
     """
+
+    _decoded: tuple[pathlib.Path, np.ndarray, int] | None = None
 
     @abc.abstractmethod
     def _clips(self, source: pathlib.Path) -> Sequence[Clip]:
@@ -143,7 +165,7 @@ class FileDatasetBuilder(AudioDatasetBuilder):
         spoken: Iterator[Any] = itertools.repeat(None)
         if voice := self.options.get("align"):
             every = [clip for part in self._planned.values() for clip in part]
-            spoken = synthesis.synthesise(_utterance(clip, voice) for clip in every)
+            spoken = spoken_by(voice, every)
         return {
             split: self._recordings(split, part, itertools.islice(spoken, len(part)))
             for split, part in self._planned.items()
@@ -175,12 +197,10 @@ class FileDatasetBuilder(AudioDatasetBuilder):
 
     def _read(self, clip: Clip) -> tuple[np.ndarray, int]:
         options = self.options
-        samples, rate = reading.read(
-            clip.path,
-            sample_rate_hz=options["sample_rate_hz"],
-            mono=options["mono"],
-            notices=self.notices,
-        )
+        samples, rate = self._file(clip.path)
+        if clip.part_s is not None:
+            begin, end = (round(time_s * rate) for time_s in clip.part_s)
+            samples = samples[begin:end]
         if options.get("trim_db"):
             samples = reading.trimmed(clip.path, samples, rate, options["trim_db"], self.notices)
         samples = reading.levelled(
@@ -192,6 +212,18 @@ class FileDatasetBuilder(AudioDatasetBuilder):
             notices=self.notices,
         )
         return samples, rate
+
+    def _file(self, path: pathlib.Path) -> tuple[np.ndarray, int]:
+        """The samples of a file and their rate, kept for the next part of the same file."""
+        if self._decoded is None or self._decoded[0] != path:
+            samples, rate = reading.read(
+                path,
+                sample_rate_hz=self.options["sample_rate_hz"],
+                mono=self.options["mono"],
+                notices=self.notices,
+            )
+            self._decoded = path, samples, rate
+        return self._decoded[1:]
 
     def _usable(self, clips: Sequence[Clip]) -> Sequence[Clip]:
         """All clips with their labels; with `skip_bad`, those that can be read to their end."""
@@ -211,11 +243,13 @@ class FileDatasetBuilder(AudioDatasetBuilder):
         """The clips that can be aligned with eSpeak's speech, and the names of its phones."""
         names: set[str] = set()
         usable = []
-        spoken = synthesis.synthesise(_utterance(clip, voice) for clip in clips)
+        unspeakable = espeak.unspeakable((clip.spoken_text for clip in clips), voice=voice)
+        spoken = spoken_by(voice, clips)
         progress = tqdm.tqdm(clips, desc="listing phones", unit=" recordings")
         for clip, speech in zip(progress, spoken, strict=True):
             try:
-                alignment.check(clip.path, speech, labels.length_s(clip.path))
+                _check_speakable(clip, unspeakable, voice)
+                alignment.check(clip.path, speech, clip.length_s)
             except DataError as error:
                 if not self.options["skip_bad"]:
                     raise
@@ -271,11 +305,21 @@ def _natural(path: pathlib.Path) -> list[tuple[int, str]]:
     return [(int(part), "") if i % 2 else (-1, part) for i, part in enumerate(parts)]
 
 
-def _utterance(clip: Clip, voice: str) -> synthesis.Utterance:
-    """The utterance of a clip's text; all capitals become lower case, which eSpeak would spell."""
-    text = clip.features["text"]
-    text = text.lower() if text.isupper() else text
-    return synthesis.Utterance(text, voice, synthesis.WORDS_PER_MINUTE)
+def spoken_by(voice: str, clips: Sequence[Clip]) -> Iterator[Speech]:
+    """The texts of clips, synthesised."""
+    return synthesis.synthesise(
+        synthesis.Utterance(clip.spoken_text, voice, synthesis.WORDS_PER_MINUTE) for clip in clips
+    )
+
+
+def _check_speakable(clip: Clip, unspeakable: frozenset[str], voice: str) -> None:
+    """Refuses a text with a character or word of `unspeakable`."""
+    found = [part for part in (*clip.spoken_text.split(), *clip.spoken_text) if part in unspeakable]
+    if found:
+        raise DataError(
+            f"{clip.path} has a text with {found[0]!r}, which eSpeak's {voice} does not speak as a "
+            "reader would: write what is read, or drop such recordings with --skip_bad"
+        )
 
 
 def _check_options(options: Mapping[str, Any]) -> None:

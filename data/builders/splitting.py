@@ -7,14 +7,15 @@ from collections.abc import Mapping, Sequence
 HASH_SHARES = {"validation": 0.05, "test": 0.05}
 
 
-def by_hash(names: Sequence[str]) -> dict[str, list[str]]:
+def by_hash(names: Sequence[str], min_validation: int = 1) -> dict[str, list[str]]:
     """Splits by a hash of each name, so that adding recordings moves none of the others.
 
-    `HASH_SHARES` to validation and to test, the rest to train. Where chance leaves train or
-    validation empty, the recording nearest to the border moves there.
+    `HASH_SHARES` to validation and to test, the rest to train. Where chance leaves train empty, or
+    fewer than `min_validation` to validation, the recordings nearest to the border move there.
 
     Args:
       names: Of two or more recordings, or groups of recordings that stay together.
+      min_validation: Fewer than there are names.
 
     Returns:
       Non-empty splits, each in the given order; train and validation are always among them.
@@ -23,9 +24,8 @@ def by_hash(names: Sequence[str]) -> dict[str, list[str]]:
     border = HASH_SHARES["validation"]
     validation = {name for name in names if place[name] < border}
     test = {name for name in names if border <= place[name] < border + HASH_SHARES["test"]}
-    if not validation:
-        nearest = min(names, key=place.__getitem__)
-        validation, test = {nearest}, test - {nearest}
+    validation |= set(sorted(names, key=place.__getitem__)[:min_validation])
+    test -= validation
     if len(validation | test) == len(names):
         farthest = max(names, key=place.__getitem__)
         validation, test = validation - {farthest}, test - {farthest}

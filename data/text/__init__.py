@@ -1,1 +1,1 @@
-"""Text: phones and words in time, alignment, linguistic features, eSpeak NG, HTS labels."""
+"""Text: phones and words in time, alignment, cutting, linguistic features, eSpeak NG, HTS."""

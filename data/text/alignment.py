@@ -40,7 +40,12 @@ _RIDGE = 100.0
 
 
 def align(
-    path: os.PathLike[str] | str, speech: Speech, samples: np.ndarray, sample_rate_hz: int
+    path: os.PathLike[str] | str,
+    speech: Speech,
+    samples: np.ndarray,
+    sample_rate_hz: int,
+    *,
+    max_s: float = MAX_S,
 ) -> Alignment:
     """The phones and words of a recording.
 
@@ -49,6 +54,7 @@ def align(
       speech: Its text, synthesised.
       samples: int16 `[N]`.
       sample_rate_hz: Of the samples.
+      max_s: The longest recording. Frames of one longer than `MAX_S` are longer in proportion.
 
     Returns:
       The phones of `speech` with the pauses of the recording, each for `FRAME_S` (in whole
@@ -60,16 +66,19 @@ def align(
     """
     from sklearn import linear_model  # slow, and of few corpora
 
-    check(path, speech, len(samples) / sample_rate_hz)
+    length_s = len(samples) / sample_rate_hz
+    check(path, speech, length_s, max_s=max_s)
     hop_samples = int(FRAME_S * min(_RATE_HZ, sample_rate_hz))
-    units, starts, added = _units(speech)
-    source = _features(speech.samples, speech.sample_rate_hz, hop_samples)
-    target = _features(samples, sample_rate_hz, hop_samples)
+    pooled = max(1, int(np.ceil(length_s / MAX_S)))
+    frame_s = pooled * FRAME_S
+    units, starts, added = _units(speech, frame_s)
+    source = _features(speech.samples, speech.sample_rate_hz, hop_samples, pooled)
+    target = _features(samples, sample_rate_hz, hop_samples, pooled)
     pairs = _warped(source, target)
     voice = linear_model.Ridge(alpha=_RIDGE).fit(source[pairs[:, 0]], target[pairs[:, 1]])
     source = voice.predict(np.insert(source, added, source[0], axis=0))
     crossings = _crossings(_warped(source, target), starts)
-    units, times_s = _without_short_pauses(units, crossings * FRAME_S - _MARGIN_S)
+    units, times_s = _without_short_pauses(units, crossings * frame_s - _MARGIN_S)
     edges = _tiling(times_s * sample_rate_hz, len(samples), int(FRAME_S * sample_rate_hz))
     phones = tuple(
         Span(unit.name, int(start), int(end), unit.stress)
@@ -82,7 +91,9 @@ def align(
     return Alignment(phones, tuple(words))
 
 
-def check(path: os.PathLike[str] | str, speech: Speech, length_s: float) -> None:
+def check(
+    path: os.PathLike[str] | str, speech: Speech, length_s: float, *, max_s: float = MAX_S
+) -> None:
     """Refuses a recording that cannot be aligned with a text.
 
     Raises:
@@ -94,20 +105,20 @@ def check(path: os.PathLike[str] | str, speech: Speech, length_s: float) -> None
             f"{path} has a text without phones: write the words that are read, or drop such "
             "recordings with --skip_bad"
         )
-    min_s = len(_units(speech)[0]) * FRAME_S
+    min_s = len(_units(speech, FRAME_S)[0]) * FRAME_S
     if length_s < min_s:
         raise DataError(
             f"{path} lasts {length_s:.3f} s, and the {num_phones} phones of its text, with pauses, "
             f"need {min_s:.3f} s: correct the text, or remove the recording"
         )
-    if length_s > MAX_S:
+    if length_s > max_s:
         raise DataError(
-            f"{path} lasts {length_s:.1f} s, and alignment takes up to {MAX_S:.0f} s: cut it "
+            f"{path} lasts {length_s:.1f} s, and alignment takes up to {max_s:.0f} s: cut it "
             "into sentences, or remove it"
         )
 
 
-def _units(speech: Speech) -> tuple[list[Span], list[int], list[int]]:
+def _units(speech: Speech, frame_s: float) -> tuple[list[Span], list[int], list[int]]:
     """The units to find in the recording: the phones, the pauses, and an optional pause between
     any two words without one.
 
@@ -123,7 +134,7 @@ def _units(speech: Speech) -> tuple[list[Span], list[int], list[int]]:
 
     def frame(sample: int) -> int:
         """The first whose middle is at a sample of `speech`, or after it."""
-        return int(np.ceil((sample / speech.sample_rate_hz + _MARGIN_S) / FRAME_S - 1e-9))
+        return int(np.ceil((sample / speech.sample_rate_hz + _MARGIN_S) / frame_s - 1e-9))
 
     def add(unit: Span) -> None:
         units.append(unit)
@@ -140,8 +151,9 @@ def _units(speech: Speech) -> tuple[list[Span], list[int], list[int]]:
     return units, starts, added
 
 
-def _features(samples: np.ndarray, rate_hz: int, hop_samples: int) -> np.ndarray:
-    """MFCCs and deltas `[F, 26]` of samples within silence, at `hop_samples / FRAME_S` Hz."""
+def _features(samples: np.ndarray, rate_hz: int, hop_samples: int, pooled: int) -> np.ndarray:
+    """MFCCs and deltas `[F, 26]` of samples within silence, at `hop_samples / FRAME_S` Hz, the
+    mean of each `pooled` frames."""
     padded = np.pad(samples.astype(np.float32), round(_MARGIN_S * rate_hz))
     common_hz = round(hop_samples / FRAME_S)
     cepstra = mel_cepstra(
@@ -161,7 +173,9 @@ def _features(samples: np.ndarray, rate_hz: int, hop_samples: int) -> np.ndarray
         spread = part.std(axis=1, keepdims=True) + 1e-6
         parts.append((part - part.mean(axis=1, keepdims=True)) / spread)
         parts[-1][0] *= _ENERGY_WEIGHT
-    return np.concatenate(parts).T
+    frames = np.concatenate(parts).T
+    frames = np.pad(frames, ((0, -len(frames) % pooled), (0, 0)), mode="edge")
+    return frames.reshape(-1, pooled, frames.shape[1]).mean(axis=1)
 
 
 def _warped(source: np.ndarray, target: np.ndarray) -> np.ndarray:

@@ -34,10 +34,17 @@ class Alignment:
 
 @dataclasses.dataclass(frozen=True)
 class Speech(Alignment):
-    """Synthesised speech with its phones and words: `samples` int16 `[N]` at `sample_rate_hz`."""
+    """Synthesised speech with its phones and words.
+
+    Attributes:
+      samples: int16 `[N]`.
+      sample_rate_hz: Of the samples.
+      places: Of each word, the index of its first character in the text; none before the last.
+    """
 
     samples: np.ndarray
     sample_rate_hz: int
+    places: tuple[int, ...]
 
 
 def features(phones: Sequence[str]) -> dict[str, Any]:

@@ -10,7 +10,6 @@ Previews have a clock of their own, so that the first is there soon, however lon
 takes. One that cannot be written is left out, and the training goes on.
 """
 
-import html
 import io
 import os
 import pathlib
@@ -22,35 +21,9 @@ import numpy as np
 import soundfile
 from tqdm import tqdm
 
-from experiments.common import plots
+from experiments.common import pages, plots
 
-PREVIEWS, PAGE, RECORDED = "previews", "index.html", "recorded"
-
-_PAGE = """\
-<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{title}</title>
-<style>
-body {{ max-width: 44rem; margin: auto; padding: 0 1rem; font: 1rem/1.5 sans-serif; color: {ink} }}
-audio, img {{ display: block; width: 100% }}
-</style>
-</head>
-<body>
-<h1>{title}</h1>
-{sections}</body>
-</html>
-"""
-
-_SECTION = """\
-<section>
-<h2>{heading}</h2>
-<audio controls preload="none" src="{name}.wav"></audio>
-<img loading="lazy" src="{name}.png" alt="Waveform and spectrogram">
-</section>
-"""
+PREVIEWS, RECORDED = "previews", "recorded"
 
 
 class Previews:
@@ -151,15 +124,11 @@ class Previews:
         self._write_page()
 
     def _write_page(self) -> None:
-        sections = []
+        sounds = []
         if (self._folder / f"{RECORDED}.wav").exists():
-            sections.append(_SECTION.format(heading="Recorded", name=RECORDED))
-        for step in self._steps():
-            sections.append(_SECTION.format(heading=f"Step {step:,}", name=step))
-        page = _PAGE.format(
-            title=html.escape(self._title), ink=plots.INK, sections="".join(sections)
-        )
-        _replace(self._folder / PAGE, page.encode())
+            sounds.append(pages.sound("recorded", RECORDED, ".wav"))
+        sounds += [pages.sound(f"step {step:,}", str(step), ".wav") for step in self._steps()]
+        pages.write(self._folder / pages.INDEX, self._title, "".join(sounds))
 
 
 def _replace(path: pathlib.Path, content: bytes) -> None:

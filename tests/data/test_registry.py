@@ -1,5 +1,6 @@
 """Corpora by name: options, refusals, and disks that are full."""
 
+import json
 import pathlib
 import subprocess
 import sys
@@ -41,6 +42,17 @@ def test_preparing_again(
     with pytest.raises(data.DataError, match="was prepared with sample_rate_hz=None, not 4000"):
         data.build("folder", data_dir=tmp_path, source=source, sample_rate_hz=4000)
     assert before == {path: path.stat().st_mtime_ns for path in folder.iterdir()}
+
+
+def test_an_option_is_newer_than_the_corpus(tmp_path: pathlib.Path, source: pathlib.Path) -> None:
+    """Which was prepared as its default says."""
+    folder = data.build("folder", data_dir=tmp_path, source=source)
+    metadata = json.loads((folder / "metadata.json").read_text())
+    del metadata["options"]["f0"], metadata["options"]["align"]
+    (folder / "metadata.json").write_text(json.dumps(metadata))
+    assert data.build("folder", data_dir=tmp_path, source=source) == folder
+    with pytest.raises(data.DataError, match="was prepared with f0=False, not True"):
+        data.build("folder", data_dir=tmp_path, source=source, f0=True)
 
 
 def test_a_full_disk_is_one_sentence_and_leaves_nothing(

@@ -4,6 +4,6 @@
 the phones and words of a text, `texts` makes sentences. `data.datasets.espeak` is a corpus of them.
 """
 
-from data.text.espeak.front_end import utterance
+from data.text.espeak.front_end import unspeakable, utterance
 
-__all__ = ["utterance"]
+__all__ = ["unspeakable", "utterance"]

@@ -1,6 +1,7 @@
 """From plain text to phones in their words, by eSpeak NG."""
 
-from collections.abc import Sequence
+import unicodedata
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -8,6 +9,10 @@ import numpy as np
 from data.errors import DataError
 from data.text.espeak.synthesis import WORDS_PER_MINUTE, Utterance, synthesise
 from data.text.spans import PAUSE, STRESSES
+
+# Categories of Unicode: control, private, unassigned and broken characters, and pictures.
+_NO_TEXT = ("Cc", "Cn", "Co", "Cs", "So")
+_MAX_PHONES_A_LETTER = 7  # a name such as "Chinese letter" has nine or more
 
 
 def utterance(text: str, *, voice: str, phones: Sequence[str]) -> dict[str, Any]:
@@ -45,3 +50,31 @@ def utterance(text: str, *, voice: str, phones: Sequence[str]) -> dict[str, Any]
         "word_starts": np.array([word.start for word in speech.words]),
         "word_ends": np.array([word.end for word in speech.words]),
     }
+
+
+def unspeakable(texts: Iterable[str], *, voice: str) -> frozenset[str]:
+    """Characters and words of texts that a voice does not speak as a reader would.
+
+    These are characters that are no text, such as emoji, which it passes over or names, and words
+    of which it names the letters ("Chinese letter") because it cannot read their script.
+
+    Raises:
+      DataError: the voice is unknown, or eSpeak NG is not installed.
+    """
+    words = sorted({word for text in texts for word in text.split()})
+    no_text = {
+        character
+        for character in set("".join(words))
+        # The signs of Latin-1, such as that of a degree, are read.
+        if unicodedata.category(character) in _NO_TEXT and character not in "¦©®°"
+    }
+    # Every voice reads the letters of Latin-1.
+    foreign = [word for word in words if any(c.isalpha() and c > "\xff" for c in word)]
+    spoken = synthesise(Utterance(word, voice, WORDS_PER_MINUTE) for word in foreign)
+    spelled = {
+        word
+        for word, speech in zip(foreign, spoken, strict=True)
+        if sum(phone.name != PAUSE for phone in speech.phones)
+        > _MAX_PHONES_A_LETTER * sum(unicodedata.category(c)[0] in "LM" for c in word)
+    }
+    return frozenset(no_text | spelled)

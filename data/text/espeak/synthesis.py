@@ -73,7 +73,13 @@ def _read_speech(utterance: Utterance, answers: Any) -> Speech:
     samples, events = answer
     phones = _phones(events, len(samples))
     words = _words(events, phones, utterance.text)
-    return Speech(phones, words, samples, engine.NATIVE_RATE_HZ)
+    return Speech(
+        phones,
+        words=tuple(word for _, word in words),
+        samples=samples,
+        sample_rate_hz=engine.NATIVE_RATE_HZ,
+        places=tuple(place for place, _ in words),
+    )
 
 
 def _phones(events: list[engine.Event], length: int) -> tuple[Span, ...]:
@@ -89,14 +95,18 @@ def _phones(events: list[engine.Event], length: int) -> tuple[Span, ...]:
     return tuple(spans)
 
 
-def _words(events: list[engine.Event], phones: tuple[Span, ...], text: str) -> tuple[Span, ...]:
-    """A word's phones are those from its event to the next word's, less the pauses."""
+def _words(
+    events: list[engine.Event], phones: tuple[Span, ...], text: str
+) -> list[tuple[int, Span]]:
+    """Words with their places. A word's phones are those from its event to the next word's, less
+    the pauses."""
     begun = [event[1:4] for event in events if event[0] == engine.WORD]
     limits = [start for start, _, _ in begun[1:]] + [phones[-1].end for _ in begun[:1] if phones]
     words = []
     for (start, position, length), limit in zip(begun, limits, strict=True):
         own = [p for p in phones if start <= p.start < limit and p.name != PAUSE]
         if own:
-            name = text[position - 1 : position - 1 + length]
-            words.append(Span(name, own[0].start, own[-1].end))
-    return tuple(words)
+            place = position - 1
+            name = text[place : place + length]
+            words.append((place, Span(name, own[0].start, own[-1].end)))
+    return words

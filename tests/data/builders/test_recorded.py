@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from synthetic import noise, write
 
 import data
+from data.builders.recorded import Clip
 from data.builders.splitting import in_order
 
 
@@ -102,6 +103,12 @@ def test_an_archive_is_as_good_as_its_folder(
     strange = source / "0.wav"
     with pytest.raises(data.DataError, match=r"0\.wav is neither a folder nor an archive"):
         built(tmp_path / "strange", strange)
+
+
+def test_the_length_of_a_part_is_its_own(source: pathlib.Path) -> None:
+    whole = Clip(source / "0.wav", "0.wav")
+    assert whole.length_s == pytest.approx(1.2)
+    assert Clip(source / "0.wav", "0.wav:1", part_s=(0.5, 0.75)).length_s == 0.25
 
 
 @given(st.integers(0, 200))

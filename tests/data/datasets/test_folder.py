@@ -72,16 +72,19 @@ def test_labels_that_do_not_fit_are_refused(tmp_path: pathlib.Path) -> None:
     with pytest.raises(data.DataError, match=r"labels\.csv is not UTF-8"):
         labels_of(names, str(table))
     table.write_text("file,class\na.wav,1\n")
-    with pytest.raises(data.DataError, match="header line with path,label"):
+    with pytest.raises(data.DataError, match="begins with 'file,class': it needs a header"):
         labels_of(names, str(table))
     table.write_text("path,label\na.wav,1\n")
     with pytest.raises(data.DataError, match=r"no label to x/b\.wav"):
         labels_of(names, str(table))
     table.write_text("path,label\na.wav,1\nx/b.wav,2\nc.wav,1\n")
-    with pytest.raises(data.DataError, match=r"labels c\.wav, which is no recording"):
+    with pytest.raises(data.DataError, match=r"names c\.wav, which is no recording"):
         labels_of(names, str(table))
     table.write_text("path,label\na.wav,1\nx/b.wav,2\n")
-    assert labels_of(names, str(table)) == {"a.wav": "1", "x/b.wav": "2"}
+    assert labels_of(names, str(table)) == {
+        "a.wav": {"label": "1"},
+        "x/b.wav": {"label": "2"},
+    }
 
 
 @given(st.lists(st.text(min_size=1, max_size=4), min_size=2, max_size=60, unique=True))
@@ -91,6 +94,15 @@ def test_splits_partition_and_never_lack_train_or_validation(names: list[str]) -
     assert splits["train"]
     assert splits["validation"]
     assert splits == {key: [n for n in names if n in part] for key, part in splits.items()}
+
+
+@given(st.integers(6, 60), st.integers(1, 5))
+def test_as_many_validate_as_must(count: int, least: int) -> None:
+    names = [f"{i}.wav" for i in range(count)]
+    plain, splits = by_hash(names), by_hash(names, min_validation=least)
+    assert sorted(name for part in splits.values() for name in part) == sorted(names)
+    assert len(splits["validation"]) == max(least, len(plain["validation"]))
+    assert set(plain["validation"]) <= set(splits["validation"])
 
 
 def test_adding_recordings_moves_none() -> None:

@@ -167,3 +167,15 @@ def test_an_engine_that_ends_is_an_error(tmp_path: pathlib.Path, monkeypatch) ->
 
     with pytest.raises(data.DataError, match="ended while it synthesised 'text 0'"):
         list(synthesis.synthesise(texts()))
+
+
+def test_what_no_voice_reads() -> None:
+    """Pictures, damaged characters, and words that are spelled by the names of their letters."""
+    read = "Łódź and Škoda: “naïve” café at 21 °C, 5€ and ½ of it\u2026 привет"
+    texts = [read, "日本 is\u00a0far", "a smile 😀, a \ufffd and a \x01", "\u200bfar"]
+    assert data.espeak.unspeakable(texts, voice="en-us") == {"日本", "😀", "\ufffd", "\x01"}
+    assert not data.espeak.unspeakable(["привет, мой объект", "ёлка я"], voice="ru")
+    assert not data.espeak.unspeakable(["你好"], voice="cmn")
+    assert not data.espeak.unspeakable([], voice="en-us")
+    with pytest.raises(data.DataError, match="no voice 'martian'"):
+        data.espeak.unspeakable(["Łódź"], voice="martian")
