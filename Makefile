@@ -1,9 +1,10 @@
+# make speak  a sentence spoken by a trained model: make speak TEXT="the curious judge"
 # make demo   a WaveNet trained on this machine, and what it has to say
 # make test   lint, types and the whole test suite, on the CPU
 # make lint   the first two alone
 # make clean  removes .venv and what was built
 #
-# The first three make .venv when it is missing or older than what it is made from: with python3,
+# All but the last make .venv when it is missing or older than what it is made from: with python3,
 # or with the one that is asked for, such as make test PYTHON=python3.13.
 
 PYTHON ?= python3
@@ -14,7 +15,13 @@ LINE = $(shell $(BIN)/python -c 'import sys; print("3.11" if sys.version_info < 
 INSTALL = $(BIN)/python -m pip --disable-pip-version-check install --quiet \
   --constraint constraints-$(LINE).txt --editable
 
-.PHONY: demo test lint clean venv
+.PHONY: speak demo test lint clean venv
+
+TEXT = the curious judge followed her shadow
+OUT = speech.wav
+speak: .venv/.demo
+	@$(BIN)/python -m experiments.speak --workdir=experiments/pretrained/tts --text="$(TEXT)" \
+	  --out="$(OUT)"
 
 demo: .venv/.demo
 	$(BIN)/python -m experiments.demo

@@ -16,7 +16,8 @@ _PAGE = """\
 <link rel="icon" href="data:,">
 <title>{title}</title>
 <style>
-body {{ max-width: 48rem; margin: auto; padding: 0 1rem; font: 1rem/1.5 sans-serif; color: {ink} }}
+body {{ max-width: 48rem; margin: auto; padding: 0 1rem; font: 1rem/1.5 sans-serif; color: {ink};
+  overflow-wrap: anywhere }}
 figure {{ margin: 0 0 1.5rem }}
 audio, img {{ display: block; width: 100% }}
 pre {{ overflow-x: auto; padding: .5rem; background: #f2f5f7; font-size: .8rem }}

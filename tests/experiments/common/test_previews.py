@@ -42,7 +42,8 @@ def links(workdir: pathlib.Path) -> list[str]:
     class Page(html.parser.HTMLParser):
         def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
             assert tag != "script"
-            found.extend(value or "" for name, value in attrs if name in ("src", "href"))
+            urls = [value or "" for name, value in attrs if name in ("src", "href")]
+            found.extend(url for url in urls if url != "data:,")  # no icon
 
     folder = workdir / "previews"
     Page().feed((folder / "index.html").read_text(encoding="utf-8"))
