@@ -23,8 +23,8 @@ MAX_CORPORA_BYTES = 64 * 2**20
 SAVING_S = 45.0
 """How long what was stopped may take to end: a training saves its state."""
 
-TRAINED_SHARE = 0.85
-"""Of a training's time, its steps; the rest compiles, scores and saves."""
+TRAINED_SHARE = 0.7
+"""Of a training's time, its steps; the rest imports, compiles, scores and saves."""
 
 SPLIT = "validation"
 TTS_ON_A_GPU = (

@@ -133,7 +133,7 @@ def test_steps_are_set_by_the_rate_of_the_trial(module, tmp_path):
     train = module("train", "import sys; print(sys.argv[1:])")
     ran(tmp_path / "out", Part("p", 1.0, [Command([train], steps_of=trial, share=0.5)]))
     printed = (tmp_path / "out" / "logs" / "p_0_train.log").read_text()
-    assert printed == "['--config.num_steps=255', '--config.checkpoint_every=64']\n"
+    assert printed == "['--config.num_steps=210', '--config.checkpoint_every=53']\n"
     (trial / "history.jsonl").write_text(json.dumps(rows[0]) + "\n")
     with pytest.raises(InputError, match="logged no two steps: give it more --budget_minutes"):
         campaign.steps_within(trial, 200.0)
