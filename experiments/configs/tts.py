@@ -1,7 +1,7 @@
 """Text-to-speech (section 3.2 of the paper): speech of eSpeak NG, for two CPU cores.
 
     python -m experiments.prepare --dataset=espeak --domain=sentences --num_utterances=1500 \\
-        --sample_rate_hz=11025 --data_dir=corpora
+        --sample_rate_hz=16000 --data_dir=corpora
     python -m experiments.train --config=experiments/configs/tts.py \\
         --workdir=runs/tts --data_dir=corpora
     python -m experiments.train_prosody --workdir=runs/tts --data_dir=corpora
@@ -22,9 +22,9 @@ from experiments.configs import schema
 def get_config() -> ConfigDict:
     config = schema.default()
     config.dataset = "espeak"
-    config.sample_rate_hz = 11025
+    config.sample_rate_hz = 16000
     config.voice = "en-us"
-    config.local_condition.update(features="linguistic_f0", channels=128, hop_samples=55)
+    config.local_condition.update(features="linguistic_f0", channels=128, hop_samples=80)
     config.model.update(
         kernel_size=3,
         dilations=(1, 3, 9, 27, 81, 243, 1, 3, 9, 27, 81),
@@ -36,18 +36,19 @@ def get_config() -> ConfigDict:
 
     config.batch_size = 8
     config.segment_samples = 25 * config.local_condition.hop_samples
-    config.num_steps = 14000
+    config.num_steps = 10000
     config.training.update(
         optimizer="muon",
         learning_rate=2e-3,
         matrix_learning_rate=1e-2,
         beta2=0.99,
+        input_noise=0.01,
         warmup_steps=50,
         decay="linear",
         fused="bfloat16",
         ema_decay=0.99,
     )
-    schema.when_pretrained(config, num_steps=2800, learning_rate=7e-4, matrix_learning_rate=3e-3)
+    schema.when_pretrained(config, num_steps=2000, learning_rate=7e-4, matrix_learning_rate=3e-3)
     config.checkpoint_every = 2000
     config.held_out_recordings = 5
     return config
