@@ -54,7 +54,20 @@ class Exhibit:
     folder: pathlib.Path = PRETRAINED
 
 
-EXHIBITS: tuple[Exhibit, ...] = ()
+EXHIBITS = (
+    Exhibit(
+        "tts",
+        "Text-to-speech",
+        prepare=("--dataset=espeak", "--domain=sentences", "--num_utterances=1500")
+        + ("--sample_rate_hz=16000",),
+        num_copies=3,
+        texts=(
+            "the curious judge followed her shadow",
+            "a model of sound speaks one sample at a time",
+            "she sells sea shells by the sea shore",
+        ),
+    ),
+)
 
 
 class Clip(NamedTuple):
