@@ -9,8 +9,8 @@
     python -m experiments.speak --workdir=runs/own_voice --out=hello.wav \\
         --text="the curious judge followed her shadow"
 
-The network is that of `tts.py`, of which `experiments/pretrained/tts` is trained. `own_voice_22k.py`
-is the same at 22.05 kHz. Built and tried, not yet trained to the end.
+The network is that of `tts.py`, and so of `experiments/pretrained/tts`. `own_voice_22k.py` is the
+same at 22.05 kHz. Built and tried, not yet trained to the end.
 """
 
 from ml_collections import ConfigDict

@@ -58,8 +58,12 @@ EXHIBITS = (
     Exhibit(
         "tts",
         "Text-to-speech",
-        prepare=("--dataset=espeak", "--domain=sentences", "--num_utterances=1500")
-        + ("--sample_rate_hz=16000",),
+        prepare=(
+            "--dataset=espeak",
+            "--domain=sentences",
+            "--num_utterances=1500",
+            "--sample_rate_hz=16000",
+        ),
         num_copies=3,
         texts=(
             "the curious judge followed her shadow",
