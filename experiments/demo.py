@@ -30,7 +30,7 @@ _TRAIN_MINUTES = flags.DEFINE_float(
     "train_minutes", 7.5, "On a slow machine training is stopped, and saved, after so long."
 )
 _NUM_SAMPLES = 48  # more than 200 words
-_TOP_P = "0.95"  # fewer words mistaken than with all codes (docs/figures.md)
+_DRAWING = ("--top_p", "0.95", "--comb_filter", "1")  # docs/figures.md
 _SPLIT = "test"
 
 cli.takes(cli.SEED)
@@ -51,7 +51,7 @@ def demo(
     programs.run("train", *config, *run, limit_s=60 * train_minutes)
     chosen = ["--split", _SPLIT]
     programs.run("evaluate", *run, *chosen, "--json", str(scores))
-    how = ["--num_samples", str(_NUM_SAMPLES), "--seed", str(seed or 0), "--top_p", _TOP_P]
+    how = ["--num_samples", str(_NUM_SAMPLES), "--seed", str(seed or 0), *_DRAWING]
     programs.run("sample", *run, *chosen, *how, "--out", str(samples))
 
     corpus = data.load("espeak", corpora, _SPLIT)

@@ -6,10 +6,10 @@
 
 One voice, conditioned on phones with their neighbours, durations and pitch.
 
-Two cores of an AMD EPYC (Zen 4, AVX-512), 2026-11-25: 3,600 steps in 3.5 minutes, 2.78 bits per
-sample on the 48 recordings of the test split; of 220 generated words PocketSphinx mistakes 5.0%
-with top-p 0.95 and 8.2% without. The config before (Adam, 800 steps, 16 layers of two taps, 4.3
-minutes) scored 3.58 on the same recordings, and 17.7%.
+One core of an AMD EPYC (Zen 3, AVX2) shared with other work, 2026-11-28: 3,600 steps in 9.6
+minutes (two cores with AVX-512: 3.5), 2.83 bits per sample on the 48 recordings of the test split;
+PocketSphinx mistakes 9.5% of 220 generated words. What the noise and the filter do is in
+docs/figures.md.
 """
 
 from ml_collections import ConfigDict
@@ -39,6 +39,7 @@ def get_config() -> ConfigDict:
         learning_rate=6e-3,
         matrix_learning_rate=2e-2,
         beta2=0.99,
+        input_noise=0.005,
         warmup_steps=50,
         decay="linear",
         fused="bfloat16",
