@@ -14,7 +14,8 @@ _FOLDER = pathlib.Path(schema.__file__).parent
 
 
 def training_flags(config: ExperimentConfig) -> list[str]:
-    """The flags of `experiments.train` for a config, of the recipe that needs the fewest.
+    """The flags of `experiments.train` for a config, of the recipe that needs the fewest,
+    before others one of the same corpus.
 
     Returns:
       `--config=experiments/configs/NAME.py`, and `--config.FIELD=VALUE` for each field that the
@@ -31,8 +32,9 @@ def training_flags(config: ExperimentConfig) -> list[str]:
         if any(wanted[name] is None for name in differences):  # which no flag can say
             continue
         flags = [f"{flag_of(name)}={_literal(wanted[name])}" for name in differences]
-        found.append([f"--config=experiments/configs/{path.name}", *flags])
-    return min(found, key=len)
+        of_another = wanted["dataset"] != has["dataset"]
+        found.append((of_another, [f"--config=experiments/configs/{path.name}", *flags]))
+    return min(found, key=lambda each: (each[0], len(each[1])))[1]
 
 
 def _flat(config: ExperimentConfig) -> dict[str, Any]:

@@ -8,10 +8,9 @@
     python -m experiments.speak --workdir=runs/tts --out=hello.wav \\
         --text="the curious judge followed her shadow"
 
-Two cores of an AMD EPYC (Zen 4, AVX-512), 2026-11-25: 43 minutes, 2.28 bits per sample on 5
-held-out sentences; PocketSphinx mistakes 12.7% of the words of 30 recordings, and 26.8% of their
-copies (docs/text_to_speech.md). Frames are repeated, not upsampled by transposed convolutions:
-after four minutes of either that is 0.3 bits better (docs/speedrun.md).
+`experiments/pretrained/tts` is this model after 6,000 steps (its card has the figures). Frames are
+repeated, not upsampled by transposed convolutions: after four minutes of either that is 0.3 bits
+better (docs/speedrun.md).
 """
 
 from ml_collections import ConfigDict

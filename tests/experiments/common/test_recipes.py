@@ -35,6 +35,15 @@ def test_a_recipe_needs_no_more_flags(name: str) -> None:
     assert found == [f"--config=experiments/configs/{name}.py"]
 
 
+def test_a_recipe_of_the_same_corpus_comes_first() -> None:
+    """Though `own_voice` needs fewer flags: its steps are these."""
+    config = tts.get_config()
+    config.num_steps, config.checkpoint_every = 6000, 500
+    found = recipes.training_flags(schema.from_config_dict(config))
+    assert found[0] == "--config=experiments/configs/tts.py"
+    assert len(found) == 3
+
+
 @pytest.mark.parametrize(
     "config",
     [
