@@ -67,7 +67,7 @@ EXHIBITS = (
         num_copies=3,
         texts=(
             "the curious judge followed her shadow",
-            "a model of sound speaks one sample at a time",
+            "we choose to go to the moon",
             "she sells sea shells by the sea shore",
         ),
     ),
