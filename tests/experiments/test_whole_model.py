@@ -155,7 +155,7 @@ def test_mel_from_where_it_does_not_belong(trained_dir, trained, fsdd_dir, tmp_p
     ):
         with pytest.raises(InputError, match=message):
             sample(model, out=tmp_path, mel_from=path, **kwargs)
-    with pytest.raises(InputError, match="give a recording with --mel_from=FILE, or a corpus"):
+    with pytest.raises(InputError, match="or a recording with --mel_from=FILE, or a corpus"):
         sample(trained, out=tmp_path, labels=["low+7"])
 
 
