@@ -13,6 +13,7 @@ from absl import app, flags, logging
 from ml_collections import config_flags
 
 import data
+from experiments.common import files
 from experiments.common.sampling import Sampling
 from wavenet_jax import InputError, sampling
 from wavenet_jax.training import NonFiniteLossError
@@ -248,9 +249,7 @@ def write_json(figures: object) -> None:
         return
     path = pathlib.Path(JSON.value)
     require_writable(path.parent)
-    part = path.with_name(path.name + ".part")
-    part.write_text(json.dumps(figures, indent=2) + "\n")
-    part.replace(path)
+    files.write_whole(path, (json.dumps(figures, indent=2) + "\n").encode())
 
 
 def positive_integers(name: str, values: Sequence[str | int]) -> list[int]:

@@ -3,7 +3,7 @@
 import html
 import pathlib
 
-from experiments.common import plots
+from experiments.common import files, plots
 
 INDEX = "index.html"
 
@@ -38,14 +38,8 @@ def write(path: pathlib.Path, title: str, body: str) -> None:
       title: plain text.
       body: HTML.
     """
-    part = path.with_name(path.name + ".part")
-    try:
-        part.write_text(
-            _PAGE.format(title=html.escape(title), ink=plots.INK, body=body), encoding="utf-8"
-        )
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    page = _PAGE.format(title=html.escape(title), ink=plots.INK, body=body)
+    files.write_whole(path, page.encode())
 
 
 def sound(caption: str, name: str, suffix: str) -> str:

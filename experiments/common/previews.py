@@ -21,7 +21,7 @@ import numpy as np
 import soundfile
 from tqdm import tqdm
 
-from experiments.common import pages, plots
+from experiments.common import files, pages, plots
 
 PREVIEWS, RECORDED = "previews", "recorded"
 
@@ -106,7 +106,7 @@ class Previews:
         plots.save(picture, self._folder / f"{name}.png", dpi=100)
         buffer = io.BytesIO()
         soundfile.write(buffer, samples, sample_rate_hz, subtype="PCM_16", format="WAV")
-        _replace(self._folder / f"{name}.wav", buffer.getvalue())
+        files.write_whole(self._folder / f"{name}.wav", buffer.getvalue())
 
     def _steps(self) -> list[int]:
         """The steps that have a preview, the newest first."""
@@ -129,13 +129,3 @@ class Previews:
             sounds.append(pages.sound("recorded", RECORDED, ".wav"))
         sounds += [pages.sound(f"step {step:,}", str(step), ".wav") for step in self._steps()]
         pages.write(self._folder / pages.INDEX, self._title, "".join(sounds))
-
-
-def _replace(path: pathlib.Path, content: bytes) -> None:
-    """Puts bytes into a file, whole or not at all."""
-    part = path.with_name(path.name + ".part")
-    try:
-        part.write_bytes(content)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)

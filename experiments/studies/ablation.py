@@ -17,7 +17,6 @@ import ml_collections
 from experiments.common import cli, huge_pages
 from experiments.configs import fsdd
 from experiments.studies import variants
-from experiments.tasks.evaluation import evaluate
 
 cli.takes(cli.WORKDIR, cli.DATA_DIR, cli.JSON, cli.CONFIG, cli.NUM_STEPS, cli.VARIANTS)
 
@@ -95,15 +94,9 @@ def ablation(
     Raises:
       InputError: there is no variant of a name, or the config does not fit.
     """
-    trained = variants.train_variants(
+    return variants.score_variants(
         config, VARIANTS, names, num_steps=num_steps, workdir=workdir, data_dir=data_dir
     )
-    if trained is None:
-        return None
-    return [
-        {"name": name} | evaluate(model, model.run.load(data_dir, config.held_out_split))
-        for name, model in trained.items()
-    ]
 
 
 def as_table(rows: Sequence[dict[str, Any]]) -> str:

@@ -18,7 +18,6 @@ import ml_collections
 
 from experiments.common import cli, huge_pages
 from experiments.studies import variants
-from experiments.tasks.evaluation import evaluate
 from wavenet_jax import InputError
 
 cli.takes(cli.WORKDIR, cli.DATA_DIR, cli.JSON, cli.CONFIG, cli.NUM_STEPS, cli.VARIANTS)
@@ -70,7 +69,7 @@ def study(
     """
     if config.pretrained is None:
         raise InputError("--config.pretrained is None: name the run that is fine-tuned.")
-    trained = variants.train_variants(
+    return variants.score_variants(
         config,
         variants_of(num_steps),
         names,
@@ -78,12 +77,6 @@ def study(
         workdir=workdir,
         data_dir=data_dir,
     )
-    if trained is None:
-        return None
-    return [
-        {"name": name} | evaluate(model, model.run.load(data_dir, config.held_out_split))
-        for name, model in trained.items()
-    ]
 
 
 def as_table(rows: Sequence[dict[str, Any]]) -> str:

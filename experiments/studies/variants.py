@@ -5,11 +5,13 @@ import os
 import pathlib
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import ml_collections
 
 from experiments.common import restore
 from experiments.configs import schema
+from experiments.tasks.evaluation import evaluate
 from experiments.tasks.training import train
 from wavenet_jax import InputError
 
@@ -84,3 +86,29 @@ def train_variants(
 def folder_of(workdir: str | os.PathLike[str], name: str) -> pathlib.Path:
     """The work directory of a variant."""
     return pathlib.Path(workdir) / "".join(c if c.isalnum() else "_" for c in name)
+
+
+def score_variants(
+    config: ml_collections.ConfigDict,
+    variants: Mapping[str, Change],
+    names: Sequence[str],
+    *,
+    num_steps: int,
+    workdir: str | os.PathLike[str],
+    data_dir: str | os.PathLike[str],
+) -> list[dict[str, Any]] | None:
+    """Trains variants (`train_variants`), and scores each on the held-out split.
+
+    Returns:
+      For each its `name` and the figures of `evaluation.evaluate`; None if a signal stopped a
+      training.
+    """
+    trained = train_variants(
+        config, variants, names, num_steps=num_steps, workdir=workdir, data_dir=data_dir
+    )
+    if trained is None:
+        return None
+    return [
+        {"name": name} | evaluate(model, model.run.load(data_dir, config.held_out_split))
+        for name, model in trained.items()
+    ]

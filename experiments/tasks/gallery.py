@@ -118,8 +118,8 @@ def make(
             unfinished / pages.INDEX,
             "WaveNet for JAX: a gallery",
             "<p>What the models in <code>experiments/pretrained</code> sound like: the first "
-            "recordings that they were not trained on, and sentences, with the first seeds. Each "
-            "command repeats its sound to the byte.</p>\n" + "".join(sections),
+            "recordings that they were not trained on, and sentences, with the first seeds, "
+            "each by a command below it.</p>\n" + "".join(sections),
         )
         if (size := sound_bytes(unfinished)) > MAX_SOUND_BYTES:
             raise InputError(

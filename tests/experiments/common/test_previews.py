@@ -152,7 +152,7 @@ def test_a_full_disk_is_said_once_and_the_next_preview_is_tried(
     shown = open_previews(tmp_path, clock=clock)
     write(shown, 10)
     with monkeypatch.context() as patch:
-        patch.setattr(previews, "_replace", full)
+        patch.setattr(previews.files, "write_whole", full)
         clock.now_s += 301
         write(shown, 20)
         assert not shown.is_due(21)
@@ -164,17 +164,3 @@ def test_a_full_disk_is_said_once_and_the_next_preview_is_tried(
     assert links(tmp_path) == ["10.wav", "10.png"]
     write(shown, 40)
     assert links(tmp_path)[0] == "40.wav"
-
-
-def test_half_a_file_is_not_left(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "9.wav"
-
-    def half(self: pathlib.Path, content: bytes) -> int:
-        with self.open("wb") as file:
-            file.write(content[: len(content) // 2])
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(pathlib.Path, "write_bytes", half)
-    with pytest.raises(OSError, match="No space"):
-        previews._replace(path, b"whole")
-    assert list(tmp_path.iterdir()) == []
