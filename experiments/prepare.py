@@ -83,7 +83,7 @@ flags.DEFINE_integer(
 flags.DEFINE_enum(
     "domain",
     None,
-    ["digits", "sentences"],
+    ["digits", "sentences", "everyday"],
     "What the utterances are drawn from, with --seed (espeak).",
 )
 flags.DEFINE_integer("words_per_minute", None, "Speed of the voices (espeak).")

@@ -1,15 +1,17 @@
 """Synthesised speech: deterministic, and its labels agree with its sound."""
 
+import itertools
 import pathlib
+import re
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import pytest
 
 import data
-from data.text.espeak import texts
+from data.text.espeak import grammars, synthesis, texts
 
 
 def test_phones_tile_the_utterance(spoken: data.Corpus) -> None:
@@ -114,6 +116,39 @@ def test_sentences(tmp_path: pathlib.Path) -> None:
         assert example["phone_ends"][-1] == len(example["audio"])
 
 
+@pytest.mark.parametrize("grammar", [grammars.SENTENCES, grammars.EVERYDAY])
+def test_patterns_and_parts_of_a_grammar_match(grammar: grammars.Grammar) -> None:
+    named = set(re.findall(r"\{(.*?)\}", " ".join(grammar.patterns)))
+    assert named == set(grammar.parts)
+
+
+def test_everyday_texts_have_the_phones_of_any_text() -> None:
+    """So that a voice that learned them can speak any text."""
+
+    def phones(read: Iterable[str]) -> set[str]:
+        spoken = synthesis.synthesise(synthesis.Utterance(text, "en-us", 160) for text in read)
+        return {phone.name for speech in spoken for phone in speech.phones}
+
+    everyday = phones(itertools.islice(texts.texts("everyday", 0), 1350))
+    other = (
+        "at a time, it is said, the national orchestra of Vienna bought its own theatre",
+        "whether she actually measured the azure flower, or a photograph of it, is unsure",
+        "Loch Ness; a judge's rhythm; twelfths, sixths, asked, jumped, thoughtfully",
+        "uh-oh, the whole of Europe's youth annoyed Hugh's lawyer outside the museum",
+    )
+    assert phones(other) <= everyday
+    assert phones(itertools.islice(texts.texts("sentences", 0), 200)) <= everyday
+
+
+def test_the_texts_of_published_models_stay() -> None:
+    first = {domain: next(texts.texts(domain, 0)) for domain in texts.DOMAINS}
+    assert first == {
+        "digits": "six five two three zero zero",
+        "sentences": "for years another heavy village watched the boat under the polished bridge",
+        "everyday": "at a time you bought an hour in the street",
+    }
+
+
 @pytest.mark.parametrize("domain", sorted(texts.DOMAINS))
 def test_texts_repeat_themselves_only_under_the_same_seed(domain: str) -> None:
     def some(seed: int) -> list[str]:
@@ -155,8 +190,6 @@ def test_without_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_an_engine_that_ends_is_an_error(tmp_path: pathlib.Path, monkeypatch) -> None:
     """Not a broken pipe, and not a wait for ever."""
-    from data.text.espeak import synthesis
-
     (tmp_path / "engine.py").write_text("")
     monkeypatch.setattr(synthesis.engine, "__file__", str(tmp_path / "engine.py"))
 
