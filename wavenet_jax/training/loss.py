@@ -1,5 +1,6 @@
 """Loss terms of a batch."""
 
+import functools
 from collections.abc import Mapping
 from typing import Any
 
@@ -8,6 +9,7 @@ import jax.numpy as jnp
 
 from wavenet_jax import fused
 from wavenet_jax.config import WaveNetConfig
+from wavenet_jax.errors import ConfigError
 from wavenet_jax.recognition.recognizer import (
     Recognizer,
     RecognizerConfig,
@@ -37,6 +39,7 @@ def losses(
     batch: Batch,
     *,
     input_noise: float = 0.0,
+    scheduled_sampling: float = 0.0,
     key: jax.Array | None = None,
     fused_precision: fused.Precision | None = None,
 ) -> Losses:
@@ -46,29 +49,63 @@ def losses(
       model_config: of the model.
       params: its variables.
       batch: of one replica.
-      input_noise: as in `TrainingConfig`.
-      key: PRNG key of the noise and the dropout; None for neither.
+      input_noise, scheduled_sampling: as in `TrainingConfig`.
+      key: PRNG key of noise, samples and dropout; None for none of them.
       fused_precision: as in `WaveNet`.
 
     Returns:
       `bits_per_sample`, the negative log-likelihood of the scored samples (equation 1);
       of a recognizer also `bits_per_frame` (`frame_bits`), or for CTC
       `bits_per_phone` (`sequence_bits`). float32 scalars.
+
+    Raises:
+      ConfigError: scheduled sampling of a recognizer.
     """
     if isinstance(model_config, RecognizerConfig):
+        if scheduled_sampling:
+            raise ConfigError(
+                "The training",
+                "scheduled_sampling",
+                scheduled_sampling,
+                "give 0: a recognizer hears recordings alone",
+            )
         return _recognizer_losses(model_config, params, batch, input_noise, key)
     codes, inputs, rngs = _inputs(model_config, batch, input_noise, key)
     num_context = codes.shape[1] - batch["mask"].shape[1]
-    outputs = WaveNet(model_config, fused_precision).apply(
-        params,
-        inputs,
+    outputs_of = functools.partial(
+        WaveNet(model_config, fused_precision).apply,
         global_condition=batch.get("global"),
         local_condition=batch.get("local"),
         context=num_context,
         rngs=rngs,
     )
+    if scheduled_sampling and key is not None:
+        first = outputs_of(jax.lax.stop_gradient(params), inputs)
+        sampled = _some_sampled(
+            model_config, first, inputs[:, num_context:], batch["mask"], scheduled_sampling, key
+        )
+        inputs = jnp.concatenate([inputs[:, :num_context], sampled], axis=1)
+    outputs = outputs_of(params, inputs)
     scored = codes[:, num_context:]
     return {"bits_per_sample": _sample_bits(model_config, outputs, scored, batch["mask"])}
+
+
+def _some_sampled(
+    config: WaveNetConfig,
+    outputs: Any,
+    inputs: jax.Array,
+    mask: jax.Array,
+    share: float,
+    key: jax.Array,
+) -> jax.Array:
+    """Codes `[B, T]` of which a share is drawn from the model's outputs, given the inputs before.
+
+    This is parallel scheduled sampling with one pass (Duckworth et al., 2019, arXiv:1906.04331).
+    """
+    draw_key, which_key = jax.random.split(jax.random.fold_in(key, 1))
+    uniforms = jax.random.uniform(draw_key, inputs.shape)
+    drawn = config.distribution.sample(jax.lax.stop_gradient(outputs), uniforms)
+    return jnp.where(mask & jax.random.bernoulli(which_key, share, inputs.shape), drawn, inputs)
 
 
 def _recognizer_losses(

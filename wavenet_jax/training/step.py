@@ -53,6 +53,7 @@ def train_step(
             variables,
             batch,
             input_noise=config.input_noise,
+            scheduled_sampling=config.scheduled_sampling,
             key=key,
             fused_precision=fused_precision,
         )

@@ -1,4 +1,4 @@
-"""Loss terms: which samples are scored, and the noise on the input."""
+"""Loss terms: which samples are scored, and what the model hears."""
 
 import dataclasses
 import functools
@@ -20,6 +20,8 @@ from toy_training import (
 )
 
 from wavenet_jax import WaveNetConfig, mulaw, receptive_field, training
+from wavenet_jax.errors import ConfigError
+from wavenet_jax.recognition.recognizer import RecognizerConfig
 
 
 def test_the_loss_is_the_bits_of_the_scored_samples() -> None:
@@ -107,6 +109,58 @@ def test_input_noise_is_as_strong_as_asked(monkeypatch: pytest.MonkeyPatch) -> N
     assert abs(np.mean(seen[0]) - 128) < 0.2
     training.losses(config, {}, batch, input_noise=5.0, key=jax.random.key(0))
     assert (seen[1].min(), seen[1].max()) == (0, 255)
+
+
+def test_scheduled_sampling_hears_its_own_samples(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A share of the scored samples as the model draws them; not the context, not the padding."""
+    config = WaveNetConfig(dilations=(1,), **(grid.SMALL | {"num_classes": 256}))
+    heard = []
+
+    class SaysSeven:
+        def __init__(self, config, fused_precision):
+            pass
+
+        def apply(self, params, codes, *, context, **kwargs):
+            heard.append(np.asarray(codes))
+            return 100.0 * jax.nn.one_hot(jnp.full(codes[:, context:].shape, 7), 256)
+
+    monkeypatch.setattr("wavenet_jax.training.loss.WaveNet", SaysSeven)
+    mask = np.ones((8, 3000), bool)
+    mask[:, -500:] = False
+    batch = {"samples": np.zeros((8, 3010), np.int16), "mask": mask}
+
+    def bits(key: jax.Array | None) -> float:
+        terms = training.losses(config, {}, batch, scheduled_sampling=0.3, key=key)
+        return float(terms["bits_per_sample"][0])
+
+    scored = bits(jax.random.key(0))
+    first, second = heard
+    assert (first == 128).all() and set(np.unique(second)) == {7, 128}
+    own = second == 7
+    assert not own[:, :10].any() and not own[:, -500:].any()
+    assert np.mean(own[:, 10:-500]) == pytest.approx(0.3, abs=0.01)
+    # What is scored is the recording, 128, which this model holds for impossible.
+    assert scored == pytest.approx(8 * 2500 * 100 / np.log(2), rel=1e-5)
+    # Without a key, as for scores, it hears recordings alone, once.
+    assert bits(None) == scored and len(heard) == 3 and (heard[2] == 128).all()
+
+
+@pytest.mark.parametrize("output", ["categorical", "logistic_mixture", "gaussian"])
+def test_scheduled_sampling_of_each_distribution(output: str) -> None:
+    config = dataclasses.replace(CONFIG, output=output)
+    state = dataclasses.replace(
+        training.init_state(config, TRAINING), params=grid.random_params(config)
+    )
+    some = losses(config, state, scheduled_sampling=0.5)
+    assert np.isfinite(some) and some != losses(config, state)
+    assert some == losses(config, state, scheduled_sampling=0.5)
+
+
+def test_a_recognizer_is_not_trained_on_its_samples() -> None:
+    wavenet = WaveNetConfig(dilations=(1, 2), **grid.SMALL)
+    config = RecognizerConfig(wavenet, num_classes=4, hop_samples=10)
+    with pytest.raises(ConfigError, match="scheduled_sampling is 0.5: give 0: a recognizer hears"):
+        training.losses(config, {}, {}, scheduled_sampling=0.5)
 
 
 def test_rematerialization_computes_layers_twice_and_gradients_alike() -> None:
