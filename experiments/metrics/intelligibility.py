@@ -6,8 +6,7 @@ human reader. PocketSphinx with its bundled US English model chooses between giv
 the better of the two for eSpeak NG's voices and for digits. It was trained on sound at 16 kHz.
 Sound at 8 kHz lacks the upper octave, in which /s/ lies and which is never empty in the
 recogniser's training data. So the octave is filled with a faint mirror image of the lower one and
-some noise, and the lexicon of digits also lists the pronunciations that "six" and "seven" have over
-a telephone.
+some noise, and the lexicon of digits also lists the pronunciations that "six" has over a telephone.
 """
 
 import collections
@@ -44,11 +43,13 @@ LEXICON = {
     "three": ("TH R IY",),
     "four": ("F AO R",),
     "five": ("F AY V",),
-    "six": ("S IH K S", "F IH K F", "TH IH K TH", "F IH K S", "TH IH K S", "S IH K F", "S IH K TH"),
+    "six": ("S IH K S", "S IH K F", "S IH K TH"),
     "seven": ("S EH V AH N", "F EH V AH N", "TH EH V AH N"),
     "eight": ("EY T",),
     "nine": ("N AY N",),
 }
+# Without the upper octave /s/ is like /f/; with it, these are heard in "eight".
+TELEPHONE = {"six": ("F IH K F", "TH IH K TH", "F IH K S", "TH IH K S")}
 
 
 def recognise_digits(
@@ -64,7 +65,8 @@ def recognise_digits(
     Returns:
       Names of digits, "zero" to "nine"; empty where none is recognised.
     """
-    return _recognise(_digit_decoder(count), samples, sample_rate_hz)
+    decoder = _digit_decoder(count, sample_rate_hz < RATE_HZ)
+    return _recognise(decoder, samples, sample_rate_hz)
 
 
 def recognise_words(
@@ -184,12 +186,13 @@ def _recognise(
 
 
 @functools.cache
-def _digit_decoder(count: int | None) -> pocketsphinx.Decoder:
+def _digit_decoder(count: int | None, telephone: bool) -> pocketsphinx.Decoder:
     decoder = pocketsphinx.Decoder(
         samprate=RATE_HZ, lm=None, dict=None, cmn="batch", wbeam=1e-40, wip=0.01, loglevel="FATAL"
     )
     for word, pronunciations in LEXICON.items():
-        for i, phones in enumerate(pronunciations):
+        more = TELEPHONE.get(word, ()) if telephone else ()
+        for i, phones in enumerate((*pronunciations, *more)):
             decoder.add_word(f"{word}({i + 1})" if i else word, phones, True)
     sequence = "<digit>+" if count is None else " ".join(["<digit>"] * count)
     decoder.add_jsgf_string(

@@ -208,6 +208,8 @@ def _choose(
     vocabulary |= {word for words in others for word in words if intelligibility.knows(word)}
 
     def by_pocketsphinx(sound: np.ndarray, rate: int) -> list[str]:
+        if vocabulary <= set(intelligibility.LEXICON):
+            return intelligibility.recognise_digits(sound, rate)
         return intelligibility.recognise_words(sound, rate, vocabulary=vocabulary, texts=others)
 
     every = {
