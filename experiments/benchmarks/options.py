@@ -45,6 +45,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "rematerialization": {"rematerialize": True},
     "dropout": {"dropout": 0.05},
     "input noise": {"input_noise": 0.01},
+    "scheduled sampling": {"scheduled_sampling": 0.5},
     "weight normalization": {"weight_normalization": True},
 }
 """By name, the fields of the model or of the training that differ from the plain ones."""

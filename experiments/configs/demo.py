@@ -33,19 +33,20 @@ def get_config() -> ConfigDict:
 
     config.batch_size = 8
     config.segment_samples = 1000
-    config.num_steps = 3600
+    config.num_steps = 2000
     config.training.update(
         optimizer="muon",
         learning_rate=6e-3,
         matrix_learning_rate=2e-2,
         beta2=0.99,
         input_noise=0.005,
+        scheduled_sampling=0.5,
         warmup_steps=50,
         decay="linear",
         fused="bfloat16",
         ema_decay=0.99,
     )
-    schema.when_pretrained(config, num_steps=720, learning_rate=2e-3, matrix_learning_rate=7e-3)
-    config.checkpoint_every = 1800
+    schema.when_pretrained(config, num_steps=400, learning_rate=2e-3, matrix_learning_rate=7e-3)
+    config.checkpoint_every = 1000
     config.preview_s = 1.0
     return config

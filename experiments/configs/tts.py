@@ -1,16 +1,17 @@
 """Text-to-speech (section 3.2 of the paper): speech of eSpeak NG, for two CPU cores.
 
-    python -m experiments.prepare --dataset=espeak --domain=sentences --num_utterances=1500 \\
-        --sample_rate_hz=16000 --data_dir=corpora
+    python -m experiments.prepare --dataset=espeak --domain=everyday --num_utterances=3000 \\
+        --num_test=160 --sample_rate_hz=16000 --data_dir=corpora
     python -m experiments.train --config=experiments/configs/tts.py \\
         --workdir=runs/tts --data_dir=corpora
     python -m experiments.train_prosody --workdir=runs/tts --data_dir=corpora
     python -m experiments.speak --workdir=runs/tts --out=hello.wav \\
         --text="the curious judge followed her shadow"
 
-`experiments/pretrained/tts` is this model after 6,000 steps (its card has the figures). Frames are
-repeated, not upsampled by transposed convolutions: after four minutes of either that is 0.3 bits
-better (docs/speedrun.md).
+`experiments/pretrained/tts` is a model of this recipe (its card has the figures and how long it was
+trained). Frames are repeated, not upsampled by transposed convolutions: after four minutes of
+either that is 0.3 bits better (docs/speedrun.md). What the noise and the model's own samples do is
+in docs/figures.md.
 """
 
 from ml_collections import ConfigDict
@@ -42,6 +43,7 @@ def get_config() -> ConfigDict:
         matrix_learning_rate=1e-2,
         beta2=0.99,
         input_noise=0.01,
+        scheduled_sampling=0.5,
         warmup_steps=50,
         decay="linear",
         fused="bfloat16",

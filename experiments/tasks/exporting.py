@@ -53,7 +53,7 @@ def export(
     folder = pathlib.Path(out)
     model_folder.require_new(folder)
     tails = [_checked(measure) for measure in measures]
-    trained = restore.load(workdir, step)
+    trained = _published(restore.load(workdir, step))
     run = trained.run
     licence = ""
     if data_dir is not None:
@@ -97,6 +97,18 @@ def export(
         (unfinished / model_folder.CARD).write_text(card.text(), encoding="utf-8")
         unfinished.rename(folder)
     return card
+
+
+def _published(trained: restore.TrainedModel) -> restore.TrainedModel:
+    """A model whose config does not tell where on this machine its pretrained model lay: within the
+    current folder the path from there, otherwise the name of its folder."""
+    run, path = trained.run, trained.run.config.pretrained
+    if path and pathlib.Path(path).is_absolute():
+        absolute = pathlib.Path(path)
+        inside = absolute.is_relative_to(pathlib.Path.cwd())
+        path = str(absolute.relative_to(pathlib.Path.cwd()) if inside else absolute.name)
+    config = dataclasses.replace(run.config, pretrained=path)
+    return trained._replace(run=dataclasses.replace(run, config=config))
 
 
 def _checked(measure: str) -> list[str]:

@@ -21,6 +21,7 @@ CONFIGS = pathlib.Path(__file__).parents[2] / "experiments" / "configs"
 # File: (classes of the corpus's labels, sample rate, parameters, receptive field).
 PINNED = {
     "demo": ({"phones": 23}, 8000, 188544, 485),
+    "digits": ({"phones": 23}, 16000, 205664, 971),
     "espeak_phones": ({"phones": 60}, 16000, 363644, 1024),
     "fsdd": ({"speaker": 6}, 8000, 152032, 485),
     "multispeaker": ({"speaker": 109}, 16000, 1508544, 3070),

@@ -5,6 +5,7 @@ import json
 import pathlib
 import re
 import shlex
+import shutil
 import subprocess
 
 import jax
@@ -176,6 +177,22 @@ def test_another_run_begins_with_it(trained_dir, folder, fsdd_dir, tmp_path, cap
         states += [train(config, workdir=tmp_path / name, data_dir=fsdd_dir).state]
         assert f"{path}, step 30: " in capsys.readouterr().err
     jax.tree.map(np.testing.assert_array_equal, *states)
+
+
+@pytest.mark.parametrize(("begun_from", "told"), [("models", "models/tiny"), ("other", "tiny")])
+def test_the_machine_of_a_pretrained_model_is_not_told(
+    begun_from, told, folder, fsdd_dir, tmp_path, monkeypatch
+) -> None:
+    where = tmp_path / begun_from / "tiny"
+    shutil.copytree(folder, where)
+    (tmp_path / "here").mkdir()
+    config = tiny.experiment(num_steps=1, checkpoint_every=1, pretrained=str(where))
+    train(config, workdir=tmp_path / "run", data_dir=fsdd_dir)
+    monkeypatch.chdir(tmp_path if begun_from == "models" else tmp_path / "here")
+    export(tmp_path / "run", out=tmp_path / "exported")
+    assert restore.load(tmp_path / "exported").run.config.pretrained == told
+    for path in (tmp_path / "exported").iterdir():
+        assert str(where).encode() not in path.read_bytes()
 
 
 def test_no_training_changes_it(folder, fsdd_dir) -> None:
