@@ -6,10 +6,9 @@
 
 One voice, conditioned on phones with their neighbours, durations and pitch.
 
-One core of an AMD EPYC (Zen 3, AVX2) shared with other work, 2026-11-28: 3,600 steps in 9.6
-minutes (two cores with AVX-512: 3.5), 2.83 bits per sample on the 48 recordings of the test split;
-PocketSphinx mistakes 9.5% of 220 generated words. What the noise and the filter do is in
-docs/figures.md.
+One core of an AMD EPYC (Zen 3, AVX2), the other busy, 2026-11-28: 2,000 steps in 7.4 minutes, 3.51
+bits per sample on the 48 recordings of the test split; PocketSphinx mistakes 5.9% of 220 generated
+words. What the noise, the model's own samples and the filter do is in docs/figures.md.
 """
 
 from ml_collections import ConfigDict

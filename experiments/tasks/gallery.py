@@ -60,8 +60,9 @@ EXHIBITS = (
         "Text-to-speech",
         prepare=(
             "--dataset=espeak",
-            "--domain=sentences",
-            "--num_utterances=1500",
+            "--domain=everyday",
+            "--num_utterances=3000",
+            "--num_test=160",
             "--sample_rate_hz=16000",
         ),
         num_copies=3,
@@ -70,6 +71,18 @@ EXHIBITS = (
             "we choose to go to the moon",
             "she sells sea shells by the sea shore",
         ),
+    ),
+    Exhibit(
+        "digits",
+        "Spoken digits",
+        prepare=(
+            "--dataset=espeak",
+            "--num_utterances=900",
+            "--num_test=96",
+            "--sample_rate_hz=16000",
+        ),
+        num_copies=3,
+        texts=("nine eight seven six five", "four three two one zero"),
     ),
 )
 
