@@ -21,7 +21,7 @@ TEXT = the curious judge followed her shadow
 OUT = speech.wav
 speak: .venv/.demo
 	@$(BIN)/python -m experiments.speak --workdir=experiments/pretrained/tts --text="$(TEXT)" \
-	  --out="$(OUT)"
+	  --out="$(OUT)" --top_p=0.95 --comb_filter=1
 
 demo: .venv/.demo
 	$(BIN)/python -m experiments.demo

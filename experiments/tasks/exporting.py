@@ -42,7 +42,7 @@ def export(
       about, limits, hardware: for the card (`ModelCard`).
       measures: programs with their flags but `--workdir`, such as "evaluate --split=test
         --data_dir=corpora". Each runs on the written files, and the card has what it prints.
-      data_dir: folder of prepared corpora, of which the card has the licence.
+      data_dir: folder of prepared corpora, of which the card has the licence and a text.
 
     Returns:
       The card.
@@ -55,10 +55,11 @@ def export(
     tails = [_checked(measure) for measure in measures]
     trained = _published(restore.load(workdir, step))
     run = trained.run
-    licence = ""
+    licence, spoken_text = "", "hello"
     if data_dir is not None:
         corpus = run.load(data_dir, "train")
         licence = " ".join(filter(None, [corpus.licence, corpus.homepage]))
+        spoken_text = corpus.recording(0).get("text") or spoken_text
     networks: dict[str, SavedNetwork] = {}
     for kind in NUM_OUTPUTS:
         if (saved := prosody.network(workdir, kind)) is not None:
@@ -77,6 +78,7 @@ def export(
         about=about,
         limits=limits,
         licence=licence,
+        spoken_text=spoken_text,
         hardware=hardware,
         minutes=max(row["time_s"] for row in past) / 60 if past else None,
         scores=scores,

@@ -54,6 +54,7 @@ class Exhibit:
     folder: pathlib.Path = PRETRAINED
 
 
+_DRAWING = ("--top_p=0.95", "--comb_filter=1")  # docs/figures.md
 EXHIBITS = (
     Exhibit(
         "tts",
@@ -71,6 +72,7 @@ EXHIBITS = (
             "we choose to go to the moon",
             "she sells sea shells by the sea shore",
         ),
+        drawing=_DRAWING,
     ),
     Exhibit(
         "digits",
@@ -83,6 +85,7 @@ EXHIBITS = (
         ),
         num_copies=3,
         texts=("nine eight seven six five", "four three two one zero"),
+        drawing=_DRAWING,
     ),
 )
 

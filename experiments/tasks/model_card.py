@@ -41,6 +41,7 @@ class ModelCard:
       about: what the model is.
       limits: what it cannot do.
       licence: of the corpus.
+      spoken_text: that of a recording of the corpus, which a model that speaks can say.
       hardware: that the model was trained on.
       minutes: of training.
       scores: held-out ones while it was trained, by name.
@@ -55,6 +56,7 @@ class ModelCard:
     about: str = ""
     limits: str = ""
     licence: str = ""
+    spoken_text: str = "hello"
     hardware: str = ""
     minutes: float | None = None
     scores: dict[str, float] = dataclasses.field(default_factory=dict)
@@ -117,10 +119,10 @@ class ModelCard:
         if run.recognizer is not None:
             return command("recognize", workdir, "RECORDING")
         if self.networks:
-            said = "--hts_labels=FILE" if run.questions else "--text=hello"
+            said = "--hts_labels=FILE" if run.questions else f"--text={self.spoken_text}"
             names = [run.audio.classes[label][0] for label in run.audio.global_labels]
             speaker = [f"--speaker={'+'.join(names)}"] if names else []
-            return command("speak", workdir, *speaker, said, "--out=hello.wav")
+            return command("speak", workdir, *speaker, said, "--out=speech.wav")
         if run.mel is not None:
             return command("sample", workdir, "--mel_from=RECORDING", "--out=copies")
         if run.wavenet.local_condition is not None:

@@ -16,7 +16,7 @@ import soundfile
 import tiny
 
 from experiments.common import restore
-from experiments.tasks import evaluation, exporting, generation, recognition
+from experiments.tasks import evaluation, exporting, generation, recognition, speech
 from experiments.tasks.exporting import export
 from experiments.tasks.training import train
 from wavenet_jax import InputError
@@ -122,6 +122,17 @@ def test_the_card_is_repeated_by_its_commands(run, trained_dir, fsdd_dir, tmp_pa
     assert again.returncode == 0, again.stderr
     assert again.stdout.rstrip() == printed
     assert "bits per sample over" in printed
+
+
+@pytest.mark.parametrize("name", ["digits", "tts"])
+def test_the_text_of_a_published_card_can_be_spoken(name) -> None:
+    pytest.importorskip("espeakng_loader", reason="eSpeak NG is in the extra demo")
+    folder = FIXTURES.parents[1] / "experiments" / "pretrained" / name
+    (said,) = re.findall(
+        r"experiments.speak .*--text=(.*?)'? --out", (folder / "README.md").read_text()
+    )
+    example = speech.utterance(restore.load(folder).run, text=said)
+    assert len(example["words"]) == len(said.split())
 
 
 def test_figures_are_those_of_the_written_files(trained_dir, tmp_path, monkeypatch) -> None:
