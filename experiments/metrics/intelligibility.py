@@ -185,8 +185,8 @@ def _recognise(
     return hypothesis.hypstr.split() if hypothesis else []
 
 
-@functools.cache
 def _digit_decoder(count: int | None, telephone: bool) -> pocketsphinx.Decoder:
+    """A new one, which takes 15 ms: one that heard other sounds may recognise a sound otherwise."""
     decoder = pocketsphinx.Decoder(
         samprate=RATE_HZ, lm=None, dict=None, cmn="batch", wbeam=1e-40, wip=0.01, loglevel="FATAL"
     )
