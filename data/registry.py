@@ -29,7 +29,7 @@ from data.errors import DataError
 # The options of each corpus with their defaults.
 OPTIONS: dict[str, dict[str, Any]] = {
     "folder": recorded.TEXT_OPTIONS | {"labels": "none", "licence": None},
-    "fsdd": recorded.OPTIONS,
+    "fsdd": recorded.TEXT_OPTIONS,
     "ljspeech": recorded.TEXT_OPTIONS,
     "vctk": recorded.TEXT_OPTIONS | {"trim_db": 40.0, "microphone": "mic1"},
     "timit": recorded.LABELLED_OPTIONS,

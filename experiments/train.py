@@ -9,27 +9,20 @@ the bit for a SIGKILL too, from the last checkpoint.
 
 from collections.abc import Sequence
 
-import jax
-from absl import flags
-
 from experiments.common import cli, huge_pages
 from experiments.configs.schema import from_config_dict
 from experiments.tasks.training import train
 from wavenet_jax import parallel
 
-cli.takes(cli.CONFIG, cli.WORKDIR, cli.DATA_DIR)
-_MULTIHOST = flags.DEFINE_bool(
-    "multihost", False, "One of several hosts, such as a worker of a TPU slice."
-)
+cli.takes(cli.CONFIG, cli.WORKDIR, cli.DATA_DIR, *cli.PROCESSES)
 
 
 def main(argv: Sequence[str]) -> None:
     del argv
     huge_pages.restart()
     config = from_config_dict(cli.CONFIG.value)
-    if _MULTIHOST.value:
-        jax.distributed.initialize()
-    else:
+    cli.join_processes()
+    if not cli.MULTIHOST.value:
         parallel.use_cpu_cores(config.batch_size)
     train(config, workdir=cli.WORKDIR.value, data_dir=cli.DATA_DIR.value)
 

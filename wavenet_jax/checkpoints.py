@@ -9,7 +9,6 @@ Checkpoints of format version 1 (wavenet_jax 0.1) are converted on reading: `con
 """
 
 import dataclasses
-import json
 import math
 import os
 import pathlib
@@ -20,7 +19,6 @@ from typing import Any
 import jax
 import numpy as np
 import orbax.checkpoint as ocp
-from jax.experimental import multihost_utils
 
 from wavenet_jax import storage
 from wavenet_jax.config import WaveNetConfig, from_dict
@@ -32,6 +30,10 @@ _MODELS: dict[str, type] = {"wavenet": WaveNetConfig, "recognizer": RecognizerCo
 """The `type` of a model in a description, and its configuration."""
 
 _VERSION_1_SCORE = "held_out"
+
+_POSITION = "0"
+"""The field with the position in the data. Processes once wrote it each under its number, the same
+for all of them."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,7 +47,7 @@ class Checkpoint:
       training_config: `description["training"]` as a dataclass.
       format_version: in which it was written. In version 1 `description["experiment"]` is
         of that version still: whoever wrote it converts it.
-      data_positions: of each process's iterator, by the process's number.
+      data_position: of the iterator over the data, one for all processes.
     """
 
     state: TrainState
@@ -53,21 +55,7 @@ class Checkpoint:
     model_config: ModelConfig
     training_config: TrainingConfig
     format_version: int
-    data_positions: dict[str, Any]
-
-    @property
-    def data_position(self) -> Any:
-        """The position of this process's iterator, as it was saved.
-
-        Raises:
-          InputError: there were more processes, or fewer.
-        """
-        if len(self.data_positions) != jax.process_count():
-            raise InputError(
-                f"The checkpoint was saved by {len(self.data_positions)} processes and is resumed "
-                f"by {jax.process_count()}: use as many hosts as before."
-            )
-        return self.data_positions[str(jax.process_index())]
+    data_position: Any
 
 
 class Checkpoints:
@@ -128,7 +116,7 @@ class Checkpoints:
 
         Args:
           state: of the training.
-          data_position: of this process's iterator, fit for JSON.
+          data_position: of the iterator over the data, fit for JSON and one for all processes.
           description: `model` and `training` (`config.to_dict`), and anything else that is fit
             for JSON.
           scores: on held-out recordings by name, if they were measured.
@@ -148,7 +136,7 @@ class Checkpoints:
         # A copy on the host: the next step is given the state's own buffers.
         state = jax.tree.map(lambda x: np.array(x, copy=True), state)
         self._check_free_space(sum(x.nbytes for x in jax.tree.leaves(state)))
-        args = storage.save_args(state, config=config, data=_of_all_processes(data_position))
+        args = storage.save_args(state, config=config, data={_POSITION: data_position})
         metrics = {name: float(score) for name, score in (scores or {}).items()}
         self._writing(self._manager.save, step, args=args, metrics=metrics)
 
@@ -237,7 +225,7 @@ class Checkpoints:
             model_config=model_config,
             training_config=training_config,
             format_version=version,
-            data_positions=items["data"],
+            data_position=items["data"][_POSITION],
         )
 
     def _number(self, step: int | str | None) -> int:
@@ -370,14 +358,3 @@ def _best_step(scores: Mapping[int, Mapping[str, float] | None], name: str | Non
     }
     finite = [(score, step) for step, score in named.items() if math.isfinite(score)]
     return min(finite)[1] if finite else None
-
-
-def _of_all_processes(position: Any) -> dict[str, Any]:
-    """Process number to data position, gathered where there are several."""
-    if jax.process_count() == 1:
-        return {"0": position}
-    text = np.frombuffer(json.dumps(position).encode(), np.uint8)
-    longest = int(multihost_utils.process_allgather(np.array(len(text))).max())
-    padded = np.pad(text, (0, longest - len(text)), constant_values=ord(" "))
-    gathered = multihost_utils.process_allgather(padded)
-    return {str(i): json.loads(bytes(encoded)) for i, encoded in enumerate(gathered)}

@@ -13,7 +13,7 @@ from absl import app, flags, logging
 from ml_collections import config_flags
 
 import data
-from experiments.common import files
+from experiments.common import files, processes
 from experiments.common.sampling import Sampling
 from wavenet_jax import InputError, sampling
 from wavenet_jax.training import NonFiniteLossError
@@ -119,6 +119,22 @@ SAMPLING: tuple[flags.FlagHolder[Any], ...] = (
 )
 """The flags of `sampling_config`."""
 
+MULTIHOST = flags.DEFINE_bool(
+    "multihost",
+    False,
+    "One of several processes, which JAX detects (Cloud TPU, Slurm, Open MPI) or --coordinator, "
+    "--num_processes and --process_id describe.",
+)
+COORDINATOR = flags.DEFINE_string(
+    "coordinator", None, "HOST:PORT of process 0, for --multihost where it is not detected."
+)
+NUM_PROCESSES = flags.DEFINE_integer(
+    "num_processes", None, "How many processes there are, likewise.", 1
+)
+PROCESS_ID = flags.DEFINE_integer("process_id", None, "Which of them this is, from 0, likewise.", 0)
+PROCESSES: tuple[flags.FlagHolder[Any], ...] = (MULTIHOST, COORDINATOR, NUM_PROCESSES, PROCESS_ID)
+"""The flags of `join_processes`."""
+
 NUM_STEPS = flags.DEFINE_integer("num_steps", 200, "Training steps of each variant.", 1)
 VARIANTS = flags.DEFINE_list("variants", None, "Which variants to train; all by default.")
 
@@ -135,6 +151,19 @@ def takes(*holders: flags.FlagHolder[Any]) -> None:
 def sampling_config() -> Sampling:
     """How recordings are drawn, as the flags `SAMPLING` say."""
     return Sampling(**{holder.name: holder.value for holder in SAMPLING})
+
+
+def join_processes() -> None:
+    """Joins the other processes of the program that the flags `PROCESSES` describe, if any.
+
+    Raises:
+      InputError: as `processes.join`, or they are described without --multihost.
+    """
+    given = [holder.value for holder in PROCESSES[1:]]
+    if MULTIHOST.value:
+        processes.join(*given)
+    elif any(value is not None for value in given):
+        raise InputError("--coordinator, --num_processes and --process_id need --multihost.")
 
 
 def run(
@@ -214,7 +243,7 @@ def _one_line(error: BaseException) -> str:
 
 def _end(message: str) -> NoReturn:
     print("error:", message, file=sys.stderr)
-    sys.exit(1)
+    processes.end(1)
 
 
 def _refuse_unread(program: str) -> None:

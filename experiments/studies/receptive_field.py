@@ -36,8 +36,8 @@ _GENERATED_S = flags.DEFINE_float("generated_s", 4.0, "Length of the continuatio
 
 
 def _main_stack(*powers: int) -> variants.Change:
-    """Dilations 1 to 2 ** (n - 1) for each n, and no context stack."""
-    dilations = tuple(2**i for n in powers for i in range(n))
+    """Dilations 1 to 3 ** (n - 1) for each n, and no context stack."""
+    dilations = tuple(3**i for n in powers for i in range(n))
     return lambda config: config.model.update(dilations=dilations, context_stacks=())
 
 
@@ -51,12 +51,12 @@ def _context_stack(layers: int) -> variants.Change:
 
 
 VARIANTS: dict[str, variants.Change] = {
-    "128 ms": _main_stack(9, 9),
-    "272 ms": _main_stack(11, 7),
-    "1 s with a context stack": _context_stack(7),
+    "30 ms": _main_stack(4, 4, 4),
+    "182 ms": _main_stack(6, 6),
+    "1.2 s with a context stack": _context_stack(7),
     "4 s with a context stack": _context_stack(9),
 }
-"""By name, how a variant changes the config; the main stack has 18 layers in all of them."""
+"""By name, how a variant changes the config; the main stack has 12 layers in all of them."""
 
 
 def compare(

@@ -1,13 +1,14 @@
 """Training of the networks of durations and pitch beside a WaveNet."""
 
 import os
+import pathlib
 import sys
 
 import numpy as np
 from tqdm import tqdm
 
 import data
-from experiments.common import prosody, restore, signals
+from experiments.common import cli, in_use, prosody, restore, signals
 from experiments.common.run import Run
 from experiments.configs.schema import build
 from wavenet_jax import InputError
@@ -47,7 +48,8 @@ def train_prosody(
             f"The {corpus.name} corpus has no {missing[0]}, which prosody is trained on: prepare "
             "it with --f0, and with --align=VOICE where it has text alone."
         )
-    return all(_train(run, corpus, kind, workdir) for kind in NUM_OUTPUTS)
+    with in_use.held(cli.require_writable(pathlib.Path(workdir) / "prosody")):
+        return all(_train(run, corpus, kind, workdir) for kind in NUM_OUTPUTS)
 
 
 def _train(run: Run, corpus: data.Corpus, kind: str, workdir: str | os.PathLike[str]) -> bool:

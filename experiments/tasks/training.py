@@ -11,7 +11,7 @@ import jax
 import numpy as np
 
 import data
-from experiments.common import cli, restore, signals
+from experiments.common import cli, in_use, processes, restore, signals
 from experiments.common.previews import Previews
 from experiments.common.reporting import Reporter
 from experiments.common.run import Run
@@ -64,6 +64,8 @@ def train(
     cli.require_writable(workdir)
     with contextlib.ExitStack() as stack:
         stack.callback(batches.close)
+        if processes.is_first():
+            stack.enter_context(in_use.held(workdir))
         saved = stack.enter_context(
             Checkpoints(workdir, keep=config.keep_checkpoints, best_score=config.scores[0])
         )
@@ -89,7 +91,7 @@ def train(
                 num_steps=num_steps,
                 samples_per_step=config.batch_size * config.segment_samples,
                 resume_step=first_step,
-                active=jax.process_index() == 0,
+                active=processes.is_first(),
             )
         )
         previews = Previews(
@@ -97,7 +99,7 @@ def train(
             every_s=config.preview_every if config.has_previews else 0.0,
             num_steps=num_steps,
             resume_step=first_step,
-            active=jax.process_index() == 0,
+            active=processes.is_first(),
         )
         should_stop = stack.enter_context(signals.stop_on_signals())
 
@@ -130,19 +132,20 @@ def train(
             trained = restore.TrainedModel(run, jax.device_get(state.ema_params), step)
             previews.write(step, *_preview(trained, held_out), run.audio.sample_rate_hz)
 
-        state = training.fit(
-            run.model,
-            run.training,
-            state,
-            batches,
-            on_metrics=on_metrics,
-            checkpoint_every=config.checkpoint_every,
-            on_checkpoint=on_checkpoint,
-            should_stop=should_stop,
-            is_preview_due=previews.is_due,
-            on_preview=on_preview,
-        )
-        saved.wait()
+        with processes.ending_together(lambda: _kept(saved)):
+            state = training.fit(
+                run.model,
+                run.training,
+                state,
+                batches,
+                on_metrics=on_metrics,
+                checkpoint_every=config.checkpoint_every,
+                on_checkpoint=on_checkpoint,
+                should_stop=should_stop,
+                is_preview_due=previews.is_due,
+                on_preview=on_preview,
+            )
+            saved.wait()
     stopped = int(state.step) < num_steps
     if stopped:
         print(
@@ -151,6 +154,13 @@ def train(
             file=sys.stderr,
         )
     return TrainingResult(state, stopped)
+
+
+def _kept(saved: Checkpoints) -> str:
+    """What of the work is kept, as a clause."""
+    if saved.latest_step is None:
+        return f"there is no checkpoint yet in {saved.directory}"
+    return f"the newest checkpoint is {saved.directory / str(saved.latest_step)}"
 
 
 def _first_state(run: Run) -> training.TrainState:
@@ -165,7 +175,7 @@ def _first_state(run: Run) -> training.TrainState:
         return training.init_state(run.model, run.training)
     trained = restore.load(workdir)
     axes = run.named_axes(trained.run)
-    if jax.process_index() == 0:
+    if processes.is_first():
         adopted = training.adopt(run.model, trained.params, axes)
         print(f"{workdir}, step {trained.step}: {adopted}", file=sys.stderr)
         for name, there, here in _changed_times(trained.run, run):

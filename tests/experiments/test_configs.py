@@ -24,6 +24,7 @@ PINNED = {
     "digits": ({"phones": 23}, 16000, 205664, 971),
     "espeak_phones": ({"phones": 60}, 16000, 363644, 1024),
     "fsdd": ({"speaker": 6}, 8000, 152032, 485),
+    "fsdd_text": ({"speaker": 6, "phones": 22}, 8000, 202272, 485),
     "multispeaker": ({"speaker": 109}, 16000, 1508544, 3070),
     "music_tags": ({"tags": 50}, 16000, 2026560, 68859),
     "own_voice": ({"phones": 60}, 16000, 639360, 971),
@@ -32,8 +33,10 @@ PINNED = {
     "reference": ({}, 16000, 1255808, 3070),
     "timit": ({"phones": 61}, 16000, 1114992, 1024),
     "tts": ({"phones": 60}, 16000, 639360, 971),
-    "violin": ({}, 8000, 318528, 33852),
-    "vocoder": ({}, 22050, 696512, 1023),
+    "violin": ({}, 8000, 242112, 34285),
+    "vocoder": ({}, 22050, 214592, 1457),
+    "vocoder_16k": ({}, 16000, 214592, 1457),
+    "voices": ({"phones": 60, "speaker": 6}, 16000, 228864, 971),
 }
 
 
@@ -105,7 +108,7 @@ def test_a_config_builds_what_it_is_pinned_to(name: str) -> None:
     assert config.checkpoint_every > 0
     assert config.segment_samples % run.hop_samples == 0
     assert config.local_condition.features in ("", *LOCAL_FEATURES)
-    assert (run.mel is not None) == (name == "vocoder")
+    assert (run.mel is not None) == (name in ("vocoder", "vocoder_16k"))
     assert (run.recognizer is not None) == (name in ("timit", "espeak_phones"))
 
 

@@ -8,7 +8,6 @@ import random
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -23,7 +22,7 @@ import tiny
 
 import data
 import wavenet_jax
-from experiments.common import restore
+from experiments.common import in_use, restore
 from experiments.common.reporting import history
 from experiments.configs.schema import ExperimentConfig
 from experiments.tasks.training import train
@@ -162,68 +161,6 @@ def test_bad_input_is_one_line_and_exit_code_one(
     assert not (tmp_path / "b").exists()
 
 
-TWO_PROCESSES = """
-import hashlib, sys
-import jax
-jax.config.update("jax_cpu_collectives_implementation", "gloo")
-process, port, workdir, data_dir = int(sys.argv[1]), *sys.argv[2:]
-jax.distributed.initialize(f"localhost:{port}", num_processes=2, process_id=process)
-sys.path.insert(0, "tests/experiments")
-import numpy as np
-import tiny
-from experiments.tasks.training import train
-from experiments.configs.schema import ExperimentConfig
-
-changes = {"num_steps": 4, "checkpoint_every": 2, "model.dilations": (1,)}
-changes |= {"preview_every": 1e-9, "preview_s": 0.01}  # after every step, in the first process
-state = train(tiny.experiment(**changes), workdir=workdir, data_dir=data_dir).state
-leaves = [np.asarray(leaf).tobytes() for leaf in jax.tree.leaves(state)]
-print("state", jax.device_count(), int(state.step), hashlib.sha256(b"".join(leaves)).hexdigest())
-"""
-
-
-def test_two_processes_train_as_one(fsdd_dir: pathlib.Path, tmp_path: pathlib.Path) -> None:
-    """Over localhost, each with its share of the data: they end in one state, which is
-    that of one process to float32 rounding."""
-    with socket.socket() as probe:
-        probe.bind(("localhost", 0))
-        port = probe.getsockname()[1]
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-c", TWO_PROCESSES, str(i), str(port), tmp_path / "two", fsdd_dir],
-            cwd=ROOT,
-            env=os.environ | {"JAX_PLATFORMS": "cpu", "JAX_NUM_CPU_DEVICES": "1"},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for i in range(2)
-    ]
-    try:
-        outputs = [process.communicate(timeout=300) for process in processes]
-    finally:
-        for process in processes:
-            process.kill()
-    assert [process.returncode for process in processes] == [0, 0], outputs
-    lines = [
-        [line for line in output.splitlines() if line.startswith("state")] for output, _ in outputs
-    ]
-    assert lines[0] == lines[1]
-    assert lines[0][0].startswith("state 2 4 ")
-
-    heard = {path.stem for path in (tmp_path / "two" / "previews").glob("*.wav")}
-    assert heard == {"1", "2", "3", "4", "recorded"}
-
-    one = small(**{"num_steps": 4, "model.dilations": (1,)})
-    train(one, workdir=tmp_path / "one", data_dir=fsdd_dir)
-    for row, other in zip(
-        without_times(tmp_path / "two"), without_times(tmp_path / "one"), strict=True
-    ):
-        assert row.keys() == other.keys()
-        for key in row:
-            assert row[key] == pytest.approx(other[key], rel=1e-4), (key, row["step"])
-
-
 # -- as a function ----------------------------------------------------------------
 
 
@@ -297,6 +234,14 @@ def test_a_finished_run_is_left_alone(
     assert not stopped
     assert "is trained to step 3 already" in capsys.readouterr().err
     assert content(trained) == before
+
+
+def test_a_second_training_in_a_workdir_is_refused(
+    fsdd_dir: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+    with in_use.held(tmp_path), pytest.raises(InputError, match="is in use by process"):
+        train(small(), workdir=tmp_path, data_dir=fsdd_dir)
+    assert not (tmp_path / "checkpoints").exists()
 
 
 def test_a_finished_run_can_be_lengthened(

@@ -18,11 +18,12 @@ from data.builders.recorded import Clip, FileDatasetBuilder
 from data.errors import DataError
 
 HELD_OUT = {"test": range(5), "validation": range(5, 10)}
+WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 NAME = re.compile(r"(?P<digit>\d)_(?P<speaker>[^_]+)_(?P<index>\d+)\.wav")
 
 
 class Builder(FileDatasetBuilder):
-    """Clips with `digit`, `speaker` and `index`; options as every recorded corpus has them.
+    """Clips with `digit`, `text`, `speaker` and `index`; options as every recorded corpus has them.
 
     The source is the repository, or its `recordings` folder.
     """
@@ -42,6 +43,7 @@ class Builder(FileDatasetBuilder):
         speakers = sorted({clip.features["speaker"] for clip in clips})
         return {
             "digit": tfds.features.ClassLabel(names=[str(digit) for digit in range(10)]),
+            "text": tfds.features.Text(doc="the digit as a word"),
             "speaker": tfds.features.ClassLabel(names=speakers),
             "index": tfds.features.Scalar(np.int64, doc="which of the speaker's takes"),
         }
@@ -61,4 +63,8 @@ def _parse(path: pathlib.Path) -> Clip:
     match = NAME.fullmatch(path.name)
     if not match:
         raise DataError(f"{path} is not named {{digit}}_{{speaker}}_{{index}}.wav: move it away")
-    return Clip(path, path.name, match.groupdict() | {"index": int(match["index"])})
+    features = match.groupdict() | {
+        "text": WORDS[int(match["digit"])],
+        "index": int(match["index"]),
+    }
+    return Clip(path, path.name, features)
