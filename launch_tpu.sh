@@ -32,7 +32,7 @@ out to every worker, installs it there, and starts
   --help                   print this page
 
 The training arguments must hold --config and --workdir. All workers of a slice must
-see the same --workdir and --data_dir: use a mounted bucket or shared disk.
+see the same --workdir and --data_dir: use a bucket (gs://...) or a shared disk.
 
 On each worker everything lies in ~/wavenet_for_jax: src/ (the code), env/ (the Python
 environment), train.log, and train.exit (the exit code, once there is one). Training
@@ -44,7 +44,7 @@ Before the first use: install the Google Cloud command-line tool, run
 
   ./launch_tpu.sh --name=wavenet --zone=us-west4-a --spot --delete -- \
     --config=experiments/configs/reference.py \
-    --workdir=/mnt/bucket/runs/reference --data_dir=/mnt/bucket/data
+    --workdir=gs://BUCKET/runs/reference --data_dir=gs://BUCKET/data
 TEXT
 }
 
@@ -238,7 +238,7 @@ python3 -m pip install --quiet --user uv ||
   python3 -m pip install --quiet --user --break-system-packages uv
 python3 -m uv venv --quiet --allow-existing --python $(quote "$python_version") ../env
 python3 -m uv pip install --quiet --python ../env/bin/python \
---constraint $constraints '.[experiments,tpu]'"
+--constraint $constraints '.[experiments,gcs,tpu]'"
 
 train="../env/bin/python -m experiments.train $(quote_all "$@")"
 run_and_record="$train

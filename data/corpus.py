@@ -11,6 +11,7 @@ import numpy as np
 import soxr
 import tensorflow_datasets as tfds
 
+from data import buckets
 from data.audio.filtering import NO_FILTER, apply_filter
 from data.audio.pitch import FRAME_S
 from data.errors import DataError
@@ -22,14 +23,14 @@ def prepared(name: str, data_dir: os.PathLike[str] | str) -> tfds.core.DatasetBu
     """The TFDS builder of a prepared corpus, in its newest version.
 
     Raises:
-      DataError: `data_dir` has no prepared corpus of that name.
+      DataError: `data_dir` has no prepared corpus of that name, or its copy from a bucket fails.
     """
-    folder = pathlib.Path(data_dir) / name
+    folder = buckets.on_disk(os.path.join(os.fspath(data_dir), name))
     versions = sorted(folder.glob("[0-9]*.[0-9]*.[0-9]*"))
     if not versions:
         raise DataError(
-            f"{folder} holds no prepared corpus: run python -m experiments.prepare "
-            f"--dataset={name} --data_dir={data_dir}"
+            f"{os.path.join(os.fspath(data_dir), name)} holds no prepared corpus: run python -m "
+            f"experiments.prepare --dataset={name} --data_dir={data_dir}"
         )
     return tfds.builder_from_directory(versions[-1])
 

@@ -21,6 +21,7 @@ from typing import Any
 
 from absl import logging
 
+from data import buckets
 from data.audio.filtering import NO_FILTER
 from data.builders import archives, recorded
 from data.corpus import Corpus, prepared
@@ -80,6 +81,11 @@ def build(name: str, *, data_dir: os.PathLike[str] | str, **options: Any) -> pat
     }
     if "source" in defaults and not options["source"]:
         raise DataError(f"{name} is built from recordings: name their folder with --source=DIR")
+    if buckets.is_bucket(data_dir):
+        raise DataError(
+            f"data_dir is {os.fspath(data_dir)}, in a bucket, and a corpus is prepared on a disk: "
+            "give a folder, and copy it to the bucket"
+        )
     folder = pathlib.Path(data_dir).absolute() / name
     with _alone_in(folder):
         builder_class = importlib.import_module(

@@ -161,7 +161,7 @@ def test_creates_copies_installs_trains_and_shows_the_log(world: World) -> None:
         "--multihost",
     ]
     installs = [words(path) for path in sorted((world.directory / "installs").iterdir())]
-    assert installs[-1][-3:] == ["--constraint", "constraints-3.11.txt", ".[experiments,tpu]"]
+    assert installs[-1][-3:] == ["--constraint", "constraints-3.11.txt", ".[experiments,gcs,tpu]"]
     assert "delete tiny --zone=mars-1 --project=mine --quiet" in done.stderr
     assert not list((world.directory / "checkout/.git").glob("*.tar.gz"))
 

@@ -11,7 +11,6 @@ Checkpoints of format version 1 (wavenet_jax 0.1) are converted on reading: `con
 import dataclasses
 import math
 import os
-import pathlib
 import shutil
 from collections.abc import Mapping
 from typing import Any
@@ -20,7 +19,7 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 
-from wavenet_jax import storage
+from wavenet_jax import folders, storage
 from wavenet_jax.config import WaveNetConfig, from_dict
 from wavenet_jax.errors import InputError
 from wavenet_jax.recognition.recognizer import RecognizerConfig
@@ -83,7 +82,7 @@ class Checkpoints:
         best_score: str | None = None,
         read_only: bool = False,
     ):
-        self.directory = pathlib.Path(workdir).absolute() / "checkpoints"
+        self.directory = folders.absolute(workdir) / "checkpoints"
         self._best_score = best_score
         if keep < 1:
             raise InputError(f"The number of checkpoints to keep is {keep}: give at least 1.")
@@ -145,7 +144,9 @@ class Checkpoints:
         self._writing(self._manager.wait_until_finished)
 
     def _check_free_space(self, num_bytes: int) -> None:
-        """Refuses what will not fit before anything of it is written."""
+        """Refuses what will not fit before anything of it is written; a bucket is never full."""
+        if folders.is_bucket(self.directory):
+            return
         needed, free = num_bytes + num_bytes // 8 + 2**20, shutil.disk_usage(self.directory).free
         if free < needed:
             raise InputError(

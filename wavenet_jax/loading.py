@@ -9,13 +9,12 @@ for pcm in model.generate(seconds=1.0, seed=7, labels="jackson"):
 
 import dataclasses
 import os
-import pathlib
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
-from wavenet_jax import model_folder, sampling
+from wavenet_jax import folders, model_folder, sampling
 from wavenet_jax.audio import AudioConfig, InverseFilter, audio_config
 from wavenet_jax.checkpoints import Checkpoints
 from wavenet_jax.config import LocalConditionConfig, WaveNetConfig
@@ -270,7 +269,7 @@ def load(path: str | os.PathLike[str], step: int | str | None = None) -> Model:
     Raises:
       InputError: there is none; or it is of another version, or damaged.
     """
-    if not pathlib.Path(path).is_dir():
+    if not folders.absolute(path).is_dir():
         raise InputError(f"There is no work directory {path}: train first, or name another.")
     saved = _saved(path, step)
     if "audio" not in saved.description:

@@ -24,9 +24,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import safetensors.numpy
+from etils import epath
 from flax import traverse_util
 
-from wavenet_jax import storage
+from wavenet_jax import folders, storage
 from wavenet_jax.checkpoints import model_config_of, with_type
 from wavenet_jax.config import from_dict, to_dict
 from wavenet_jax.errors import InputError
@@ -70,7 +71,7 @@ class SavedNetwork(NamedTuple):
 
 def is_model_folder(path: str | os.PathLike[str]) -> bool:
     """Whether a folder has a model's files, and not the checkpoints of a training run."""
-    folder = pathlib.Path(path)
+    folder = folders.absolute(path)
     has_files = any((folder / name).is_file() for name in (CONFIG, MODEL))
     return has_files and not (folder / "checkpoints").is_dir()
 
@@ -151,7 +152,7 @@ def read(folder: str | os.PathLike[str]) -> SavedModel:
     Raises:
       InputError: a file is missing or damaged; or the model is of another version.
     """
-    folder = pathlib.Path(folder)
+    folder = epath.Path(folder)
     with _errors_in_sentences():
         content = _read_config(folder)
         with _misfits(content, f"The model in {folder}"):
@@ -167,7 +168,7 @@ def read_network(folder: str | os.PathLike[str], kind: str) -> SavedNetwork | No
     Raises:
       InputError: a file is missing or damaged; or the network is of another version.
     """
-    folder = pathlib.Path(folder)
+    folder = epath.Path(folder)
     with _errors_in_sentences():
         content = _read_config(folder)
         with _misfits(content, f"The {kind} model in {folder}"):
@@ -191,7 +192,15 @@ def _to_bytes(params: Any, precision: str) -> bytes:
     return safetensors.numpy.save(stored)
 
 
-def _read_config(folder: pathlib.Path) -> dict[str, Any]:
+def _from_bytes(content: bytes) -> dict[str, np.ndarray]:
+    # From bytes alone safetensors reads no bfloat16.
+    with tempfile.NamedTemporaryFile(suffix=".safetensors") as file:
+        file.write(content)
+        file.flush()
+        return safetensors.numpy.load_file(file.name)
+
+
+def _read_config(folder: epath.Path) -> dict[str, Any]:
     """The content of `config.json`.
 
     Raises:
@@ -213,7 +222,7 @@ def _read_config(folder: pathlib.Path) -> dict[str, Any]:
     return content
 
 
-def _read_params(folder: pathlib.Path, name: str, content: Mapping[str, Any], like: Any) -> Any:
+def _read_params(folder: epath.Path, name: str, content: Mapping[str, Any], like: Any) -> Any:
     """The parameters of a file, as float32.
 
     Args:
@@ -228,15 +237,14 @@ def _read_params(folder: pathlib.Path, name: str, content: Mapping[str, Any], li
     """
     path, written = folder / name, content["files"][name]
     try:
-        with path.open("rb") as file:
-            sha256, num_bytes = hashlib.file_digest(file, "sha256").hexdigest(), file.tell()
+        read = path.read_bytes()
     except FileNotFoundError as error:
         raise storage.DamagedError(f"{path} is missing") from error
-    if num_bytes != written["bytes"]:
-        raise storage.DamagedError(f"{path} has {num_bytes} bytes of {written['bytes']}")
-    if sha256 != written["sha256"]:
+    if len(read) != written["bytes"]:
+        raise storage.DamagedError(f"{path} has {len(read)} bytes of {written['bytes']}")
+    if hashlib.sha256(read).hexdigest() != written["sha256"]:
         raise storage.DamagedError(f"{path} is altered: its SHA-256 is not that in {CONFIG}")
-    stored = safetensors.numpy.load_file(path)
+    stored = _from_bytes(read)
     arrays = {name: np.asarray(x, np.float32) for name, x in stored.items()}
     found = {name: (x.shape, str(x.dtype)) for name, x in arrays.items()}
     storage.check_shapes(found, traverse_util.flatten_dict(like, sep="/"))

@@ -13,9 +13,9 @@ from absl import app, flags, logging
 from ml_collections import config_flags
 
 import data
-from experiments.common import files, processes
+from experiments.common import buckets, files, processes
 from experiments.common.sampling import Sampling
-from wavenet_jax import InputError, sampling
+from wavenet_jax import InputError, folders, sampling
 from wavenet_jax.training import NonFiniteLossError
 
 
@@ -260,6 +260,11 @@ def require_writable(folder: str | os.PathLike[str]) -> pathlib.Path:
     Raises:
       InputError: nothing can be written there.
     """
+    if folders.is_bucket(folder):
+        raise InputError(
+            f"{os.fspath(folder)} is in a bucket, where this is not written: give a folder on a "
+            "disk, and copy it there."
+        )
     folder = pathlib.Path(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -270,6 +275,18 @@ def require_writable(folder: str | os.PathLike[str]) -> pathlib.Path:
             f"Nothing can be written to {folder} ({error.strerror}): choose another folder."
         ) from error
     return folder
+
+
+def require_writable_workdir(workdir: str | os.PathLike[str]) -> None:
+    """Makes the work directory of a training, which may be in a bucket, and tries it.
+
+    Raises:
+      InputError: nothing can be written there.
+    """
+    if folders.is_bucket(workdir):
+        buckets.require_writable(workdir)
+    else:
+        require_writable(workdir)
 
 
 def write_json(figures: object) -> None:

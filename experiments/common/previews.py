@@ -33,6 +33,7 @@ class Previews:
         self,
         workdir: str | os.PathLike[str],
         *,
+        title: str,
         every_s: float,
         num_steps: int,
         resume_step: int = 0,
@@ -43,6 +44,7 @@ class Previews:
 
         Args:
           workdir: directory of the run.
+          title: of the page.
           every_s: seconds between previews; 0 for none.
           num_steps: the step at which training ends, after which there is one more.
           resume_step: the step of the checkpoint that the run goes on from, 0 for a new run.
@@ -54,7 +56,7 @@ class Previews:
           OSError: what is dropped cannot be deleted.
         """
         self._folder = pathlib.Path(workdir) / PREVIEWS
-        self._title = f"Previews of {pathlib.Path(workdir).absolute().name}"
+        self._title = title
         self._every_s = every_s if active else 0.0
         self._num_steps, self._clock = num_steps, clock
         self._has_recorded = self._has_failed = False

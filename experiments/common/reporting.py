@@ -21,6 +21,7 @@ from typing import Any, Self, SupportsFloat, TextIO
 from tensorboardX import SummaryWriter
 from tqdm import tqdm
 
+from wavenet_jax import folders
 from wavenet_jax.errors import InputError
 
 HISTORY = "history.jsonl"
@@ -45,7 +46,7 @@ def history(workdir: str | os.PathLike[str]) -> list[Row]:
     Raises:
       InputError: if any other line has no step and time.
     """
-    path = pathlib.Path(workdir) / HISTORY
+    path = folders.absolute(workdir) / HISTORY
     try:
         # Rows end in a newline; what follows the last one was cut short.
         *lines, _ = path.read_bytes().split(b"\n")
@@ -78,7 +79,7 @@ class Reporter:
         """Opens the reports of a run that starts, or goes on, after `resume_step`.
 
         Args:
-          workdir: directory to write to, made when missing.
+          workdir: directory to write to, on a disk; made when missing.
           num_steps: the step at which training ends, for the progress bar.
           samples_per_step: samples of sound that one step trains on, over all devices;
             0 leaves the rate out of the progress bar.
@@ -90,16 +91,11 @@ class Reporter:
 
         Raises:
           OSError: if the directory cannot be written.
-          InputError: if workdir is the address of a bucket, or its history is broken.
+          InputError: if its history is broken.
         """
         self._active = active
         if not active:
             return
-        if "://" in os.fspath(workdir):
-            raise InputError(
-                f"workdir {os.fspath(workdir)} is the address of a bucket, and reports "
-                "need a directory: mount the bucket and give the path"
-            )
         path = pathlib.Path(workdir) / HISTORY
         path.parent.mkdir(parents=True, exist_ok=True)
         written = history(workdir)

@@ -7,8 +7,7 @@
     python -m experiments.train_prosody --workdir=runs/digits --data_dir=corpora
     python -m experiments.speak --workdir=runs/digits --out=digits.wav --text="nine eight seven"
 
-`experiments/pretrained/digits` is this model after 2,000 steps, of a schedule of as many (its card
-has the figures).
+`experiments/pretrained/digits` is this model (its card has the figures).
 """
 
 from ml_collections import ConfigDict

@@ -1,7 +1,6 @@
 """Training of the networks of durations and pitch beside a WaveNet."""
 
 import os
-import pathlib
 import sys
 
 import numpy as np
@@ -11,7 +10,7 @@ import data
 from experiments.common import cli, in_use, prosody, restore, signals
 from experiments.common.run import Run
 from experiments.configs.schema import build
-from wavenet_jax import InputError
+from wavenet_jax import InputError, folders
 from wavenet_jax.prosody import checkpoints
 from wavenet_jax.prosody.networks import NUM_OUTPUTS, ProsodyConfig, batch_of, init_state, make_step
 from wavenet_jax.training import NonFiniteLossError
@@ -48,7 +47,9 @@ def train_prosody(
             f"The {corpus.name} corpus has no {missing[0]}, which prosody is trained on: prepare "
             "it with --f0, and with --align=VOICE where it has text alone."
         )
-    with in_use.held(cli.require_writable(pathlib.Path(workdir) / "prosody")):
+    folder = folders.absolute(workdir) / "prosody"
+    cli.require_writable_workdir(folder)
+    with in_use.held(folder):
         return all(_train(run, corpus, kind, workdir) for kind in NUM_OUTPUTS)
 
 

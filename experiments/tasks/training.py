@@ -11,13 +11,13 @@ import jax
 import numpy as np
 
 import data
-from experiments.common import cli, in_use, processes, restore, signals
+from experiments.common import buckets, cli, in_use, processes, restore, signals
 from experiments.common.previews import Previews
 from experiments.common.reporting import Reporter
 from experiments.common.run import Run
 from experiments.configs.schema import ExperimentConfig
 from experiments.metrics import phone_errors
-from wavenet_jax import scoring, training
+from wavenet_jax import folders, scoring, training
 from wavenet_jax.audio import InverseFilter
 from wavenet_jax.checkpoints import Checkpoints
 
@@ -45,7 +45,8 @@ def train(
 
     Args:
       config: of the experiment (`schema.from_config_dict`).
-      workdir: gets `checkpoints/STEP/`, `history.jsonl`, `tensorboard/` and `previews/`.
+      workdir: gets `checkpoints/STEP/`, `history.jsonl`, `tensorboard/` and `previews/`; on a
+        disk that all processes share, or in a bucket.
       data_dir: folder of prepared corpora.
 
     Raises:
@@ -61,11 +62,12 @@ def train(
     held_out = run.load(data_dir, config.held_out_split)
     batches = run.windows(corpus, shard_index=jax.process_index(), shard_count=jax.process_count())
     num_steps = config.training.num_steps
-    cli.require_writable(workdir)
+    cli.require_writable_workdir(workdir)
     with contextlib.ExitStack() as stack:
         stack.callback(batches.close)
         if processes.is_first():
             stack.enter_context(in_use.held(workdir))
+        folder, copy = stack.enter_context(buckets.on_disk(workdir, active=processes.is_first()))
         saved = stack.enter_context(
             Checkpoints(workdir, keep=config.keep_checkpoints, best_score=config.scores[0])
         )
@@ -87,7 +89,7 @@ def train(
             return TrainingResult(state, stopped=False)
         reporter = stack.enter_context(
             Reporter(
-                workdir,
+                folder,
                 num_steps=num_steps,
                 samples_per_step=config.batch_size * config.segment_samples,
                 resume_step=first_step,
@@ -95,7 +97,8 @@ def train(
             )
         )
         previews = Previews(
-            workdir,
+            folder,
+            title=f"Previews of {folders.absolute(workdir).name}",
             every_s=config.preview_every if config.has_previews else 0.0,
             num_steps=num_steps,
             resume_step=first_step,
@@ -126,11 +129,13 @@ def train(
                 description=run.to_dict(),
                 scores=scores,
             )
+            copy()
 
         def on_preview(state: training.TrainState) -> None:
             step = int(state.step)
             trained = restore.TrainedModel(run, jax.device_get(state.ema_params), step)
             previews.write(step, *_preview(trained, held_out), run.audio.sample_rate_hz)
+            copy()
 
         with processes.ending_together(lambda: _kept(saved)):
             state = training.fit(

@@ -1,15 +1,15 @@
 """Checkpoints of the networks of durations and F0, beside those of their WaveNet."""
 
 import os
-import pathlib
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 import orbax.checkpoint as ocp
+from etils import epath
 
-from wavenet_jax import storage
+from wavenet_jax import folders, storage
 from wavenet_jax.config import from_dict, to_dict
 from wavenet_jax.errors import InputError
 from wavenet_jax.prosody.networks import ProsodyConfig, ProsodyState, init_state
@@ -107,5 +107,5 @@ def _read(manager: ocp.CheckpointManager, step: int, name: str) -> ProsodyCheckp
     )
 
 
-def _directory(workdir: str | os.PathLike[str], kind: str) -> pathlib.Path:
-    return pathlib.Path(workdir).absolute() / "prosody" / kind
+def _directory(workdir: str | os.PathLike[str], kind: str) -> epath.Path:
+    return folders.absolute(workdir) / "prosody" / kind

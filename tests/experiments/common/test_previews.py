@@ -27,7 +27,8 @@ class Clock:
 
 
 def open_previews(workdir: pathlib.Path, **changes: Any) -> Previews:
-    return Previews(workdir, **({"every_s": 300.0, "num_steps": 50} | changes))
+    options = {"title": "Previews of a<b", "every_s": 300.0, "num_steps": 50} | changes
+    return Previews(workdir, **options)
 
 
 def write(shown: Previews, *steps: int, recorded: np.ndarray | None = None) -> None:
