@@ -82,6 +82,7 @@ def export(
         hardware=hardware,
         minutes=max(row["time_s"] for row in past) / 60 if past else None,
         scores=scores,
+        curve=[row for row in past if any(f"held_out/{name}" in row for name in scores)],
         precision=precision,
         networks=tuple(networks),
     )

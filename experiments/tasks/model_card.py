@@ -3,7 +3,7 @@
 import dataclasses
 import datetime
 import pathlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import jax
@@ -13,6 +13,7 @@ from experiments.common import recipes, restore
 from experiments.common.programs import command
 from wavenet_jax import InputError, model_folder, receptive_field_ms
 
+_CURVE_ROWS = 8
 _FIGURES = "Figures\n\nWhat each command printed for these files:"
 
 
@@ -45,6 +46,7 @@ class ModelCard:
       hardware: that the model was trained on.
       minutes: of training.
       scores: held-out ones while it was trained, by name.
+      curve: rows of the run's history with held-out scores, in order.
       precision: of the stored parameters.
       networks: kinds of its networks of prosody.
       measured: commands that give its figures, and what they printed.
@@ -60,6 +62,7 @@ class ModelCard:
     hardware: str = ""
     minutes: float | None = None
     scores: dict[str, float] = dataclasses.field(default_factory=dict)
+    curve: Sequence[Mapping[str, float]] = ()
     precision: str = "float32"
     networks: tuple[str, ...] = ()
     measured: Sequence[Measured] = ()
@@ -77,6 +80,8 @@ class ModelCard:
             f"with it: `--config.pretrained={self.folder}`.",
             f"## Training\n\n{_block(*self._training())}",
         ]
+        if len(self.curve) > 1:
+            sections[-1] += f"\n\n{_table(list(self._curve()))}"
         if self.measured:
             figures = [
                 f"{_block(each.command)}\n\n```text\n{each.printed.rstrip()}\n```"
@@ -112,6 +117,16 @@ class ModelCard:
         for name, score in self.scores.items():
             yield f"held-out {name}", f"{score:.4f} while it was trained, of at most {number}"
         yield "written", f"{datetime.date.today()}, by wavenet_jax {wavenet_jax.__version__}"
+
+    def _curve(self) -> Iterator[Sequence[str]]:
+        """A table of at most `_CURVE_ROWS` steps, evenly over the training, the last among them."""
+        names = list(self.scores)
+        yield ["step", "minutes", *(f"held-out {name}" for name in names)]
+        number = min(_CURVE_ROWS, len(self.curve))
+        for i in range(number):
+            row = self.curve[-1 - (number - 1 - i) * len(self.curve) // number]
+            scores = (f"{row[f'held_out/{name}']:.3f}" for name in names)
+            yield [f"{row['step']:,}", f"{row['time_s'] / 60:.1f}", *scores]
 
     def _use(self) -> str:
         """A command that shows what the model does."""

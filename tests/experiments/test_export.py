@@ -15,7 +15,7 @@ import pytest
 import soundfile
 import tiny
 
-from experiments.common import restore
+from experiments.common import reporting, restore
 from experiments.tasks import evaluation, exporting, generation, recognition, speech
 from experiments.tasks.exporting import export
 from experiments.tasks.training import train
@@ -110,6 +110,11 @@ def test_the_card_is_repeated_by_its_commands(run, trained_dir, fsdd_dir, tmp_pa
         f"--config.pretrained={out}",
     ):
         assert text in card
+    curve = [row for row in reporting.history(trained_dir) if "held_out/bits_per_sample" in row]
+    assert [row["step"] for row in curve] == [15, 30]
+    for row in curve:
+        shown = f"{row['time_s'] / 60:.1f} | {row['held_out/bits_per_sample']:.3f}"
+        assert f"| {row['step']} | {shown} |" in card
     for name in ("config.json", "model.safetensors"):
         digest = hashlib.sha256((out / name).read_bytes()).hexdigest()
         assert f"| `{name}` | {(out / name).stat().st_size:,} | {digest} |" in card
