@@ -16,7 +16,7 @@ import data
 from experiments.common import buckets, files, processes
 from experiments.common.sampling import Sampling
 from wavenet_jax import InputError, folders, sampling
-from wavenet_jax.training import NonFiniteLossError
+from wavenet_jax.training import DivergenceError
 
 
 class _StepParser(flags.ArgumentParser):
@@ -192,7 +192,7 @@ def run(
                 if holder.value is None:
                     raise InputError(f"--{holder.name} is missing: give it, or see --help.")
             main(argv)
-        except (InputError, data.DataError, NonFiniteLossError, OSError) as error:
+        except (InputError, data.DataError, DivergenceError, OSError) as error:
             _end(_place_in_config(error, sys.argv) or " ".join(str(error).split()))
         except KeyboardInterrupt:
             print("Stopped.", file=sys.stderr)

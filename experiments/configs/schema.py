@@ -169,6 +169,11 @@ class ExperimentConfig:
         "phone_error_rate" for a recognizer and "bits_per_sample" otherwise.
       held_out_split: split of the scores and previews.
       held_out_recordings: how many of it, its first.
+      max_spike: by how many bits the loss of a step may exceed the mean of the 100 steps before;
+        a larger one is taken as a loss that is not finite. None for any.
+      max_returns: how often a training whose loss is not finite, or spikes, goes back to its newest
+        checkpoint, and on with the data after the batch that it happened in. After that, and with
+        0 at once, the training ends.
       preview_every: seconds of training between previews, which are sound and spectrogram on the
         page `previews/index.html`, beside one at the end; 0 for none.
       preview_s: seconds of sound of each, 0 for none.
@@ -199,6 +204,8 @@ class ExperimentConfig:
     best_score: Literal["bits_per_sample", "phone_error_rate"] | None = None
     held_out_split: str = "validation"
     held_out_recordings: int = 10
+    max_spike: float | None = None
+    max_returns: int = 0
     preview_every: float = 300.0
     preview_s: float = 2.0
 
@@ -208,7 +215,9 @@ class ExperimentConfig:
         check_min(self, owner, sample_rate_hz=1, segment_samples=1, batch_size=1, num_workers=0)
         check_min(self, owner, log_every=1, checkpoint_every=1, keep_checkpoints=1)
         check_min(self, owner, held_out_recordings=1, noise_shaping_order=1)
-        check_min(self, owner, preview_every=0, preview_s=0)
+        check_min(self, owner, preview_every=0, preview_s=0, max_returns=0)
+        if self.max_spike is not None and not self.max_spike > 0:
+            raise ConfigError(owner, "max_spike", self.max_spike, "give a number above 0, or None")
         check_share(self, owner, "pre_emphasis")
         if not 0 <= self.noise_shaping <= 1:
             remedy = "give a number from 0 for none to 1"

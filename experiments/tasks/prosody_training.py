@@ -85,7 +85,8 @@ def _train(run: Run, corpus: data.Corpus, kind: str, workdir: str | os.PathLike[
                 if not np.isfinite(loss):
                     raise NonFiniteLossError(
                         f"At step {i + 1} the loss of the {kind} model is {loss}: lower "
-                        "--config.prosody.learning_rate, or look for damaged recordings."
+                        "--config.prosody.learning_rate, or look for damaged recordings.",
+                        i + 1,
                     )
                 progress.set_postfix(loss=f"{float(loss):.3f}")
             if stopping:

@@ -3,6 +3,7 @@
 import contextlib
 import itertools
 import os
+import pathlib
 import sys
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -20,6 +21,12 @@ from experiments.metrics import phone_errors
 from wavenet_jax import folders, scoring, training
 from wavenet_jax.audio import InverseFilter
 from wavenet_jax.checkpoints import Checkpoints
+
+DIVERGED = "diverged"
+"""Folder of a work directory with the batches in which the training diverged."""
+
+_REMEMBERED = 4
+"""Batches. The metrics of a step are read after the next one was begun."""
 
 
 class TrainingResult(NamedTuple):
@@ -43,15 +50,60 @@ def train(
 ) -> TrainingResult:
     """Trains to the config's last step, from the last checkpoint if there is one.
 
+    Where the loss is not finite, or spikes, the batch is saved, and the training goes back to the
+    newest checkpoint as often as `config.max_returns` says.
+
     Args:
       config: of the experiment (`schema.from_config_dict`).
-      workdir: gets `checkpoints/STEP/`, `history.jsonl`, `tensorboard/` and `previews/`; on a
-        disk that all processes share, or in a bucket.
+      workdir: gets `checkpoints/STEP/`, `history.jsonl`, `tensorboard/`, `previews/` and
+        `diverged/`; on a disk that all processes share, or in a bucket.
       data_dir: folder of prepared corpora.
 
     Raises:
       InputError, data.DataError: bad input; earlier checkpoints stay.
-      training.NonFiniteLossError: the loss is not finite; earlier checkpoints stay.
+      training.DivergenceError: the loss is not finite, or spikes; earlier checkpoints stay.
+    """
+    next_batch: int | None = None
+    for returns in itertools.count():
+        try:
+            return _train(config, workdir=workdir, data_dir=data_dir, next_batch=next_batch)
+        except _DivergedError as diverged:
+            where = (
+                f"its batch is {workdir}/{diverged.file}"
+                if diverged.file
+                else "its batch was not saved"
+            )
+            if returns == config.max_returns:
+                raise type(diverged.error)(
+                    f"{str(diverged.error).rstrip('.')}; {where}.", diverged.error.step
+                ) from diverged.error
+            if processes.is_first():
+                print(
+                    f"{str(diverged.error).partition(': ')[0]}; {where}: the training goes back to "
+                    f"its newest checkpoint, and on with the data after that batch (return "
+                    f"{returns + 1} of {config.max_returns}).",
+                    file=sys.stderr,
+                )
+            next_batch = diverged.next_batch
+    raise AssertionError("unreachable")
+
+
+def _train(
+    config: ExperimentConfig,
+    *,
+    workdir: str | os.PathLike[str],
+    data_dir: str | os.PathLike[str],
+    next_batch: int | None,
+) -> TrainingResult:
+    """`train`, until it ends or diverges.
+
+    Args:
+      config, workdir, data_dir: of `train`.
+      next_batch: of the data to go on with; None for that of the checkpoint.
+
+    Raises:
+      _DivergedError: it diverges.
+      InputError, data.DataError: bad input.
     """
     restore.require_run(workdir)
     corpus = data.load(config.dataset, data_dir, "train")
@@ -79,7 +131,10 @@ def train(
             run.check_continues(stored)
             state = checkpoint.state
             batches.set_state(checkpoint.data_position)
+        if next_batch is not None:
+            batches.set_state(batches.get_state() | {"next_batch": next_batch})
         first_step = int(state.step)
+        recent = _Recent(batches, first_step)
         if first_step >= num_steps:
             print(
                 f"{workdir} is trained to step {first_step} already: raise "
@@ -137,18 +192,19 @@ def train(
             previews.write(step, *_preview(trained, held_out), run.audio.sample_rate_hz)
             copy()
 
-        with processes.ending_together(lambda: _kept(saved)):
+        with processes.ending_together(lambda: _kept(saved)), recent.kept_in(folder):
             state = training.fit(
                 run.model,
                 run.training,
                 state,
-                batches,
+                recent,
                 on_metrics=on_metrics,
                 checkpoint_every=config.checkpoint_every,
                 on_checkpoint=on_checkpoint,
                 should_stop=should_stop,
                 is_preview_due=previews.is_due,
                 on_preview=on_preview,
+                max_spike=config.max_spike,
             )
             saved.wait()
     stopped = int(state.step) < num_steps
@@ -159,6 +215,64 @@ def train(
             file=sys.stderr,
         )
     return TrainingResult(state, stopped)
+
+
+class _DivergedError(Exception):
+    """A training that diverged.
+
+    Attributes:
+      error: what diverged.
+      next_batch: number of the batch after that which it happened in.
+      file: of the work directory, with the batch; None where it could not be written.
+    """
+
+    def __init__(self, error: training.DivergenceError, next_batch: int, file: str | None) -> None:
+        super().__init__(str(error))
+        self.error, self.next_batch, self.file = error, next_batch, file
+
+
+class _Recent:
+    """The batches of a training, of which the newest are remembered.
+
+    Args:
+      batches: of the training.
+      first_step: that was made before the first of them.
+    """
+
+    def __init__(self, batches: data.WindowIterator, first_step: int) -> None:
+        self._batches, self._step = batches, first_step
+        self._newest: dict[int, tuple[training.Batch, int]] = {}
+
+    def __iter__(self) -> Iterator[training.Batch]:
+        return self
+
+    def __next__(self) -> training.Batch:
+        batch = next(self._batches)
+        self._step += 1
+        self._newest[self._step] = (batch, self._batches.get_state()["next_batch"])
+        self._newest.pop(self._step - _REMEMBERED, None)
+        return batch
+
+    @contextlib.contextmanager
+    def kept_in(self, folder: pathlib.Path) -> Iterator[None]:
+        """Within the context, a batch in which the training diverges is written to a folder.
+
+        Raises:
+          _DivergedError: the training does.
+        """
+        try:
+            yield
+        except training.DivergenceError as error:
+            batch, next_batch = self._newest[error.step]
+            process = f"_of_process_{jax.process_index()}" if jax.process_count() > 1 else ""
+            file: str | None = f"{DIVERGED}/step_{error.step}{process}.npz"
+            try:
+                (folder / DIVERGED).mkdir(exist_ok=True)
+                with (folder / f"{file}").open("wb") as opened:
+                    np.savez_compressed(opened, **batch)
+            except OSError:  # a full disk, which is not what this is about
+                file = None
+            raise _DivergedError(error, next_batch, file) from error
 
 
 def _kept(saved: Checkpoints) -> str:

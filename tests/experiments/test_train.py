@@ -24,11 +24,12 @@ import data
 import wavenet_jax
 from experiments.common import in_use, restore
 from experiments.common.reporting import history
+from experiments.common.run import Run
 from experiments.configs.schema import ExperimentConfig
 from experiments.tasks.training import train
 from wavenet_jax import InputError
 from wavenet_jax.checkpoints import Checkpoints
-from wavenet_jax.training import NonFiniteLossError
+from wavenet_jax.training import NonFiniteLossError, SpikeError, loop
 
 ROOT = pathlib.Path(__file__).parents[2]
 CONFIG = pathlib.Path(__file__).with_name("tiny.py")
@@ -311,6 +312,8 @@ def test_a_damaged_checkpoint_is_named(
         ({"checkpoint_every": 0}, "--config.checkpoint_every is 0"),
         ({"keep_checkpoints": 0}, "--config.keep_checkpoints is 0"),
         ({"log_every": 0}, "--config.log_every is 0"),
+        ({"max_spike": 0.0}, "--config.max_spike is 0.0"),
+        ({"max_returns": -1}, "--config.max_returns is -1"),
         ({"held_out_recordings": 0}, "--config.held_out_recordings is 0"),
         ({"train_recordings": 0}, "--config.train_recordings is 0"),
         ({"batch_size": 12}, "batch of 12 .* does not divide over 8 devices"),
@@ -353,6 +356,81 @@ def test_no_number_leaves_the_last_checkpoint(
         train(config, workdir=tmp_path, data_dir=fsdd_dir)
     with Checkpoints(tmp_path) as saved:
         assert int(saved.restore().state.step) == newest_step(tmp_path)
+
+
+def diverging_in(monkeypatch: pytest.MonkeyPatch, samples: np.ndarray, value: float) -> None:
+    """Training steps whose loss in a batch with these samples is `value`."""
+    real = loop.make_parallel_step
+
+    def make(*args: Any) -> Callable[..., Any]:
+        step = real(*args)
+
+        def diverging(state: Any, batch: dict[str, np.ndarray]) -> Any:
+            state, metrics = step(state, batch)
+            if np.array_equal(batch["samples"].reshape(samples.shape), samples):
+                metrics = metrics | {"bits_per_sample": np.float32(value)}
+            return state, metrics
+
+        return diverging
+
+    monkeypatch.setattr(loop, "make_parallel_step", make)
+
+
+def batch_of(number: int, fsdd_dir: pathlib.Path) -> dict[str, np.ndarray]:
+    """A batch of the training of `small`, from 1."""
+    corpus = data.load("fsdd", fsdd_dir, "train")
+    with contextlib.closing(Run.create(small(), corpus).windows(corpus)) as batches:
+        return [next(batches) for _ in range(number)][-1]
+
+
+@pytest.mark.parametrize("value", [np.nan, 99.0])
+def test_a_diverging_batch_is_saved_and_left_out(
+    value: float,
+    fsdd_dir: pathlib.Path,
+    tmp_path: pathlib.Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A loss that is no number, or a spike: with returns the training goes back to the checkpoint
+    before it, and on with the data after the batch; without, it ends there."""
+    bad = batch_of(6, fsdd_dir)
+    diverging_in(monkeypatch, bad["samples"], value)
+    monkeypatch.setattr(loop, "SPIKE_AFTER_STEPS", 3)
+    changes = {"num_steps": 8, "checkpoint_every": 4, "max_spike": 5.0}
+    error = NonFiniteLossError if np.isnan(value) else SpikeError
+    with pytest.raises(
+        error, match=rf"^At step 6 .*; its batch is {tmp_path}/ends/diverged/step_6"
+    ):
+        train(small(**changes), workdir=tmp_path / "ends", data_dir=fsdd_dir)
+    assert newest_step(tmp_path / "ends") == 5
+    assert not capsys.readouterr().err.count("goes back")
+
+    workdir = tmp_path / "returns"
+    train(small(**changes, max_returns=1), workdir=workdir, data_dir=fsdd_dir)
+    assert "At step 6 the bits per sample is " in (said := capsys.readouterr().err)
+    assert "goes back to its newest checkpoint, and on with the data after that batch" in said
+    assert "(return 1 of 1)" in said
+    steps = [row["step"] for row in history(workdir) if "train/learning_rate" in row]
+    assert steps == [1, 2, 3, 4, 5, 6, 7, 8]
+    state, position = final_state(workdir)
+    assert int(state.step) == 8
+    assert position["next_batch"] == 6 + 4
+    with np.load(workdir / "diverged" / "step_6.npz") as saved:
+        assert saved.keys() == bad.keys()
+        for name in bad:
+            np.testing.assert_array_equal(saved[name], bad[name])
+
+
+def test_returns_have_an_end(
+    fsdd_dir: pathlib.Path, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A training that diverges whatever the data."""
+    config = small(
+        **{"training.learning_rate": 1e30, "training.warmup_steps": 0}, num_steps=50, max_returns=2
+    )
+    with pytest.raises(NonFiniteLossError, match=r"^At step \d+ the "):
+        train(config, workdir=tmp_path, data_dir=fsdd_dir)
+    assert "(return 2 of 2)" in capsys.readouterr().err
 
 
 def test_speakers_of_a_pretrained_run_are_found_by_name(

@@ -2,7 +2,9 @@
 
 from wavenet_jax.training.config import TrainingConfig
 from wavenet_jax.training.loop import (
+    DivergenceError,
     NonFiniteLossError,
+    SpikeError,
     fit,
     make_parallel_step,
     replicate,
@@ -24,9 +26,11 @@ from wavenet_jax.training.weight_norm import model_params
 __all__ = [
     "Adoption",
     "Batch",
+    "DivergenceError",
     "ModelConfig",
     "NamedAxis",
     "NonFiniteLossError",
+    "SpikeError",
     "TrainState",
     "TrainingConfig",
     "adopt",

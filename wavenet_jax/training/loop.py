@@ -1,5 +1,6 @@
 """The training loop over all devices."""
 
+import collections
 import functools
 from collections.abc import Callable, Iterator
 
@@ -16,9 +17,28 @@ from wavenet_jax.training.step import AXIS, train_step
 from wavenet_jax.training.variables import ModelConfig
 from wavenet_jax.training.weight_norm import check_split
 
+SPIKE_AFTER_STEPS = 100
+"""A loss is compared with the mean of so many steps before it."""
 
-class NonFiniteLossError(ArithmeticError):
-    """Raised when the loss is not finite; the message names the step."""
+
+class DivergenceError(ArithmeticError):
+    """Raised when the loss is not finite or rises at once; the message names the step.
+
+    Attributes:
+      step: whose loss it is.
+    """
+
+    def __init__(self, message: str, step: int) -> None:
+        super().__init__(message)
+        self.step = step
+
+
+class NonFiniteLossError(DivergenceError):
+    """Raised when the loss is not finite."""
+
+
+class SpikeError(DivergenceError):
+    """Raised when the loss is far above that of the steps before."""
 
 
 def make_parallel_step(model_config: ModelConfig, config: TrainingConfig):
@@ -71,6 +91,7 @@ def fit(
     should_stop: Callable[[int], bool] = lambda step: False,
     is_preview_due: Callable[[int], bool] = lambda step: False,
     on_preview: Callable[[TrainState], None] = lambda state: None,
+    max_spike: float | None = None,
 ) -> TrainState:
     """Trains to `config.num_steps`, or until `should_stop`.
 
@@ -90,6 +111,8 @@ def fit(
       is_preview_due: called with the number of each step after which training goes on or ends
         as planned. Processes need not agree, if `on_preview` has nothing to do with the others.
       on_preview: called with the state where that is so, after `on_checkpoint`.
+      max_spike: by how much a metric of the loss, in bits, may exceed its mean over the
+        `SPIKE_AFTER_STEPS` steps before; None for any.
 
     Returns:
       The last state.
@@ -97,6 +120,7 @@ def fit(
     Raises:
       NonFiniteLossError: a metric is not finite; `on_metrics` and `on_checkpoint` were not
         called for that step.
+      SpikeError: a loss exceeds those before by more than `max_spike`; likewise.
       InputError: the batch does not divide over the devices, or the state was begun with
         another `weight_normalization`.
     """
@@ -105,6 +129,11 @@ def fit(
     num_devices = jax.local_device_count()
     state = replicate(state)
     pending: list[tuple[int, dict[str, jax.Array]]] = []
+    recent: dict[str, collections.deque[float]] = {}
+    remedy = (
+        f"resume from the last checkpoint with a lower learning rate than {config.learning_rate:g},"
+        " or look for damaged recordings"
+    )
 
     def report_pending():
         while pending:
@@ -113,11 +142,19 @@ def fit(
             for name in values:
                 if not np.isfinite(values[name]):
                     raise NonFiniteLossError(
-                        f"At step {step} the {name.replace('_', ' ')} is "
-                        f"{values[name]}: resume from the last checkpoint with a "
-                        f"lower learning rate than {config.learning_rate:g}, or "
-                        "look for damaged recordings."
+                        f"At step {step} the {name.replace('_', ' ')} is {values[name]}: {remedy}.",
+                        step,
                     )
+                if max_spike is not None and name.startswith("bits_per_"):
+                    before = recent.setdefault(name, collections.deque(maxlen=SPIKE_AFTER_STEPS))
+                    mean = sum(before) / max(1, len(before))
+                    if len(before) == SPIKE_AFTER_STEPS and values[name] > mean + max_spike:
+                        raise SpikeError(
+                            f"At step {step} the {name.replace('_', ' ')} is {values[name]:.2f}, "
+                            f"after {mean:.2f} in the {SPIKE_AFTER_STEPS} steps before: {remedy}.",
+                            step,
+                        )
+                    before.append(values[name])
             on_metrics(step, values)
 
     for step in range(int(state.step) + 1, config.num_steps + 1):
