@@ -18,6 +18,7 @@ from experiments.common.reporting import Reporter
 from experiments.common.run import Run
 from experiments.configs.schema import ExperimentConfig
 from experiments.metrics import phone_errors
+from experiments.tasks import plan
 from wavenet_jax import folders, scoring, training
 from wavenet_jax.audio import InverseFilter
 from wavenet_jax.checkpoints import Checkpoints
@@ -142,6 +143,9 @@ def _train(
                 file=sys.stderr,
             )
             return TrainingResult(state, stopped=False)
+        if processes.is_first():
+            planned = plan.of_model(config, run.wavenet, state) | plan.of_corpus(config, corpus)
+            print(plan.as_line(planned), file=sys.stderr)
         reporter = stack.enter_context(
             Reporter(
                 folder,
