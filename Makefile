@@ -2,6 +2,7 @@
 # make demo   a WaveNet trained on this machine, and what it has to say
 # make test   lint, types and the whole test suite, on the CPU
 # make lint   the first two alone
+# make soak   programs killed at random moments, KILLS times (200)
 # make clean  removes .venv and what was built
 #
 # All but the last make .venv when it is missing or older than what it is made from: with python3,
@@ -15,7 +16,7 @@ LINE = $(shell $(BIN)/python -c 'import sys; print("3.11" if sys.version_info < 
 INSTALL = $(BIN)/python -m pip --disable-pip-version-check install --quiet \
   --constraint constraints-$(LINE).txt --editable
 
-.PHONY: speak demo test lint clean venv
+.PHONY: speak demo test lint soak clean venv
 
 TEXT = the curious judge followed her shadow
 OUT = speech.wav
@@ -34,6 +35,10 @@ lint: .venv/.test
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/shellcheck launch_tpu.sh .ci/run
+
+KILLS = 200
+soak: .venv/.test
+	$(BIN)/python tests/soak.py --kills=$(KILLS)
 
 .venv/.demo: setup.cfg constraints-3.11.txt constraints-3.13.txt | venv
 	$(INSTALL) '.[demo]'

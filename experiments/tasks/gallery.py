@@ -1,7 +1,7 @@
 """The gallery: a static page of what trained models sound like, beside recordings.
 
 gallery/index.html
-gallery/NAME/recorded_000.flac    a recording of the test split
+gallery/NAME/recorded_000.flac    a recording that it was not trained on
 gallery/NAME/copy_000.flac        what the model makes of its conditions
 gallery/NAME/spoken_000.flac      what it makes of a sentence
 gallery/NAME/*.png                waveform and spectrogram of each
@@ -26,7 +26,6 @@ from experiments.tasks import model_card
 from wavenet_jax import InputError, model_folder
 
 PRETRAINED = pathlib.Path("experiments/pretrained")
-SPLIT = "test"
 MAX_SOUND_BYTES = 4_000_000
 
 
@@ -39,8 +38,11 @@ class Exhibit:
       title: for people.
       prepare: flags of `experiments.prepare` for the corpus beside it; `prepare` is not called
         without.
-      num_copies: recordings of its test split to generate from the conditions of.
+      split: of recordings that it was not trained on.
+      num_copies: of its recordings, to generate from the conditions of.
+      has_recordings: whether they may be shown, which is for whose they are to say.
       texts: sentences to speak.
+      speakers: who speaks them, in turn; () for a model of one.
       drawing: flags of `sample` and `speak`.
       folder: of the models.
     """
@@ -48,8 +50,11 @@ class Exhibit:
     name: str
     title: str
     prepare: Sequence[str] = ()
+    split: str = "test"
     num_copies: int = 0
+    has_recordings: bool = True
     texts: Sequence[str] = ()
+    speakers: Sequence[str] = ()
     drawing: Sequence[str] = ()
     folder: pathlib.Path = PRETRAINED
 
@@ -169,7 +174,7 @@ def _section(exhibit: Exhibit, work: pathlib.Path, page: pathlib.Path) -> str:
         f'<section id="{exhibit.name}">\n<h2>{html.escape(exhibit.title)}</h2>\n'
         f"<p>{html.escape(card.about)}</p>\n{''.join(shown)}"
         f"<p>Made by</p>\n<pre>{html.escape(chr(10).join(commands))}</pre>\n"
-        f"<p>Measured on the test split, by the commands of the card "
+        f"<p>Measured on the {html.escape(exhibit.split)} split, by the commands of the card "
         f"<code>{html.escape(str(model))}/{model_folder.CARD}</code>:</p>\n"
         f"<pre>{html.escape(card.figures)}</pre>\n</section>\n"
     )
@@ -189,29 +194,37 @@ def _generated(
         flags = [
             f"--workdir={model}",
             f"--data_dir={corpora}",
-            f"--split={SPLIT}",
+            f"--split={exhibit.split}",
             f"--num_samples={exhibit.num_copies}",
             "--seed=0",
             *exhibit.drawing,
             f"--out={made / 'copies'}",
         ]
         programs.run("sample", *flags)
-        corpus = data.load(run.config.dataset, corpora, SPLIT)
+        corpus = data.load(run.config.dataset, corpora, exhibit.split)
         pairs = []
         for i in range(exhibit.num_copies):
             recording = corpus.recording(i)
             said = recording.get("text") or f"recording {i + 1}"
             samples, _ = soundfile.read(made / "copies" / f"sample_{i:03}.wav", dtype="int16")
-            recorded = Clip(f"recorded_{i:03}", f"recorded: {said}", recording["audio"], rate)
-            pairs += [[recorded, Clip(f"copy_{i:03}", "generated", samples, rate)]]
+            if exhibit.has_recordings:
+                recorded = Clip(f"recorded_{i:03}", f"recorded: {said}", recording["audio"], rate)
+                pairs += [[recorded, Clip(f"copy_{i:03}", "generated", samples, rate)]]
+            else:
+                title = f"generated, of {corpus.names[i]}: {said}"
+                pairs += [[Clip(f"copy_{i:03}", title, samples, rate)]]
         yield programs.command("sample", *flags), pairs
     for i, text in enumerate(exhibit.texts):
         path = made / f"spoken_{i:03}.wav"
         path.parent.mkdir(parents=True, exist_ok=True)
         flags = [f"--workdir={model}", f"--text={text}", "--seed=0", *exhibit.drawing]
+        title = f"spoken: {text}"
+        if exhibit.speakers:
+            speaker = exhibit.speakers[i % len(exhibit.speakers)]
+            flags, title = [*flags, f"--speaker={speaker}"], f"spoken by {speaker}: {text}"
         programs.run("speak", *flags, f"--out={path}")
         samples, _ = soundfile.read(path, dtype="int16")
-        clip = Clip(path.stem, f"spoken: {text}", samples, rate)
+        clip = Clip(path.stem, title, samples, rate)
         yield programs.command("speak", *flags, f"--out={path}"), [[clip]]
 
 

@@ -1,5 +1,6 @@
 """The gallery: made from a small model, and opened in a browser."""
 
+import dataclasses
 import pathlib
 import re
 
@@ -62,6 +63,15 @@ def test_what_is_on_the_page_is_there(exhibit, trained_dir, tmp_path) -> None:
     assert again.read_text() == text
     with pytest.raises(InputError, match="is no gallery"):
         gallery.make(trained_dir, data_dir=tmp_path / "work", exhibits=[exhibit])
+
+
+def test_recordings_that_are_not_to_be_shown(exhibit, tmp_path) -> None:
+    hidden = dataclasses.replace(exhibit, split="validation", has_recordings=False)
+    page = gallery.make(tmp_path / "page", data_dir=tmp_path / "work", exhibits=[hidden])
+    names = {path.name for path in page.parent.rglob("*.flac")}
+    assert names == {"copy_000.flac", "copy_001.flac"}
+    assert "Measured on the validation split" in page.read_text()
+    assert re.search(r"generated, of \S+\.wav: ", page.read_text())
 
 
 def test_too_much_sound_leaves_the_gallery_as_it_was(exhibit, tmp_path, monkeypatch) -> None:
