@@ -1,9 +1,10 @@
 """Reading one split of a prepared corpus."""
 
+import contextlib
 import os
 import pathlib
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import cachetools
@@ -83,7 +84,10 @@ class Corpus:
                 f"{pathlib.Path(data_dir) / name} has no split {split!r}: it has "
                 f"{', '.join(builder.info.splits)}"
             )
-        self._pieces = builder.as_data_source(split)
+        self._folder = os.fspath(builder.data_dir)
+        with self._damage_named():
+            self._pieces = builder.as_data_source(split)
+            self._pieces[0]
         metadata = builder.info.metadata
         self.sample_rate_hz = int(metadata["sample_rate_hz"])
         self.licence = metadata.get("licence", "not recorded when this was prepared")
@@ -219,7 +223,22 @@ class Corpus:
         condition=lambda self: self._changed,
     )
     def _piece(self, piece: int) -> dict[str, Any]:
-        return _decoded(self._pieces[int(piece)])
+        with self._damage_named():
+            return _decoded(self._pieces[int(piece)])
+
+    @contextlib.contextmanager
+    def _damage_named(self) -> Iterator[None]:
+        """Turns an error of reading, which array_record finds by the hashes that it stores, into
+        one that names the folder."""
+        try:
+            yield
+        except Exception as error:  # array_record and TFDS raise many kinds
+            lines = str(error).strip().splitlines()
+            raise DataError(
+                f"the {self.split} split in {self._folder} is damaged ({type(error).__name__}: "
+                f"{lines[0][:200] if lines else 'no message'}): prepare the corpus again, or copy "
+                "it again"
+            ) from error
 
     @cachetools.cachedmethod(
         lambda self: self._cache,

@@ -14,7 +14,7 @@ from etils import epath
 from gcp_storage_emulator.server import create_server
 
 import data
-from experiments.common import in_use, reporting, restore
+from experiments.common import buckets, in_use, reporting, restore
 from experiments.tasks.training import train
 from wavenet_jax import InputError
 
@@ -85,6 +85,26 @@ def test_a_corpus_is_copied_once(
         data.load("fsdd", f"{bucket}/nothing", "train")
     with pytest.raises(data.DataError, match="in a bucket, and a corpus is prepared on a disk"):
         data.build("fsdd", data_dir=f"{bucket}/corpora", source=fsdd_dir)
+
+
+def test_a_failed_copy_is_said_and_tried_again(
+    bucket: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    address = f"{bucket}/failing"
+    there = epath.Path(address) / "history.jsonl"
+
+    def fail(path: epath.Path, content: bytes) -> None:
+        raise OSError("the line is cut")
+
+    with buckets.on_disk(address, active=True) as (folder, copy):
+        (folder / "history.jsonl").write_text("a row")
+        with monkeypatch.context() as patch:
+            patch.setattr(type(there), "write_bytes", fail)
+            copy()
+        assert "could not be copied to gs://" in (said := capsys.readouterr().err)
+        assert "the line is cut" in said
+        assert not there.exists()
+    assert there.read_text() == "a row"
 
 
 def test_one_training_at_a_time(
