@@ -429,16 +429,17 @@ def recordings(
     global_labels: Sequence[str] = (),
     local_features: LocalFeatures | None = None,
     hop_samples: int = 1,
+    indices: Sequence[int] | None = None,
 ) -> Iterator[dict[str, Any]]:
-    """Whole recordings in storage order, one at a time.
+    """Whole recordings, one at a time: those of the indices, by default all in storage order.
 
     Yields:
       `recording` (its name), `samples` int16 `[N]`, and where asked for `global`
       and `local` `[ceil(N / hop_samples), ...]`, as in `training_windows`.
     """
-    for i, name in enumerate(corpus.names):
+    for i in range(len(corpus)) if indices is None else indices:
         example: dict[str, Any] = {
-            "recording": name,
+            "recording": corpus.names[i],
             "samples": corpus.samples(i, 0, int(corpus.lengths[i])),
         }
         if global_labels:

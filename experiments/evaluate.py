@@ -6,6 +6,9 @@ The score of a WaveNet is in bits per sample: history is carried across chunks a
 is scored once. Beside it stands the entropy of the code frequencies of the same samples, which is
 the score of a model without memory.
 
+With --multihost each process scores its share of the recordings, and the first one prints what all
+found.
+
 The score of a recognizer is the phone error rate: substitutions, deletions and insertions over
 the phones of the transcripts, with a bootstrap interval over recordings; decoded with a language
 model, and without one (greedy).
@@ -16,11 +19,11 @@ from typing import Any
 
 from absl import flags
 
-from experiments.common import cli, restore
+from experiments.common import cli, processes, restore
 from experiments.tasks.evaluation import evaluate, evaluate_recognition
 from wavenet_jax import InputError
 
-cli.takes(cli.WORKDIR, cli.DATA_DIR, cli.SPLIT, cli.STEP, cli.JSON)
+cli.takes(cli.WORKDIR, cli.DATA_DIR, cli.SPLIT, cli.STEP, cli.JSON, *cli.PROCESSES)
 _TUNE_ON = flags.DEFINE_string(
     "tune_on", None, "Split on which the weights of a recognizer's decoder are chosen."
 )
@@ -28,11 +31,14 @@ _TUNE_ON = flags.DEFINE_string(
 
 def main(argv: Sequence[str]) -> None:
     del argv
+    cli.join_processes()
     trained = restore.load(cli.WORKDIR.value, cli.STEP.value)
     run = trained.run
     corpus = run.load(cli.DATA_DIR.value, cli.SPLIT.value)
     recognized: dict[str, Any] = {}
     if run.recognizer is not None:
+        if cli.MULTIHOST.value:
+            raise InputError("A recognizer is evaluated by one process: leave out --multihost.")
         tuned_on = run.load(cli.DATA_DIR.value, _TUNE_ON.value) if _TUNE_ON.value else None
         recognized = evaluate_recognition(trained, corpus, tuned_on=tuned_on)
         for decoder, found in recognized["decoders"].items():
@@ -47,6 +53,8 @@ def main(argv: Sequence[str]) -> None:
     generated: dict[str, Any] = {}
     if run.config.generates:
         generated = evaluate(trained, corpus)
+        if not processes.is_first():
+            return
         print(
             f"{generated['bits_per_sample']:.4f} bits per sample over "
             f"{generated['num_recordings']} recordings, {generated['num_samples']} samples "

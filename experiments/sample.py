@@ -8,19 +8,20 @@ corpus (`--data_dir=DIR --split=test`: recording i's label and phones for sample
 vocoder's mel spectrogram from any recording (`--mel_from=FILE`), or from a file of numpy that this
 project or another toolkit wrote (`--mel=FILE.npy --mel_convention=tacotron2`; docs/vocoder.md).
 The waveform of sample i depends on the seed and i, not on how many are made, nor on the
-`--backend`. On a CPU `--precision=int8` is the fastest; what it costs is in docs/benchmarks.md.
+`--backend`; with --multihost each process writes its share of the files. On a CPU
+`--precision=int8` is the fastest; what it costs is in docs/benchmarks.md.
 """
 
 from collections.abc import Sequence
 
 from absl import flags
 
-from experiments.common import cli, restore
+from experiments.common import cli, processes, restore
 from experiments.tasks.generation import sample
 from wavenet_jax import InputError
 
 cli.takes(cli.WORKDIR, cli.OUT, cli.STEP, cli.NUM_SAMPLES, cli.SECONDS, cli.SEED)
-cli.takes(cli.DATA_DIR, cli.SPLIT, cli.MEL_CONVENTION, *cli.SAMPLING)
+cli.takes(cli.DATA_DIR, cli.SPLIT, cli.MEL_CONVENTION, *cli.SAMPLING, *cli.PROCESSES)
 _PRIME = flags.DEFINE_string("prime", None, "Recording to continue; it begins each file.")
 _MEL = flags.DEFINE_string(
     "mel", None, "File of numpy with the mel spectrogram that a vocoder is given, for each sample."
@@ -38,6 +39,7 @@ _LABEL = flags.DEFINE_list(
 
 def main(argv: Sequence[str]) -> None:
     del argv
+    cli.join_processes()
     trained = restore.load(cli.WORKDIR.value, cli.STEP.value)
     corpus = None
     if cli.SPLIT.value:
@@ -58,7 +60,8 @@ def main(argv: Sequence[str]) -> None:
         mel_from=_MEL_FROM.value,
         mel_convention=cli.MEL_CONVENTION.value,
     )
-    print(f"{len(paths)} recordings of step {trained.step} in {cli.OUT.value}")
+    if processes.is_first():
+        print(f"{len(paths)} recordings of step {trained.step} in {cli.OUT.value}")
 
 
 if __name__ == "__main__":

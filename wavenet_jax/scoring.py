@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import math
 from collections.abc import Iterable, Iterator, Mapping
 
 import jax
@@ -30,9 +31,9 @@ class Score:
 
 
 def bits_per_sample(scores: Iterable[Score]) -> float:
-    """Mean over all samples of all recordings: a long recording counts for more."""
+    """Mean over all samples of all recordings, in whatever order: a long one counts for more."""
     scores = list(scores)
-    return sum(s.bits for s in scores) / sum(s.num_samples for s in scores)
+    return math.fsum(s.bits for s in scores) / sum(s.num_samples for s in scores)
 
 
 def score(

@@ -7,7 +7,7 @@ sampling and scoring read it from the checkpoint, and refuse data of another kin
 import dataclasses
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -285,13 +285,16 @@ class Run:
             )
         return corpus
 
-    def recordings(self, corpus: data.Corpus) -> Iterator[dict[str, Any]]:
-        """Whole recordings with the conditions that the model takes."""
+    def recordings(
+        self, corpus: data.Corpus, indices: Sequence[int] | None = None
+    ) -> Iterator[dict[str, Any]]:
+        """Whole recordings, by default all, with the conditions that the model takes."""
         return data.recordings(
             corpus,
             global_labels=self.audio.global_labels,
             local_features=self.local_features,
             hop_samples=self.frame_samples,
+            indices=indices,
         )
 
     def windows(

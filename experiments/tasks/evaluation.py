@@ -1,5 +1,6 @@
 """Scores of a trained model on whole recordings: bits per sample, and phone errors."""
 
+import dataclasses
 import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -9,13 +10,13 @@ import numpy as np
 from tqdm import tqdm
 
 import data
-from experiments.common import restore
+from experiments.common import processes, restore
 from experiments.metrics import phone_errors
 from wavenet_jax import metrics, scoring
 
 
 def evaluate(trained: restore.TrainedModel, corpus: data.Corpus) -> dict[str, Any]:
-    """Scores all recordings of a corpus's split.
+    """Scores all recordings of a corpus's split, of which each process scores its share.
 
     Returns:
       `bits_per_sample`, `unigram_bits_per_sample`, `num_recordings`,
@@ -34,13 +35,20 @@ def evaluate(trained: restore.TrainedModel, corpus: data.Corpus) -> dict[str, An
             yield recording
 
     scores = []
+    indices = processes.share(range(len(corpus)))
     with tqdm(
-        total=int(corpus.lengths.sum()), unit="sample", unit_scale=True, file=sys.stderr
+        total=int(corpus.lengths[list(indices)].sum()),
+        unit="sample",
+        unit_scale=True,
+        file=sys.stderr,
     ) as bar:
-        recordings = counted(run.recordings(corpus))
+        recordings = counted(run.recordings(corpus, indices))
         for score in scoring.score(run.wavenet, trained.params, recordings):
             scores.append(score)
             bar.update(score.num_samples)
+    shares = processes.gather([[dataclasses.astuple(score) for score in scores], counts.tolist()])
+    scores = [scoring.Score(*score) for share, _ in shares for score in share]
+    counts = np.sum([of_share for _, of_share in shares], axis=0)
     return {
         "bits_per_sample": scoring.bits_per_sample(scores),
         "unigram_bits_per_sample": metrics.unigram_entropy_bits(counts),

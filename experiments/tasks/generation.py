@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 import data
 from data.audio import reading
-from experiments.common import cli, restore
+from experiments.common import cli, processes, restore
 from experiments.common.run import Run
 from experiments.common.sampling import AS_IT_IS, Sampling
 from wavenet_jax import InputError
@@ -121,6 +121,8 @@ def write_generated(
 ) -> None:
     """Generates a batch into wav files, each of which appears once it is complete.
 
+    Each process writes its share of the files: a file is the one that a single process writes.
+
     Args:
       trained: of `restore.load`.
       paths: of the B files; file i is utterance i of the seed.
@@ -136,9 +138,15 @@ def write_generated(
     # Bad arguments and a missing filter are refused here, before any file is opened.
     rate = trained.run.audio.sample_rate_hz
     sampling.filtered(np.zeros(1, np.int16), rate)
+    indices = list(processes.share(range(len(paths))))
+    if not indices:
+        return
+    paths, lengths = [paths[i] for i in indices], lengths[indices]
+    conditions = {name: condition[indices] for name, condition in conditions.items()}
     chunks = trained.generator.generate_batch(
         lengths + lead_samples,
         seed=seed,
+        indices=indices,
         prime=prime,
         temperature=sampling.temperatures(trained.run, conditions.get("local_condition")),
         top_p=sampling.top_p,

@@ -1,5 +1,6 @@
 """Several processes of one training: the loss whatever they are, and what they do when one ends."""
 
+import json
 import os
 import pathlib
 import shutil
@@ -10,6 +11,7 @@ import sys
 import time
 
 import numpy as np
+import programs
 import pytest
 
 from experiments.common import processes
@@ -29,11 +31,18 @@ def start(
     devices: int = 1,
 ) -> list[subprocess.Popen[str]]:
     """`number` processes of one training with so many devices each."""
+    config = (f"--config={CONFIG}", "--config.training.fused=off")
+    where = (f"--workdir={workdir}", f"--data_dir={data_dir}")
+    return start_program("train", *config, *where, *flags, number=number, devices=devices)
+
+
+def start_program(
+    program: str, *flags: str, number: int, devices: int = 1
+) -> list[subprocess.Popen[str]]:
     with socket.socket() as probe:
         probe.bind(("localhost", 0))
         port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "experiments.train", f"--config={CONFIG}", *flags]
-    command += [f"--workdir={workdir}", f"--data_dir={data_dir}", "--config.training.fused=off"]
+    command = [sys.executable, "-m", f"experiments.{program}", *flags]
     if number > 1:
         command += ["--multihost", f"--coordinator=localhost:{port}", f"--num_processes={number}"]
     return [
@@ -49,13 +58,14 @@ def start(
     ]
 
 
-def ended(started: list[subprocess.Popen[str]]) -> None:
-    """Waits for processes to end well."""
+def ended(started: list[subprocess.Popen[str]]) -> list[str]:
+    """Waits for processes to end well; gives what each printed on stdout."""
     try:
-        outputs = [process.communicate(timeout=400)[1] for process in started]
+        outputs = [process.communicate(timeout=400) for process in started]
     finally:
         kill(started)
     assert [process.returncode for process in started] == [0] * len(started), outputs
+    return [output for output, _ in outputs]
 
 
 def kill(started: list[subprocess.Popen[str]]) -> None:
@@ -116,12 +126,43 @@ def test_one_that_is_killed_ends_the_others(fsdd_dir: pathlib.Path, tmp_path: pa
         assert str(workdir / "checkpoints") in last
 
 
-def test_what_describes_no_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_scores_and_samples_are_spread(
+    trained_dir: pathlib.Path, fsdd_dir: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+    """Over two processes: one figure, and the files that one process writes."""
+    workdir, corpora = f"--workdir={trained_dir}", f"--data_dir={fsdd_dir}"
+    scored = (workdir, corpora, "--split=train")
+    drawn = (workdir, "--num_samples=3", "--seconds=0.02", "--label=high,low")
+    started = [
+        start_program("evaluate", *scored, f"--json={tmp_path / 'two.json'}", number=2),
+        start_program("sample", *drawn, f"--out={tmp_path / 'two'}", number=2),
+        start_program("evaluate", *scored, f"--json={tmp_path / 'one.json'}", number=1),
+        start_program("sample", *drawn, f"--out={tmp_path / 'one'}", number=1),
+    ]
+    of_two, _, (of_one,), _ = [ended(processes) for processes in started]
+    assert "bits per sample over 12 recordings" in of_one
+    assert of_two[0].endswith(of_one)
+    assert "bits per sample" not in of_two[1]
+    one, two = (json.loads((tmp_path / f"{name}.json").read_text()) for name in ("one", "two"))
+    assert two.pop("bits_per_sample") == pytest.approx(one.pop("bits_per_sample"), rel=1e-6)
+    assert {**one, "wall_s": 0} == {**two, "wall_s": 0}
+    files = {path.name: path.read_bytes() for path in (tmp_path / "one").iterdir()}
+    assert len(files) == 3
+    assert {path.name: path.read_bytes() for path in (tmp_path / "two").iterdir()} == files
+
+
+def test_what_describes_no_processes(run: programs.Run, tmp_path: pathlib.Path) -> None:
     with pytest.raises(InputError, match="--multihost lacks --num_processes, --process_id"):
         processes.join("localhost:1234")
     with pytest.raises(InputError, match="--process_id is 2, of 2 processes: .* 0 to 1"):
         processes.join("localhost:1234", 2, 2)
     with pytest.raises(InputError, match="--coordinator is 'localhost': give HOST:PORT"):
         processes.join("localhost", 2, 0)
-    with pytest.raises(InputError, match="not detected .*: give --coordinator"):
-        processes.join()
+    flags = (f"--config={CONFIG}", f"--workdir={tmp_path / 'run'}", f"--data_dir={tmp_path}")
+    ended = run("experiments.train", *flags, "--multihost")
+    assert ended.returncode == 1
+    assert "not detected" in ended.stderr
+    assert "give --coordinator, --num_processes and --process_id" in ended.stderr
+    ended = run("experiments.train", *flags, "--process_id=1")
+    assert "--coordinator, --num_processes and --process_id need --multihost" in ended.stderr
+    assert not list(tmp_path.iterdir())
