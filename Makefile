@@ -34,7 +34,7 @@ lint: .venv/.test
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/shellcheck launch_tpu.sh .ci/run
+	$(BIN)/shellcheck launch_tpu.sh launch_slurm.sh .ci/run
 
 KILLS = 200
 soak: .venv/.test

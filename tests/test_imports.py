@@ -39,7 +39,7 @@ def test_the_sources_are_found() -> None:
 
 def test_the_library_is_light() -> None:
     """It runs on a machine that has only these."""
-    allowed = {"absl", "flax", "jax", "llvmlite", "numba", "numpy", "optax", "orbax"}
+    allowed = {"absl", "etils", "flax", "jax", "llvmlite", "numba", "numpy", "optax", "orbax"}
     allowed |= {"safetensors", "scipy", "wavenet_jax"} | sys.stdlib_module_names
     assert not offenders("wavenet_jax", lambda name: name not in allowed)
 

@@ -26,7 +26,12 @@ import wavenet_jax
 ROOT = pathlib.Path(__file__).parents[1]
 SETUP = configparser.ConfigParser()
 SETUP.read(ROOT / "setup.cfg")
-NAMES = {"absl": "absl-py", "orbax": "orbax-checkpoint", "sklearn": "scikit-learn"}
+NAMES = {
+    "absl": "absl-py",
+    "orbax": "orbax-checkpoint",
+    "sklearn": "scikit-learn",
+    "yaml": "pyyaml",
+}
 """Distributions whose packages have another name."""
 GPL = {"parselmouth": "praat-parselmouth"}
 QUALITY = {"moonshine-voice", "onnxruntime", "pystoi", "speechmos"}

@@ -14,7 +14,7 @@ that commas, which are pauses, belong between digits.
 
 from ml_collections import ConfigDict
 
-from experiments.configs import demo
+from experiments.configs import demo, schema
 
 
 def get_config() -> ConfigDict:
@@ -25,5 +25,6 @@ def get_config() -> ConfigDict:
     config.local_condition.features = "linguistic_f0"
 
     config.num_steps = 6000
+    schema.when_pretrained(config, num_steps=1200)
     config.held_out_recordings = 100
     return config

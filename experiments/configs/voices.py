@@ -15,11 +15,12 @@ The network of `digits.py` with the speaker as its global condition. It knows th
 
 from ml_collections import ConfigDict
 
-from experiments.configs import digits
+from experiments.configs import digits, schema
 
 
 def get_config() -> ConfigDict:
     config = digits.get_config()
     config.global_condition.update(labels=("speaker",), channels=16)
     config.num_steps = 8000
+    schema.when_pretrained(config, num_steps=1600)
     return config

@@ -106,6 +106,8 @@ def _train(
       _DivergedError: it diverges.
       InputError, data.DataError: bad input.
     """
+    if folders.is_bucket(workdir):  # before it is read
+        cli.require_writable_workdir(workdir)
     restore.require_run(workdir)
     corpus = data.load(config.dataset, data_dir, "train")
     if config.train_recordings is not None:
