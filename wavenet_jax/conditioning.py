@@ -7,10 +7,6 @@ projection of the layer's own:
 
     z = W * x + V_g h + V_l y,     y = upsampled h_local.
 
-That is linear in the features of a frame. Hidden layers, frame by frame and before upsampling, let
-one feature decide what another one means, as the position in a phone and the phone: each adds
-B relu(A h) to h, with B = 0 at first. They cost little, since there are few frames.
-
 Frame k covers the samples [k H, (k + 1) H), H being the hop. From frames to samples:
 
 * "repeat": a sample has its frame's value. Frame k affects the samples it covers.
@@ -25,8 +21,6 @@ Frames beyond a recording's ends are zeros, or label -1. No map has a bias, so t
 frame adds nothing, and the samples that it covers have no local condition, whatever the
 neighbouring frames are.
 """
-
-import functools
 
 import flax.linen as nn
 import jax
@@ -70,10 +64,7 @@ class LocalConditioning(nn.Module):
 
     def setup(self):
         self.embedding = ConditionEmbedding(self.config, self.dtype)
-        channels, widths = self.config.channels, self.config.hidden_channels
-        dense = functools.partial(nn.Dense, use_bias=False, dtype=self.dtype)
-        self.hidden_in = [dense(width) for width in widths]
-        self.hidden_out = [dense(channels, kernel_init=nn.initializers.zeros) for _ in widths]
+        channels = self.config.channels
         self.kernels = [
             self.param(f"upsampling_{i}", _repetition, (3, channels, factor, channels))
             for i, factor in enumerate(self.config.factors)
@@ -92,8 +83,6 @@ class LocalConditioning(nn.Module):
         """
         cfg = self.config
         x = self.embedding(jnp.swapaxes(frames, 0, 1))
-        for to_hidden, from_hidden in zip(self.hidden_in, self.hidden_out, strict=True):
-            x = x + from_hidden(nn.relu(to_hidden(x)))
         if cfg.upsampling == "repeat":
             return ConditionSequence(x, cfg.hop_samples, -phase)
         is_any = frames >= 0 if cfg.kind == "labels" else jnp.any(frames != 0, axis=-1)

@@ -57,18 +57,15 @@ class LocalConditionConfig(ConditionConfig):
       upsampling: from frames to samples, "repeat", "linear" or "transposed".
       factors: of the transposed convolutions, first to last; their product is
         the hop. Empty for the other kinds of upsampling.
-      hidden_channels: widths of hidden layers between a frame's embedding and its upsampling;
-        empty for none, and a map that is linear in the frame, as the paper's.
     """
 
     hop_samples: int = 1
     upsampling: Literal["repeat", "linear", "transposed"] = "repeat"
     factors: tuple[int, ...] = ()
-    hidden_channels: tuple[int, ...] = ()
 
     def __post_init__(self):
         super().__post_init__()
-        check_min(self, "A condition", hop_samples=1, factors=1, hidden_channels=1)
+        check_min(self, "A condition", hop_samples=1, factors=1)
         if self.upsampling == "transposed":
             if not self.factors or math.prod(self.factors) != self.hop_samples:
                 remedy = f"give factors whose product is the hop, {self.hop_samples}"

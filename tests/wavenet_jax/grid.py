@@ -57,9 +57,7 @@ CONFIGS = {
         dilations=(1, 2, 5),
         kernel_size=3,
         global_condition=ConditionConfig("labels", size=3, channels=4),
-        local_condition=LocalConditionConfig(
-            "vectors", size=3, channels=4, hop_samples=4, hidden_channels=(6, 5)
-        ),
+        local_condition=LocalConditionConfig("vectors", size=3, channels=4, hop_samples=4),
         **(SMALL | {"num_classes": 256}),
     ),
     "tags, linear": WaveNetConfig(

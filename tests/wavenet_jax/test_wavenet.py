@@ -83,9 +83,6 @@ def upsampled_by_the_equations(config: Any, p: Any, frames: np.ndarray) -> np.nd
     """Frames of one item from the first to the last: `[F, ...]` to `[F hop, C]`."""
     hop, count = config.hop_samples, len(frames)
     values = embedded_by_the_equations(p["embedding"], frames, config.kind == "labels")
-    for i in range(len(config.hidden_channels)):
-        hidden = np.maximum(values @ p[f"hidden_in_{i}"]["kernel"], 0)
-        values = values + hidden @ p[f"hidden_out_{i}"]["kernel"]
     if config.upsampling == "linear":
         middles = hop * np.arange(-1, count + 1) + (hop - 1) / 2
         padded = np.pad(values, ((1, 1), (0, 0)))
