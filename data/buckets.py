@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from etils import epath
 from tqdm import tqdm
 
-from data.errors import DataError
+from data.errors import DataError, first_line
 
 
 def is_bucket(path: str | os.PathLike[str]) -> bool:
@@ -43,11 +43,9 @@ def on_disk(folder: str | os.PathLike[str]) -> pathlib.Path:
             _copy(files, copy)
         return copy
     except Exception as error:  # libraries of storage raise many kinds
-        reason = str(error).strip().splitlines()
         raise DataError(
-            f"{os.fspath(folder)} cannot be copied to {_cache()} ({type(error).__name__}: "
-            f"{reason[0][:200] if reason else 'no message'}): check the address, the rights and "
-            "the space, and install the extra for it ('.[gcs]' for gs://)"
+            f"{os.fspath(folder)} cannot be copied to {_cache()} ({first_line(error)}): check the "
+            "address, the rights and the space, and install the extra for it ('.[gcs]' for gs://)"
         ) from error
 
 

@@ -15,7 +15,7 @@ import tensorflow_datasets as tfds
 from data import buckets
 from data.audio.filtering import NO_FILTER, apply_filter
 from data.audio.pitch import FRAME_S
-from data.errors import DataError
+from data.errors import DataError, first_line
 
 CACHE_BYTES = 256 * 2**20
 
@@ -87,7 +87,6 @@ class Corpus:
         self._folder = os.fspath(builder.data_dir)
         with self._damage_named():
             self._pieces = builder.as_data_source(split)
-            self._pieces[0]
         metadata = builder.info.metadata
         self.sample_rate_hz = int(metadata["sample_rate_hz"])
         self.licence = metadata.get("licence", "not recorded when this was prepared")
@@ -233,11 +232,9 @@ class Corpus:
         try:
             yield
         except Exception as error:  # array_record and TFDS raise many kinds
-            lines = str(error).strip().splitlines()
             raise DataError(
-                f"the {self.split} split in {self._folder} is damaged ({type(error).__name__}: "
-                f"{lines[0][:200] if lines else 'no message'}): prepare the corpus again, or copy "
-                "it again"
+                f"the {self.split} split in {self._folder} is damaged ({first_line(error)}): "
+                "prepare the corpus again, or copy it again"
             ) from error
 
     @cachetools.cachedmethod(

@@ -244,7 +244,7 @@ def _read_params(folder: epath.Path, name: str, content: Mapping[str, Any], like
         raise storage.DamagedError(f"{path} has {len(read)} bytes of {written['bytes']}")
     if hashlib.sha256(read).hexdigest() != written["sha256"]:
         raise storage.DamagedError(f"{path} is altered: its SHA-256 is not that in {CONFIG}")
-    stored = _from_bytes(read)
+    stored = _from_bytes(read) if folders.is_bucket(path) else safetensors.numpy.load_file(path)
     arrays = {name: np.asarray(x, np.float32) for name, x in stored.items()}
     found = {name: (x.shape, str(x.dtype)) for name, x in arrays.items()}
     storage.check_shapes(found, traverse_util.flatten_dict(like, sep="/"))

@@ -87,7 +87,6 @@ def diagnose(
     figures: dict[str, Any] = {
         **plan.of_model(config, wavenet, state),
         "num_steps": config.training.num_steps,
-        "disk_bytes": _disk_bytes(config, num_bytes),
     }
     if not any(finding.is_fault for finding in findings):
         rate, temporary = throughput.training_speed(config, model, config.training, state, STEPS)
@@ -95,6 +94,7 @@ def diagnose(
         figures["hours"] = config.training.num_steps * figures["step_s"] / 3600
         figures |= _memory(temporary + num_bytes)
         findings += _of_memory(figures)
+    figures["disk_bytes"] = _disk_bytes(config, num_bytes, figures.get("hours", 0.0))
     if workdir is not None:
         findings += _of_disk(figures["disk_bytes"], workdir)
     if run is not None and corpus is not None:
@@ -155,15 +155,13 @@ def _of_config(config: ExperimentConfig, model: training.ModelConfig) -> Iterato
         )
 
 
-def _disk_bytes(config: ExperimentConfig, state_bytes: int) -> int:
+def _disk_bytes(config: ExperimentConfig, state_bytes: int, hours: float) -> int:
     """Of checkpoints, one of them being written and one the best, logs and previews."""
     checkpoints = (config.keep_checkpoints + 2) * state_bytes
     rows = config.training.num_steps / config.log_every
-    previews = config.training.num_steps / 100 if config.has_previews else 0
+    previews = 1 + 3600 * hours / config.preview_every if config.has_previews else 0
     sound = 2 * config.preview_s * config.sample_rate_hz
-    return math.ceil(
-        checkpoints + rows * BYTES_PER_ROW + min(previews, 1000) * (sound + BYTES_PER_PREVIEW)
-    )
+    return math.ceil(checkpoints + rows * BYTES_PER_ROW + previews * (sound + BYTES_PER_PREVIEW))
 
 
 def _memory(step_bytes: int) -> dict[str, int]:

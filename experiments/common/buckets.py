@@ -12,7 +12,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 
-from wavenet_jax import InputError, folders
+from wavenet_jax import InputError, folders, storage
 
 _COPIED_BACK = ("history.jsonl", "previews/*")
 """What a run that goes on needs of the runs before."""
@@ -57,11 +57,9 @@ def require_writable(workdir: str | os.PathLike[str]) -> None:
         probe.write_text("")
         probe.unlink()
     except Exception as error:  # libraries of storage raise many kinds
-        reason = str(error).strip().splitlines()
         raise InputError(
-            f"Nothing can be written to {os.fspath(workdir)} "
-            f"({type(error).__name__}: {reason[0][:200] if reason else 'no message'}): check the "
-            "address and the rights, and install the extra for it ('.[gcs]' for gs://)."
+            f"Nothing can be written to {os.fspath(workdir)} ({storage.first_line(error)}): check "
+            "the address and the rights, and install the extra for it ('.[gcs]' for gs://)."
         ) from error
 
 
@@ -96,7 +94,7 @@ class _Mirror:
         except Exception as error:  # libraries of storage raise many kinds
             print(
                 f"History and previews could not be copied to {self._workdir} "
-                f"({type(error).__name__}: {str(error)[:200]}): the training goes on.",
+                f"({storage.first_line(error)}): the training goes on.",
                 file=sys.stderr,
             )
 

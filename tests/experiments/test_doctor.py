@@ -89,7 +89,7 @@ def test_neither_memory_nor_disk(
 ) -> None:
     few = {"memory_bytes": 2**31, "available_bytes": 2**30}
     monkeypatch.setattr(diagnosis, "_memory", lambda step_bytes: few)
-    monkeypatch.setattr(diagnosis, "_disk_bytes", lambda config, state_bytes: 2**60)
+    monkeypatch.setattr(diagnosis, "_disk_bytes", lambda *of: 2**60)
     figures = diagnosis.diagnose(tiny.experiment(), workdir=tmp_path / "a" / "b")
     said = texts(figures, faults=True)
     assert "a step needs 2.0 GiB, and there are 1.0" in said

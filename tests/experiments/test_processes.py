@@ -81,18 +81,20 @@ def test_any_processes_and_devices_learn_the_same(
     are those of one device, to float32 rounding."""
     flags = (f"--config.num_steps={STEPS}", f"--config.checkpoint_every={STEPS // 2}")
 
-    def run(name: str, number: int, devices: int) -> list[subprocess.Popen[str]]:
-        return start(tmp_path / name, fsdd_dir, *flags, number=number, devices=devices)
+    def run(name: str, number: int, devices: int, *more: str) -> list[subprocess.Popen[str]]:
+        return start(tmp_path / name, fsdd_dir, *flags, *more, number=number, devices=devices)
 
     def half(name: str, new: str) -> None:
         shutil.copytree(tmp_path / name, tmp_path / new)
         shutil.rmtree(tmp_path / new / "checkpoints" / str(STEPS))
 
+    heard = ("--config.preview_every=5", "--config.preview_s=0.01")  # in the first process alone
     ended(run("1x1", 1, 1) + run("1x4", 1, 4))
     half("1x4", "1x4 to 2x2")
-    ended(run("4x1", 4, 1) + run("1x4 to 2x2", 2, 2))
+    ended(run("4x1", 4, 1) + run("1x4 to 2x2", 2, 2, *heard))
     half("4x1", "4x1 to 1x1")
     ended(run("4x1 to 1x1", 1, 1))
+    assert (tmp_path / "1x4 to 2x2" / "previews" / f"{STEPS}.wav").exists()
     curves = {}
     for name in ("1x1", "1x4", "4x1", "1x4 to 2x2", "4x1 to 1x1"):
         rows = [row for row in history(tmp_path / name) if "train/bits_per_sample" in row]
