@@ -206,14 +206,12 @@ class WaveNetConfig:
                 field = f"context_stacks[{i}].hop_samples"
                 remedy = f"give a multiple of the shortest, {self.frame_samples}"
                 raise ConfigError(owner, field, stack.hop_samples, remedy)
-        stacks = (self, *self.context_stacks)
-        if (num_layers := sum(len(stack.dilations) for stack in stacks)) > MAX_LAYERS:
+        num_layers = len(self.dilations) + sum(len(x.dilations) for x in self.context_stacks)
+        if num_layers > MAX_LAYERS:
             remedy = f"give at most {MAX_LAYERS}, with those of context stacks"
             raise ConfigError(owner, "number of layers", num_layers, remedy)
-        for name, samples in (
-            ("receptive field", receptive_field(self)),
-            ("hop", self.hop_samples),
-        ):
+        spans = {"receptive field": receptive_field(self), "hop": self.hop_samples}
+        for name, samples in spans.items():
             if samples > MAX_RECEPTIVE_FIELD:
                 remedy = f"give at most {MAX_RECEPTIVE_FIELD} samples"
                 raise ConfigError(owner, name, samples, remedy)

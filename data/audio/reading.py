@@ -4,9 +4,9 @@ The samples of 16-bit files are unchanged. All others are rounded to 16 bits onc
 at the end. Refused, each with a `DataError`: files that are missing, empty,
 truncated, not audio or silent (every sample equal), longer or faster than
 `data.limits` allows, and float files that contain NaN or infinity or exceed full scale.
-Logged, once a kind with counts (`Notices`): mixing to mono, resampling, limiting overshoots of a lossy decoder or a resampler,
-and heavily clipped recordings (at least `CLIPPED_SHARE` of the samples at full
-scale), which are kept unchanged.
+Logged, once a kind with counts (`Notices`): mixing to mono, resampling, limiting
+overshoots of a lossy decoder or a resampler, and heavily clipped recordings (at least
+`CLIPPED_SHARE` of the samples at full scale), which are kept unchanged.
 """
 
 import collections
