@@ -231,7 +231,11 @@ class Corpus:
     )
     def _piece(self, piece: int) -> dict[str, Any]:
         with self._damage_named():
-            return _decoded(self._pieces[int(piece)])
+            example = _decoded(self._pieces[int(piece)])
+            found, length = len(example["audio"]), np.diff(self._piece_starts)[piece]
+            if found != length:
+                raise ValueError(f"piece {piece} has {found} samples, not {length}")
+            return example
 
     @contextlib.contextmanager
     def _damage_named(self) -> Iterator[None]:

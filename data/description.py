@@ -17,6 +17,7 @@ from data.text_files import json_object
 FILES = "{DATASET}-{SPLIT}.{FILEFORMAT}-{SHARD_INDEX}"
 """How the files of a corpus are named, in TFDS's notation."""
 
+_ROOM = "tensorflow_datasets.core.features."
 _CLASSES = {
     "features_dict.FeaturesDict": "featuresDict",
     "tensor_feature.Tensor": "tensor",
@@ -25,7 +26,14 @@ _CLASSES = {
     "class_label_feature.ClassLabel": "classLabel",
     "sequence_feature.Sequence": "sequence",
 }
-"""The classes in `tensorflow_datasets.core.features`, and the field that holds what each is."""
+"""The classes in `_ROOM`, and the field that holds what each is."""
+
+_EVERY = {
+    "audio": "tensor_feature.Tensor",
+    "recording": "text_feature.Text",
+    "start": "scalar.Scalar",
+}
+"""The features that every corpus has."""
 
 _TENSORS = {
     "shape": ({}, {"dimensions": ["-1"]}),
@@ -49,7 +57,12 @@ def check(folder: pathlib.Path) -> None:
       DataError: names the file, and what is wrong in it.
     """
     path = folder / "features.json"
-    _check_feature(path, json_object(path))
+    features = json_object(path)
+    _check_feature(path, features)
+    held = features.get("featuresDict", {}).get("features", {})
+    for name, kind in _EVERY.items():
+        if held.get(name, {}).get("pythonClassName") != _ROOM + kind:
+            _refuse(path, f"has no {name!r} that is a {kind}")
     path = folder / "dataset_info.json"
     lengths = _checked_splits(path, json_object(path), folder.parent.name)
     path = folder / "metadata.json"
@@ -58,24 +71,25 @@ def check(folder: pathlib.Path) -> None:
 
 def _check_feature(path: pathlib.Path, node: Any) -> None:
     name = node.get("pythonClassName") if isinstance(node, dict) else None
-    field = _CLASSES.get(str(name).removeprefix("tensorflow_datasets.core.features."))
-    if field is None or not str(name).startswith("tensorflow_datasets."):
-        _refuse(path, f"names the class {name!r}, which no corpus of this project has")
+    known = isinstance(name, str) and name.startswith(_ROOM)
+    field = _CLASSES.get(str(name).removeprefix(_ROOM)) if known else None
+    if field is None:
+        _refuse(path, f"names the class {name!r:.99}, which no corpus of this project has")
     content = node.get(field, {})
     if node.keys() - {"pythonClassName", "description", field} or not isinstance(content, dict):
-        _refuse(path, f"describes a {name} with {', '.join(map(repr, node))}")
+        _refuse(path, f"describes a {name} by {node!r:.99}")
     inner: Any = []
     if field == "featuresDict":
-        inner = content.get("features", {})
+        inner = content.get("features")
         if not isinstance(inner, dict) or not all(re.fullmatch(r"\w{1,99}", key) for key in inner):
-            _refuse(path, f"names features {', '.join(map(repr, inner))}")
+            _refuse(path, f"names the features {inner!r:.99}")
         inner = inner.values()
     elif field == "sequence":
         inner = [content.get("feature")]
     elif field == "tensor":
         for key, value in content.items():
             if value not in _TENSORS.get(key, ()):
-                _refuse(path, f"describes a {name} with the {key} {value!r}")
+                _refuse(path, f"describes a {name} with the {key} {value!r:.99}")
     elif field == "classLabel":
         _number(path, "classes of a label", content.get("numClasses", 0), limits.MAX_CLASSES)
     for each in inner:
@@ -85,21 +99,21 @@ def _check_feature(path: pathlib.Path, node: Any) -> None:
 def _checked_splits(path: pathlib.Path, info: Mapping[str, Any], name: str) -> dict[str, int]:
     """The number of pieces of each split."""
     if info.get("name") != name or info.get("fileFormat") != "array_record":
-        _refuse(path, f"is of {info.get('name')!r} in {info.get('fileFormat')!r}")
+        _refuse(path, f"is of {info.get('name')!r:.99} in {info.get('fileFormat')!r:.99}")
     splits = info.get("splits")
     if info.keys() - _INFO or not isinstance(splits, list):
-        _refuse(path, f"has the fields {', '.join(map(repr, info))}")
+        _refuse(path, f"has the fields {', '.join(info):.99}")
     lengths = {}
     for split in splits:
         if not isinstance(split, dict) or split.keys() - _SPLIT:
-            _refuse(path, f"describes a split by {split!r:.60}")
-        if not re.fullmatch(r"\w{1,99}", str(split.get("name"))):
-            _refuse(path, f"names a split {split.get('name')!r}")
+            _refuse(path, f"describes a split by {split!r:.99}")
+        if not isinstance(split.get("name"), str) or not re.fullmatch(r"\w{1,99}", split["name"]):
+            _refuse(path, f"names a split {split.get('name')!r:.99}")
         if split.get("filepathTemplate") != FILES:
-            _refuse(path, f"names files {split.get('filepathTemplate')!r}, not {FILES}")
+            _refuse(path, f"names files {split.get('filepathTemplate')!r:.99}, not {FILES}")
         shards = split.get("shardLengths")
         if not isinstance(shards, list):
-            _refuse(path, f"gives {split['name']} the shards {shards!r:.60}")
+            _refuse(path, f"gives {split['name']} the shards {shards!r:.99}")
         lengths[split["name"]] = sum(
             _number(path, "recordings of a file", x, limits.MAX_SAMPLES) for x in shards
         )
@@ -115,7 +129,7 @@ def _check_metadata(
         _refuse(path, "has questions that are no list of lines")
     index = metadata.get("index")
     if not isinstance(index, dict) or index.keys() != num_pieces.keys():
-        _refuse(path, f"has no index of the splits {', '.join(num_pieces)}")
+        _refuse(path, f"has no index of the splits {', '.join(num_pieces):.99}")
     for split, columns in index.items():
         columns = columns if isinstance(columns, dict) else {}
         names, lengths = (columns.get(key) for key in ("recording", "length"))

@@ -71,7 +71,7 @@ class Checkpoints:
       read_only: whether to create, write and remove nothing.
 
     Raises:
-      InputError: `keep` is below 1.
+      InputError: `keep` is below 1; or the checkpoints that are there are damaged.
     """
 
     def __init__(
@@ -94,8 +94,7 @@ class Checkpoints:
             create=not read_only,
             save_interval_steps=0 if read_only else 1,
         )
-        with storage.without_read_only_warning():
-            self._manager = ocp.CheckpointManager(self.directory, options=options)
+        self._manager = storage.opened(self.directory, options)
 
     def __enter__(self) -> "Checkpoints":
         return self

@@ -93,8 +93,26 @@ def first_line(error: BaseException) -> str:
     return f"{type(error).__name__}: {lines[0][:200] if lines else 'no message'}"
 
 
+def opened(directory: epath.Path, options: ocp.CheckpointManagerOptions) -> ocp.CheckpointManager:
+    """The manager of a folder of checkpoints, whose scores orbax reads at once.
+
+    Raises:
+      InputError: they are damaged.
+    """
+    try:
+        with _without_read_only_warning():
+            return ocp.CheckpointManager(directory, options=options)
+    except OSError:
+        raise
+    except Exception as error:  # of what the files hold, orbax raises many kinds
+        raise InputError(
+            f"The checkpoints in {directory} cannot be read ({first_line(error)}): restore their "
+            "files from a copy, or choose another workdir."
+        ) from error
+
+
 @contextlib.contextmanager
-def without_read_only_warning() -> Iterator[None]:
+def _without_read_only_warning() -> Iterator[None]:
     """Suppresses orbax's warning that a read-only manager is read-only."""
 
     def is_other(record: logging.LogRecord) -> bool:
@@ -222,7 +240,7 @@ def read_state(
         raise DamagedError(first_line(error)) from error
     if checksums is not None:
         for name, x in _named_leaves(state).items():
-            if checksums["arrays"][name]["crc32"] != _crc32(x):
+            if checksums["arrays"][name].get("crc32") != _crc32(x):
                 raise DamagedError(f"the checksum of the array {name} differs")
     return state
 

@@ -39,6 +39,9 @@ _MEDIAN_UNIT, _SPREAD_UNIT = 2.0, 0.4
 MAX_DISTANCE = 2.5
 """What is further from these, in `_Scale.distance`, is in no scale that is known."""
 
+MAX_VALUE = 1e6
+"""No scale has larger ones."""
+
 _LN_10 = math.log(10)
 _LN_DB = _LN_10 / 20
 
@@ -246,8 +249,11 @@ def _values(path: pathlib.Path, num_mels: int) -> np.ndarray:
         )
     if values.shape[1] != num_mels:
         values = values.T
-    if bad := int(np.count_nonzero(~np.isfinite(values))):
-        raise DataError(f"{path} has {bad} values that are NaN or infinite: make it anew")
+    if bad := int(np.count_nonzero(~(np.abs(values) < MAX_VALUE))):
+        raise DataError(
+            f"{path} has {bad} values that are NaN or infinite, or beyond {MAX_VALUE:g}: make it "
+            "anew"
+        )
     return values.astype(np.float64)
 
 

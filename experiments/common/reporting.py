@@ -55,7 +55,7 @@ def history(workdir: str | os.PathLike[str]) -> list[Row]:
     rows = []
     for number, line in enumerate(lines, start=1):
         row = None
-        with contextlib.suppress(ValueError):
+        with contextlib.suppress(ValueError, RecursionError):
             row = json.loads(line)
         if not isinstance(row, dict) or not {"step", "time_s"} <= row.keys():
             raise InputError(f"{path}, line {number}, is no row of a history")

@@ -70,9 +70,7 @@ def restore(workdir: str | os.PathLike[str], kind: str) -> ProsodyCheckpoint | N
     if not directory.is_dir():
         return None
     options = ocp.CheckpointManagerOptions(read_only=True, save_interval_steps=0)
-    with storage.without_read_only_warning():
-        manager = ocp.CheckpointManager(directory, options=options)
-    with manager:
+    with storage.opened(directory, options) as manager:
         step = manager.latest_step()
         if step is None:
             return None
