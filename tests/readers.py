@@ -6,11 +6,13 @@ any bytes: it returns, or raises one of `REFUSALS`, which programs print as one 
 
 import csv
 import dataclasses
+import functools
 import hashlib
 import io
 import json
 import pathlib
 import random
+import shutil
 import tarfile
 import tempfile
 import zipfile
@@ -68,7 +70,7 @@ class Reader:
 
     def opened(self, folder: pathlib.Path) -> tuple[list[bytes], Callable[[bytes], Any]]:
         """The seeds, and a function that reads content, with its files in a folder."""
-        self.prepare(folder)
+        shutil.copytree(_prepared(self.prepare).name, folder, dirs_exist_ok=True)
         seeds = self.seeds(folder)
         path = folder / self.file
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -80,6 +82,13 @@ class Reader:
         for seed in seeds:
             read(seed)  # which no reader refuses
         return seeds, read
+
+
+@functools.cache
+def _prepared(prepare: Callable[[pathlib.Path], object]) -> tempfile.TemporaryDirectory:
+    folder = tempfile.TemporaryDirectory(prefix="prepared.")
+    prepare(pathlib.Path(folder.name))
+    return folder
 
 
 # -- sound ------------------------------------------------------------------------
@@ -300,8 +309,8 @@ READERS = (
     Reader("mel", _mels, _read_mel, "a.npy"),
     Reader(
         "hts labels",
-        _texts(f"0 100000 {LABEL}\n100000 900000 {LABEL}\n", f"0 9999 {LABEL}[2]\n9999 99999 {LABEL}[3]\n",
-               f"{LABEL}\n{LABEL}\n"),
+        _texts(f"0 100000 {LABEL}\n100000 900000 {LABEL}\n",
+               f"0 9999 {LABEL}[2]\n9999 99999 {LABEL}[3]\n", f"{LABEL}\n{LABEL}\n"),
         _read_hts,
     ),
     Reader(
@@ -311,8 +320,10 @@ READERS = (
     ),
     Reader("timit labels", _texts("0 3050 h#\n3050 4559 sh\n"), _read_spans(timit._spans)),
     Reader("timit text", _texts("0 63488 She had your suit.\n"), timit._text),
-    Reader("arctic labels", _texts("#\n0.5 125 pau\n1.25 125 a ; x\n"), _read_spans(cmu_arctic._spans)),
-    Reader("arctic texts", _texts('( arctic_a0001 "Author." )\n( b "\\"I\\"." )\n'), cmu_arctic._texts),
+    Reader("arctic labels", _texts("#\n0.5 125 pau\n1.25 125 a ; x\n"),
+           _read_spans(cmu_arctic._spans)),
+    Reader("arctic texts", _texts('( arctic_a0001 "Author." )\n( b "\\"I\\"." )\n'),
+           cmu_arctic._texts),
     Reader(
         "table",
         _csv(("path", "label", "text"), ("a.wav", "x", "one, two"), ("b/c.wav", "y", 'say "no"')),
