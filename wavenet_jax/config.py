@@ -23,7 +23,10 @@ MAX_ONE_HOT_CLASSES = 4096
 """12 bits: beyond these, a one-hot input or a categorical output is one large table."""
 
 MAX_LAYERS = 1000
-"""Of a stack."""
+"""Of a model."""
+
+MAX_CHANNELS = 2**20
+"""Of a layer, or of a condition."""
 
 MAX_RECEPTIVE_FIELD = 2**22
 """In samples, 4 minutes at 16 kHz: what generation keeps of each grows with it."""
@@ -52,6 +55,7 @@ class ConditionConfig:
     def __post_init__(self):
         check_types(self, "A condition")
         check_min(self, "A condition", size=1, channels=1)
+        check_max(self, "A condition", size=MAX_CHANNELS, channels=MAX_CHANNELS)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -121,7 +125,9 @@ class ContextStackConfig:
         check_types(self, owner)
         check_not_empty(self, owner, "dilations")
         check_min(self, owner, hop_samples=2, dilations=1, kernel_size=2)
-        check_min(self, owner, residual_channels=1, gate_channels=1, channels=1)
+        channels = ("residual_channels", "gate_channels", "channels")
+        check_min(self, owner, **dict.fromkeys(channels, 1))
+        check_max(self, owner, **dict.fromkeys(channels, MAX_CHANNELS))
 
     @property
     def left_context(self) -> int:
@@ -188,8 +194,9 @@ class WaveNetConfig:
         check_types(self, owner)
         check_not_empty(self, owner, "dilations")
         check_min(self, owner, dilations=1, kernel_size=2, input_kernel_size=1, num_components=1)
-        check_min(self, owner, residual_channels=1, gate_channels=1)
-        check_min(self, owner, skip_channels=1, head_channels=1)
+        channels = ("residual_channels", "gate_channels", "skip_channels", "head_channels")
+        check_min(self, owner, **dict.fromkeys(channels, 1))
+        check_max(self, owner, **dict.fromkeys((*channels, "num_components"), MAX_CHANNELS))
         check_share(self, owner, "dropout")
         Quantizer(self.num_classes, self.companding)
         if self.num_classes > MAX_ONE_HOT_CLASSES:

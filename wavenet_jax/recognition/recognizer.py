@@ -29,6 +29,7 @@ import optax
 
 from wavenet_jax.conditioning import NO_LABEL
 from wavenet_jax.config import (
+    MAX_CHANNELS,
     MAX_LAYERS,
     MAX_RECEPTIVE_FIELD,
     WaveNetConfig,
@@ -79,6 +80,7 @@ class RecognizerConfig:
         check_min(self, owner, num_classes=2, hop_samples=1, channels=1, kernel_size=1, dilations=1)
         check_share(self, owner, "dropout")
         check_max(self, owner, hop_samples=MAX_RECEPTIVE_FIELD)
+        check_max(self, owner, num_classes=MAX_CHANNELS, channels=MAX_CHANNELS)
         if len(self.dilations) > MAX_LAYERS:
             remedy = f"give at most {MAX_LAYERS}"
             raise ConfigError(owner, "number of layers", len(self.dilations), remedy)
