@@ -3,6 +3,7 @@
 # make test   lint, types and the whole test suite, on the CPU
 # make lint   the first two alone
 # make soak   programs killed at random moments, KILLS times (200)
+# make fuzz   every reader given what nobody wrote, for MINUTES (60)
 # make clean  removes .venv and what was built
 #
 # All but the last make .venv when it is missing or older than what it is made from: with python3,
@@ -16,7 +17,7 @@ LINE = $(shell $(BIN)/python -c 'import sys; print("3.11" if sys.version_info < 
 INSTALL = $(BIN)/python -m pip --disable-pip-version-check install --quiet \
   --constraint constraints-$(LINE).txt --editable
 
-.PHONY: speak demo test lint soak clean venv
+.PHONY: speak demo test lint soak fuzz clean venv
 
 TEXT = the curious judge followed her shadow
 OUT = speech.wav
@@ -40,6 +41,10 @@ KILLS = 200
 soak: .venv/.test
 	$(BIN)/python tests/soak.py --kills=$(KILLS)
 
+MINUTES = 60
+fuzz: .venv/.fuzz
+	$(BIN)/python tests/fuzz.py --minutes=$(MINUTES)
+
 .venv/.demo: setup.cfg constraints-3.11.txt constraints-3.13.txt | venv
 	$(INSTALL) '.[demo]'
 	@touch $@
@@ -47,6 +52,10 @@ soak: .venv/.test
 .venv/.test: setup.cfg constraints-3.11.txt constraints-3.13.txt | venv
 	$(INSTALL) '.[demo,test]'
 	@touch $@ .venv/.demo
+
+.venv/.fuzz: setup.cfg constraints-3.11.txt constraints-3.13.txt | venv
+	$(INSTALL) '.[demo,test,fuzz]'
+	@touch $@ .venv/.test .venv/.demo
 
 # A .venv that is there serves, unless PYTHON asks for another version.
 VERSION := -c 'import sys; print("Python %d.%d" % sys.version_info[:2])'

@@ -36,6 +36,8 @@ def on_disk(folder: str | os.PathLike[str]) -> pathlib.Path:
             path.relative_to(source).as_posix(): (path, path.stat().length)
             for path in _files_below(source)
         }
+        if outside := [name for name in files if ".." in pathlib.PurePosixPath(name).parts]:
+            raise ValueError(f"{outside[0]} is no file of the corpus")
         listing = "".join(f"{name} {length}\n" for name, (_, length) in sorted(files.items()))
         digest = hashlib.sha256(f"{source}\n{listing}".encode()).hexdigest()[:16]
         copy = _cache() / "corpora" / digest / source.name

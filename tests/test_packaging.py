@@ -70,7 +70,8 @@ def test_the_lists_name_what_is_imported() -> None:
     assert imported_distributions("wavenet_jax") <= CORE
     assert imported_distributions("data") <= CORE | EXTRAS["data"] | (optional - QUALITY)
     assert imported_distributions("experiments") <= CORE | EXTRAS["experiments"] | optional
-    assert imported_distributions("tests") - {"jaxlib"} <= CORE | EXTRAS["test"] | {
+    of_others = {"jaxlib", "tensorstore"}  # of jax and orbax
+    assert imported_distributions("tests") - of_others <= CORE | EXTRAS["fuzz"] | {
         canonicalize_name(path.stem) for path in SOURCES["tests"]
     }
 
@@ -88,7 +89,7 @@ def test_each_line_of_versions_is_whole_and_exact(line: str) -> None:
     assert all(re.fullmatch(r"[\w.-]+==[\w.]+", each) for each in lines)
     fixed = {canonicalize_name(each.partition("==")[0]) for each in lines}
     assert len(fixed) == len(lines)
-    assert CORE | EXTRAS["test"] | EXTRAS["pesq"] <= fixed
+    assert CORE | EXTRAS["fuzz"] | EXTRAS["pesq"] <= fixed
     assert not {"torch", "tensorflow"} & fixed
 
 

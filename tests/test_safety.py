@@ -13,6 +13,7 @@ import struct
 import subprocess
 import sys
 import tarfile
+import types
 import zipfile
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -67,6 +68,7 @@ def test_no_module_that_a_file_names_is_imported(
     """Such as by TFDS, which imports the module of each class in features.json."""
     (tmp_path / "hostile.py").write_text("class Hostile: pass\n")
     monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "hostile", raising=False)
     (content, *_), read = BY_NAME[name].opened(tmp_path)
     tried = list(variants(json.loads(content), "hostile.Hostile"))
     for changed in tried:
@@ -189,6 +191,26 @@ def test_no_name_in_a_prepared_corpus_leaves_it(
     (content, *_), read = BY_NAME["corpus's features.json"].opened(tmp_path)
     with pytest.raises(data.DataError, match="names the features"):
         read(content.replace(b'"digit":', b'"../digit":'))
+
+
+def test_no_name_in_a_bucket_leaves_the_cache(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where names may have any parts."""
+    (tmp_path / "evil").write_bytes(b"x")
+
+    class Named(pathlib.PosixPath):
+        def relative_to(self, *other: Any) -> pathlib.PurePosixPath:
+            return pathlib.PurePosixPath("../../../evil")
+
+        def stat(self, **kwargs: Any) -> Any:
+            return types.SimpleNamespace(length=1)
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr("data.buckets._files_below", lambda folder: [Named(tmp_path / "evil")])
+    with pytest.raises(data.DataError, match=r"\.\./evil is no file of the corpus"):
+        data.load("fsdd", "gs://a-bucket/corpora", "train")
+    assert not (tmp_path / "cache").exists()
 
 
 def test_names_of_recordings_become_file_names_within_a_folder(tmp_path: pathlib.Path) -> None:
