@@ -339,11 +339,11 @@ HUGE = {
     ),
     "a mel of 10^12 frames": (
         lambda folder: mel_conventions.read(npy(folder / "a.npy", (10**12, 80)), MEL, "espnet"),
-        "is no whole npy file",
+        "is no whole npy file .ValueError: mmap length is greater",
     ),
     "a mel of 2^80 values": (
         lambda folder: mel_conventions.read(npy(folder / "a.npy", (2**40, 2**40)), MEL, "espnet"),
-        "is no whole npy file",
+        "is no whole npy file .ValueError: array is too big",
     ),
     "a zip file that holds 2 GiB": (bomb, "holds more than 100 times its own size"),
     "a name of 2 GiB in a tar archive": (long_name, "a header of 2147483648 bytes"),

@@ -157,6 +157,8 @@ def read(folder: str | os.PathLike[str]) -> SavedModel:
     with _errors_in_sentences():
         content = _read_config(folder)
         with storage.misfits(content, f"The model in {folder}"):
+            if type(content["step"]) is not int:
+                raise ValueError(f"its step is {content['step']!r:.60}")
             config = model_config_of(content["model"])
             like = jax.eval_shape(lambda: init_variables(config, jax.random.key(0)))
             params = _read_params(folder, MODEL, content, like)

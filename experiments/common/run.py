@@ -116,6 +116,8 @@ class Run:
                 f"The checkpoint's description has no {min(missing)}, so that experiments.train "
                 "did not write it: use wavenet_jax.load."
             )
+        if not all(isinstance(line, str) for line in description["questions"]):
+            raise InputError("The description's questions are no lines of text: export it again.")
         bigram_lm = description["bigram_lm"]
         return cls(
             config=from_dict(ExperimentConfig, description["experiment"], "config"),
