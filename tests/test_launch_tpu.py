@@ -161,15 +161,20 @@ class World:
         )
 
     def begin(self, *arguments: str, **variables: str) -> subprocess.Popen[str]:
-        """A launch that runs on, in a process group of its own."""
-        return subprocess.Popen(
-            [self.script, *arguments],
-            env=self.environment | variables,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-        )
+        """A launch that runs on, in a process group of its own, and takes Ctrl-C: a process that
+        ignores it, as a shell's jobs in the background do, hands that on."""
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)
+        try:
+            return subprocess.Popen(
+                [self.script, *arguments],
+                env=self.environment | variables,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+                start_new_session=True,
+            )
+        finally:
+            signal.signal(signal.SIGINT, before)
 
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:

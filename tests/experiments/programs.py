@@ -4,6 +4,7 @@
 of `multiprocessing` imports that once, and each program is a fork of it.
 """
 
+import atexit
 import io
 import multiprocessing
 import os
@@ -122,4 +123,5 @@ def _run(
         code = 1
     sys.stdout.flush()
     sys.stderr.flush()
+    atexit._run_exitfuncs()  # JAX's waits for the other processes of a program
     os._exit(code if isinstance(code, int) else int(code is not None))
