@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 import data
 from experiments.benchmarks import synthetic, throughput
+from experiments.common import processes
 from experiments.common.run import Run
 from experiments.configs.schema import ExperimentConfig
 from experiments.tasks import corpora, plan
@@ -128,12 +129,18 @@ def described(figures: dict[str, Any]) -> str:
 
 
 def _of_config(config: ExperimentConfig, model: training.ModelConfig) -> Iterator[Finding]:
-    devices = jax.device_count()
+    devices, number = jax.device_count(), config.training.num_microbatches
     if config.batch_size % devices:
         yield Finding(
             True,
             f"--config.batch_size is {config.batch_size}, and there are {devices} devices: give a "
             "multiple of them.",
+        )
+    elif config.batch_size // devices % number:
+        yield Finding(
+            True,
+            f"--config.training.num_microbatches is {number}, and a device has "
+            f"{config.batch_size // devices} windows of a batch: give a divisor of them.",
         )
     reason = fusing.unsupported_reason(model, jax.default_backend())
     if config.training.fused != "off" and jax.default_backend() == "cpu" and reason:
@@ -181,9 +188,8 @@ def _of_memory(figures: dict[str, Any]) -> Iterator[Finding]:
     if available and needed > available:
         yield Finding(
             True,
-            f"a step needs {needed / 2**30:.1f} GiB, and there are {available / 2**30:.1f}: lower "
-            "--config.batch_size or --config.segment_samples, or set "
-            "--config.model.rematerialize=True.",
+            f"a step needs {needed / 2**30:.1f} GiB, and there are {available / 2**30:.1f}: "
+            f"{processes.LESS_MEMORY}.",
         )
 
 

@@ -61,7 +61,8 @@ def train(
       data_dir: folder of prepared corpora.
 
     Raises:
-      InputError, data.DataError: bad input; earlier checkpoints stay.
+      InputError, data.DataError: bad input, or a step that does not fit into the devices' memory;
+        earlier checkpoints stay.
       training.DivergenceError: the loss is not finite, or spikes; earlier checkpoints stay.
     """
     next_batch: int | None = None
@@ -198,7 +199,11 @@ def _train(
             previews.write(step, *_preview(trained, held_out), run.audio.sample_rate_hz)
             copy()
 
-        with processes.ending_together(lambda: _kept(saved)), recent.kept_in(folder):
+        with (
+            processes.ending_together(lambda: _kept(saved)),
+            processes.naming_lack_of_memory(),
+            recent.kept_in(folder),
+        ):
             state = training.fit(
                 run.model,
                 run.training,

@@ -74,6 +74,8 @@ def test_what_is_wrong_with_a_config(fsdd_dir: pathlib.Path, monkeypatch) -> Non
     figures = diagnosis.diagnose(config)
     assert "batch_size is 12, and there are 8 devices" in texts(figures, faults=True)
     assert "step_s" not in figures
+    halved = diagnosis.diagnose(tiny.experiment(**{"training.num_microbatches": 2}))
+    assert "num_microbatches is 2, and a device has 1 windows" in texts(halved, faults=True)
     said = texts(figures, faults=False)
     assert "a window scores 4 samples after a context of 8" in said
     assert "num_workers is 999" in said

@@ -317,6 +317,7 @@ def test_a_damaged_checkpoint_is_named(
         ({"held_out_recordings": 0}, "--config.held_out_recordings is 0"),
         ({"train_recordings": 0}, "--config.train_recordings is 0"),
         ({"batch_size": 12}, "batch of 12 .* does not divide over 8 devices"),
+        ({"training.num_microbatches": 2}, "A device has 1 of the batch.s windows, .* num_mic"),
         ({"model.kernel_size": 1}, "--config.model.kernel_size is 1"),
         ({"training.learning_rate": 0.0}, "--config.training.learning_rate is 0.0"),
         ({"sample_rate_hz": 16000}, "sample_rate_hz is 16000, and the fsdd corpus has 8000 Hz"),
@@ -431,6 +432,17 @@ def test_returns_have_an_end(
     with pytest.raises(NonFiniteLossError, match=r"^At step \d+ the "):
         train(config, workdir=tmp_path, data_dir=fsdd_dir)
     assert "(return 2 of 2)" in capsys.readouterr().err
+
+
+def test_a_step_that_does_not_fit_names_the_remedy(
+    fsdd_dir: pathlib.Path, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def exhausted(*args: Any) -> Any:
+        raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 9 bytes.")
+
+    monkeypatch.setattr(loop, "make_parallel_step", lambda *args: exhausted)
+    with pytest.raises(InputError, match=r"memory \(RESOURCE.* 9 bytes\): raise .*num_microb"):
+        train(small(), workdir=tmp_path, data_dir=fsdd_dir)
 
 
 def test_speakers_of_a_pretrained_run_are_found_by_name(
