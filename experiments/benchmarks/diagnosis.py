@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 import data
 from experiments.benchmarks import synthetic, throughput
-from experiments.common import processes
+from experiments.common import data_wait, processes
 from experiments.common.run import Run
 from experiments.configs.schema import ExperimentConfig
 from experiments.tasks import corpora, plan
@@ -68,7 +68,8 @@ def diagnose(
     Returns:
       `parameters`, `receptive_field_ms`, `step_s`, `hours`, `memory_bytes` (of the process on a
       CPU, of each device otherwise), `available_bytes`, `disk_bytes`; with a corpus also
-      `recordings`, `hours_of_sound`, `epochs`, `loader_steps_per_s`; and `findings`.
+      `recordings`, `hours_of_sound`, `epochs`, `loader_steps_per_s`, `loader_stage_s` (seconds
+      of each stage of reading them); and `findings`.
 
     Raises:
       InputError, data.DataError: the config does not fit itself, or the corpus.
@@ -100,9 +101,8 @@ def diagnose(
         findings += _of_disk(figures["disk_bytes"], workdir)
     if run is not None and corpus is not None:
         assert data_dir is not None
-        figures |= plan.of_corpus(config, corpus) | {
-            "loader_steps_per_s": _loader_rate(run, corpus)
-        }
+        figures |= plan.of_corpus(config, corpus)
+        figures["loader_steps_per_s"], figures["loader_stage_s"] = _loading(run, corpus)
         findings += _of_corpus(config, figures, corpus)
         findings += _of_leakage(config, corpus, data_dir)
     return figures | {"findings": findings}
@@ -207,15 +207,15 @@ def _of_disk(needed: int, workdir: str | os.PathLike[str]) -> Iterator[Finding]:
         )
 
 
-def _loader_rate(run: Run, corpus: data.Corpus) -> float:
-    """Batches a second that are read while nothing else is done."""
+def _loading(run: Run, corpus: data.Corpus) -> tuple[float, dict[str, float]]:
+    """Batches a second that are read while nothing else is done, and the seconds of each stage."""
     batches = run.windows(corpus)
     try:
         next(batches)  # which starts threads and fills caches
         begun_s = time.monotonic()
         for _ in range(LOADED_BATCHES):
             next(batches)
-        return LOADED_BATCHES / (time.monotonic() - begun_s)
+        return LOADED_BATCHES / (time.monotonic() - begun_s), batches.stage_s
     finally:
         batches.close()
 
@@ -251,11 +251,13 @@ def _of_corpus(
             "--config.num_steps, or fewer --config.train_recordings.",
         )
     if "step_s" in figures and figures["loader_steps_per_s"] * figures["step_s"] < 1:
-        yield Finding(
-            False,
-            f"devices will wait for data: {figures['loader_steps_per_s']:.1f} batches/s are read, "
-            f"and {1 / figures['step_s']:.1f} are needed: give more --config.num_workers.",
+        late = data_wait.cause(
+            config,
+            figures["loader_steps_per_s"],
+            1 / figures["step_s"],
+            figures["loader_stage_s"],
         )
+        yield Finding(False, f"devices will wait for data: {late}")
 
 
 def _of_leakage(

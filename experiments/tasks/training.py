@@ -10,11 +10,13 @@ from typing import NamedTuple
 
 import jax
 import numpy as np
+from tqdm import tqdm
 
 import data
 from experiments.common import buckets, cli, in_use, processes, restore, signals
+from experiments.common.data_wait import DataWait
 from experiments.common.previews import Previews
-from experiments.common.reporting import Reporter
+from experiments.common.reporting import TIMES, Reporter
 from experiments.common.run import Run
 from experiments.configs.schema import ExperimentConfig
 from experiments.metrics import phone_errors
@@ -25,6 +27,9 @@ from wavenet_jax.checkpoints import Checkpoints
 
 DIVERGED = "diverged"
 """Folder of a work directory with the batches in which the training diverged."""
+
+DATA_WAIT = f"{TIMES}data_wait"
+"""Scalar of the history: the share of the time that devices waited for data."""
 
 _REMEMBERED = 4
 """Batches. The metrics of a step are read after the next one was begun."""
@@ -166,6 +171,7 @@ def _train(
             resume_step=first_step,
             active=processes.is_first(),
         )
+        data_wait = DataWait(config, batches)
         should_stop = stack.enter_context(signals.stop_on_signals())
 
         def on_metrics(step: int, metrics: dict[str, float]) -> None:
@@ -177,7 +183,12 @@ def _train(
             reporter.progress(step, shown)
             if step % config.log_every == 0 or step == num_steps:
                 named = {f"train/{name}": value for name, value in metrics.items()}
-                reporter.scalars(step, named)
+                reporter.scalars(step, named | {DATA_WAIT: data_wait.share()})
+
+        def on_times(step_s: float, data_wait_s: float) -> None:
+            line = data_wait.add(step_s, data_wait_s)
+            if line and processes.is_first():
+                tqdm.write(line, file=sys.stderr)
 
         def on_checkpoint(state: training.TrainState) -> None:
             step, scores = int(state.step), None
@@ -215,6 +226,7 @@ def _train(
                 should_stop=should_stop,
                 is_preview_due=previews.is_due,
                 on_preview=on_preview,
+                on_times=on_times,
                 max_spike=config.max_spike,
             )
             saved.wait()
