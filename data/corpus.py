@@ -133,6 +133,13 @@ class Corpus:
     def __len__(self) -> int:
         return len(self.names)
 
+    @property
+    def cached_bytes(self) -> int:
+        """Bytes of the decoded pieces and computed features that are cached, at most
+        `CACHE_BYTES`."""
+        with self._changed:
+            return int(self._cache.currsize)
+
     def at_speed(self, speed: float) -> "Corpus":
         """The same recordings played faster or slower, with their labels in time and pitch.
 

@@ -15,6 +15,7 @@ import jax
 from tqdm import tqdm
 
 import data
+
 from experiments.benchmarks import synthetic, throughput
 from experiments.common import data_wait, processes
 from experiments.common.run import Run
@@ -29,6 +30,9 @@ STEPS = 3
 
 LOADED_BATCHES = 20
 """Batches that are read for the loader's rate."""
+
+SAMPLED = 20
+"""Recordings, spread evenly over a split, from which the size of all is estimated."""
 
 MAX_SCANNED = 1000
 """Recordings of a split that are looked at, spread evenly over it."""
@@ -66,8 +70,8 @@ def diagnose(
       workdir: where the run is to be; without it the disk is not looked at.
 
     Returns:
-      `parameters`, `receptive_field_ms`, `step_s`, `hours`, `memory_bytes` (of the process on a
-      CPU, of each device otherwise), `available_bytes`, `disk_bytes`; with a corpus also
+      `parameters`, `receptive_field_ms`, `step_s`, `hours`, `memory_bytes` (on a CPU of the
+      process, with the caches of its readers; otherwise of each device), `available_bytes`, `disk_bytes`; with a corpus also
       `recordings`, `hours_of_sound`, `epochs`, `loader_steps_per_s`, `loader_stage_s` (seconds
       of each stage of reading them); and `findings`.
 
@@ -95,6 +99,9 @@ def diagnose(
         figures["step_s"] = config.batch_size * config.segment_samples / rate
         figures["hours"] = config.training.num_steps * figures["step_s"] / 3600
         figures |= _memory(temporary + num_bytes)
+        if run is not None and corpus is not None and jax.default_backend() == "cpu":
+            assert data_dir is not None
+            figures["memory_bytes"] += _cache_bytes(run, corpus, data_dir)
         findings += _of_memory(figures)
     figures["disk_bytes"] = _disk_bytes(config, num_bytes, figures.get("hours", 0.0))
     if workdir is not None:
@@ -181,6 +188,23 @@ def _memory(step_bytes: int) -> dict[str, int]:
         return {"memory_bytes": used, "available_bytes": used + free}
     limit = (device.memory_stats() or {}).get("bytes_limit", 0)
     return {"memory_bytes": step_bytes, "available_bytes": limit}
+
+
+def _cache_bytes(run: Run, corpus: data.Corpus, data_dir: str | os.PathLike[str]) -> int:
+    """What the caches of recordings and their local features hold once all of them were read, which
+    in the first steps they were not."""
+    config = run.config
+    held_out = run.load(data_dir, config.held_out_split)
+    scored = held_out.lengths[: config.held_out_recordings].sum()
+    readers = max(1, config.num_workers) * len(config.augmentation.speeds)
+    few = corpus.some(min(len(corpus), SAMPLED))
+    for _ in run.recordings(few):
+        pass
+    per_sample = few.cached_bytes / few.lengths.sum()
+    return sum(
+        number * min(CACHE_BYTES, math.ceil(per_sample * samples))
+        for number, samples in ((readers, corpus.lengths.sum()), (1, scored))
+    )
 
 
 def _of_memory(figures: dict[str, Any]) -> Iterator[Finding]:
