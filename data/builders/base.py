@@ -19,6 +19,7 @@ from array_record.python import array_record_module
 from tensorflow_datasets.core import example_serializer, naming
 from tensorflow_datasets.core import splits as tfds_splits
 
+from data import description
 from data.audio.reading import Notices
 from data.errors import DataError
 
@@ -104,7 +105,7 @@ class AudioDatasetBuilder(tfds.core.GeneratorBasedBuilder):
             data_dir=self.data_path,
             split=split,
             filetype_suffix="array_record",
-            template="{DATASET}-{SPLIT}.{FILEFORMAT}-{SHARD_INDEX}",
+            template=description.FILES,
         )
         index: dict[str, list[Any]] = {"recording": [], "start": [], "length": []}
         shard_lengths: list[int] = []
