@@ -16,6 +16,7 @@ from data import buckets, description
 from data.audio.filtering import NO_FILTER, apply_filter
 from data.audio.pitch import FRAME_S
 from data.errors import DataError, first_line
+from data.stages import stage
 
 CACHE_BYTES = 256 * 2**20
 
@@ -94,7 +95,10 @@ class Corpus:
             )
         self._folder = os.fspath(builder.data_dir)
         with self._damage_named():
-            self._pieces = builder.as_data_source(split)
+            self._pieces = builder.as_data_source(
+                split, deserialize_method=tfds.decode.DeserializeMethod.RAW_BYTES
+            )
+        self._deserialized = builder.info.features.deserialize_example_np
         metadata = builder.info.metadata
         self.sample_rate_hz = int(metadata["sample_rate_hz"])
         self.licence = metadata.get("licence", "not recorded when this was prepared")
@@ -136,6 +140,13 @@ class Corpus:
 
     def __len__(self) -> int:
         return len(self.names)
+
+    @property
+    def cached_bytes(self) -> int:
+        """Bytes of the decoded pieces and computed features that are cached, at most
+        `CACHE_BYTES`."""
+        with self._changed:
+            return int(self._cache.currsize)
 
     def at_speed(self, speed: float) -> "Corpus":
         """The same recordings played faster or slower, with their labels in time and pitch.
@@ -222,7 +233,8 @@ class Corpus:
         self, recording: int, compute: Callable[[dict[str, Any]], np.ndarray]
     ) -> np.ndarray:
         """`compute(self.recording(recording))`, cached beside the decoded pieces."""
-        return compute(self.recording(recording))
+        with stage("local_features"):
+            return compute(self.recording(recording))
 
     @cachetools.cachedmethod(
         lambda self: self._cache,
@@ -231,7 +243,10 @@ class Corpus:
     )
     def _piece(self, piece: int) -> dict[str, Any]:
         with self._damage_named():
-            example = _decoded(self._pieces[int(piece)])
+            with stage("reading"):
+                record = self._pieces[int(piece)]
+            with stage("decoding"):
+                example = _decoded(self._deserialized(record))
             found, length = len(example["audio"]), np.diff(self._piece_starts)[piece]
             if found != length:
                 raise ValueError(f"piece {piece} has {found} samples, not {length}")
@@ -257,9 +272,10 @@ class Corpus:
     def _played(self, recording: int) -> np.ndarray:
         """A whole recording at the corpus's speed, int16."""
         stored = self._stored(recording, 0, int(self._recorded_lengths[recording]))
-        played = soxr.resample(stored.astype(np.float32), self._speed, 1.0)
-        played = np.pad(played, (0, 1))[: int(self.lengths[recording])]
-        return np.rint(played.clip(-32768, 32767)).astype(np.int16)
+        with stage("augmentation"):
+            played = soxr.resample(stored.astype(np.float32), self._speed, 1.0)
+            played = np.pad(played, (0, 1))[: int(self.lengths[recording])]
+            return np.rint(played.clip(-32768, 32767)).astype(np.int16)
 
     def _stored(self, recording: int, start: int, stop: int) -> np.ndarray:
         """Samples `start` to `stop` at the recording's own speed, joined from the pieces."""

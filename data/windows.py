@@ -17,6 +17,7 @@ from absl import flags
 
 from data.corpus import Corpus
 from data.errors import DataError
+from data.stages import STAGES, stage, timed
 
 Batch = dict[str, np.ndarray]
 LocalFeatures = Callable[[Mapping[str, Any]], np.ndarray]
@@ -167,12 +168,15 @@ class Windows(Sequence[Batch]):
             first = max(0, min(first, local.begin * hop - margin))
             last = min(length, max(last, local.end * hop + margin))
         first = first // hop * hop
-        stretch = augment(corpus.recorded(recording, first, last), random)
+        recorded = corpus.recorded(recording, first, last)
+        with stage("augmentation"):
+            stretch = augment(recorded, random)
         sound = corpus.apply_filter(recording, stretch[context - first : end - first], end - begin)
         if margin is None:
             return sound, self._whole_local(recording, local)
         assert self._local_features is not None
-        frames = self._local_features({"audio": stretch})
+        with stage("local_features"):
+            frames = self._local_features({"audio": stretch})
         _check_num_frames(corpus.names[recording], len(frames), len(stretch), hop)
         return sound, frames[local.begin - first // hop : local.end - first // hop]
 
@@ -216,8 +220,14 @@ class Windows(Sequence[Batch]):
         return maximum
 
 
+_STAGE_S = "stage_s"
+
+
 class _Reader:
-    """Windows of several corpora by one running index, with or without augmentation."""
+    """Windows of several corpora by one running index, with or without augmentation.
+
+    Beside its arrays a window has `_STAGE_S`, the seconds of each of `STAGES` that it took.
+    """
 
     def __init__(self, parts: Sequence[Windows], augment: Augment | None) -> None:
         self._parts, self._augment = parts, augment
@@ -226,7 +236,9 @@ class _Reader:
     def __call__(self, index: int, random: np.random.Generator | None = None) -> Batch:
         part = int(np.searchsorted(self._ends, index, side="right"))
         within = int(index) - (int(self._ends[part - 1]) if part else 0)
-        return self._parts[part].read(within, self._augment, random)
+        with timed() as seconds:
+            window = self._parts[part].read(within, self._augment, random)
+        return window | {_STAGE_S: seconds}
 
 
 class WindowIterator:
@@ -234,6 +246,10 @@ class WindowIterator:
 
     The state is independent of the number of workers: batch n is the same batch
     with none and with four.
+
+    Attributes:
+      stage_s: Seconds that the batches so far took in each of `data.stages.STAGES`, by name, over
+        all threads and workers that read them.
     """
 
     def __init__(
@@ -241,6 +257,7 @@ class WindowIterator:
     ) -> None:
         self._batches, self._identity, self._num_workers = batches, identity, num_workers
         self._next_batch = 0
+        self.stage_s = dict.fromkeys(STAGES, 0.0)
         self._running: list[grain.DatasetIterator[Batch]] = []
         # Stops at exit too, before the modules that grain needs for it are unloaded.
         weakref.finalize(self, _stop, self._running)
@@ -261,6 +278,8 @@ class WindowIterator:
             self._running.append(iter(upcoming))
         # Copied, because the workers' shared memory ends with them.
         batch = {key: np.array(value) for key, value in next(self._running[0]).items()}
+        for name, seconds in zip(STAGES, batch.pop(_STAGE_S).sum(axis=0), strict=True):
+            self.stage_s[name] += float(seconds)
         self._next_batch += 1
         return batch
 

@@ -24,7 +24,7 @@ def main(argv: Sequence[str]) -> None:
     del argv
     huge_pages.restart()
     config = from_config_dict(cli.CONFIG.value)
-    parallel.use_cpu_cores(config.batch_size)
+    parallel.use_cpu_cores(config.batch_size // config.training.num_microbatches)
     figures = diagnose(config, data_dir=cli.DATA_DIR.value, workdir=cli.WORKDIR.value)
     print(described(figures))
     findings = [finding._asdict() for finding in figures["findings"]]

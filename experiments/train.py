@@ -23,7 +23,7 @@ def main(argv: Sequence[str]) -> None:
     config = from_config_dict(cli.CONFIG.value)
     cli.join_processes()
     if not cli.MULTIHOST.value:
-        parallel.use_cpu_cores(config.batch_size)
+        parallel.use_cpu_cores(config.batch_size // config.training.num_microbatches)
     train(config, workdir=cli.WORKDIR.value, data_dir=cli.DATA_DIR.value)
 
 

@@ -206,7 +206,9 @@ def _state_digest(workdir: pathlib.Path) -> str:
     digest = hashlib.sha256(json.dumps(checkpoint.data_position).encode())
     for leaf in jax.tree.leaves(checkpoint.state):
         digest.update(np.asarray(leaf).tobytes())
-    rows = [{name: row[name] for name in row if name != "time_s"} for row in history(workdir)]
+    rows = [
+        {name: row[name] for name in row if not name.startswith("time")} for row in history(workdir)
+    ]
     digest.update(json.dumps(rows).encode())
     return digest.hexdigest()
 

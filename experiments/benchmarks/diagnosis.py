@@ -15,7 +15,9 @@ import jax
 from tqdm import tqdm
 
 import data
+
 from experiments.benchmarks import synthetic, throughput
+from experiments.common import data_wait, processes
 from experiments.common.run import Run
 from experiments.configs.schema import ExperimentConfig
 from experiments.tasks import corpora, plan
@@ -28,6 +30,9 @@ STEPS = 3
 
 LOADED_BATCHES = 20
 """Batches that are read for the loader's rate."""
+
+SAMPLED = 20
+"""Recordings, spread evenly over a split, from which the size of all is estimated."""
 
 MAX_SCANNED = 1000
 """Recordings of a split that are looked at, spread evenly over it."""
@@ -65,9 +70,10 @@ def diagnose(
       workdir: where the run is to be; without it the disk is not looked at.
 
     Returns:
-      `parameters`, `receptive_field_ms`, `step_s`, `hours`, `memory_bytes` (of the process on a
-      CPU, of each device otherwise), `available_bytes`, `disk_bytes`; with a corpus also
-      `recordings`, `hours_of_sound`, `epochs`, `loader_steps_per_s`; and `findings`.
+      `parameters`, `receptive_field_ms`, `step_s`, `hours`, `memory_bytes` (on a CPU of the
+      process, with the caches of its readers; otherwise of each device), `available_bytes`, `disk_bytes`; with a corpus also
+      `recordings`, `hours_of_sound`, `epochs`, `loader_steps_per_s`, `loader_stage_s` (seconds
+      of each stage of reading them); and `findings`.
 
     Raises:
       InputError, data.DataError: the config does not fit itself, or the corpus.
@@ -93,15 +99,17 @@ def diagnose(
         figures["step_s"] = config.batch_size * config.segment_samples / rate
         figures["hours"] = config.training.num_steps * figures["step_s"] / 3600
         figures |= _memory(temporary + num_bytes)
+        if run is not None and corpus is not None and jax.default_backend() == "cpu":
+            assert data_dir is not None
+            figures["memory_bytes"] += _cache_bytes(run, corpus, data_dir)
         findings += _of_memory(figures)
     figures["disk_bytes"] = _disk_bytes(config, num_bytes, figures.get("hours", 0.0))
     if workdir is not None:
         findings += _of_disk(figures["disk_bytes"], workdir)
     if run is not None and corpus is not None:
         assert data_dir is not None
-        figures |= plan.of_corpus(config, corpus) | {
-            "loader_steps_per_s": _loader_rate(run, corpus)
-        }
+        figures |= plan.of_corpus(config, corpus)
+        figures["loader_steps_per_s"], figures["loader_stage_s"] = _loading(run, corpus)
         findings += _of_corpus(config, figures, corpus)
         findings += _of_leakage(config, corpus, data_dir)
     return figures | {"findings": findings}
@@ -128,12 +136,18 @@ def described(figures: dict[str, Any]) -> str:
 
 
 def _of_config(config: ExperimentConfig, model: training.ModelConfig) -> Iterator[Finding]:
-    devices = jax.device_count()
+    devices, number = jax.device_count(), config.training.num_microbatches
     if config.batch_size % devices:
         yield Finding(
             True,
             f"--config.batch_size is {config.batch_size}, and there are {devices} devices: give a "
             "multiple of them.",
+        )
+    elif config.batch_size // devices % number:
+        yield Finding(
+            True,
+            f"--config.training.num_microbatches is {number}, and a device has "
+            f"{config.batch_size // devices} windows of a batch: give a divisor of them.",
         )
     reason = fusing.unsupported_reason(model, jax.default_backend())
     if config.training.fused != "off" and jax.default_backend() == "cpu" and reason:
@@ -176,14 +190,30 @@ def _memory(step_bytes: int) -> dict[str, int]:
     return {"memory_bytes": step_bytes, "available_bytes": limit}
 
 
+def _cache_bytes(run: Run, corpus: data.Corpus, data_dir: str | os.PathLike[str]) -> int:
+    """What the caches of recordings and their local features hold once all of them were read, which
+    in the first steps they were not."""
+    config = run.config
+    held_out = run.load(data_dir, config.held_out_split)
+    scored = held_out.lengths[: config.held_out_recordings].sum()
+    readers = max(1, config.num_workers) * len(config.augmentation.speeds)
+    few = corpus.some(min(len(corpus), SAMPLED))
+    for _ in run.recordings(few):
+        pass
+    per_sample = few.cached_bytes / few.lengths.sum()
+    return sum(
+        number * min(CACHE_BYTES, math.ceil(per_sample * samples))
+        for number, samples in ((readers, corpus.lengths.sum()), (1, scored))
+    )
+
+
 def _of_memory(figures: dict[str, Any]) -> Iterator[Finding]:
     needed, available = figures["memory_bytes"], figures["available_bytes"]
     if available and needed > available:
         yield Finding(
             True,
-            f"a step needs {needed / 2**30:.1f} GiB, and there are {available / 2**30:.1f}: lower "
-            "--config.batch_size or --config.segment_samples, or set "
-            "--config.model.rematerialize=True.",
+            f"a step needs {needed / 2**30:.1f} GiB, and there are {available / 2**30:.1f}: "
+            f"{processes.LESS_MEMORY}.",
         )
 
 
@@ -201,15 +231,15 @@ def _of_disk(needed: int, workdir: str | os.PathLike[str]) -> Iterator[Finding]:
         )
 
 
-def _loader_rate(run: Run, corpus: data.Corpus) -> float:
-    """Batches a second that are read while nothing else is done."""
+def _loading(run: Run, corpus: data.Corpus) -> tuple[float, dict[str, float]]:
+    """Batches a second that are read while nothing else is done, and the seconds of each stage."""
     batches = run.windows(corpus)
     try:
         next(batches)  # which starts threads and fills caches
         begun_s = time.monotonic()
         for _ in range(LOADED_BATCHES):
             next(batches)
-        return LOADED_BATCHES / (time.monotonic() - begun_s)
+        return LOADED_BATCHES / (time.monotonic() - begun_s), batches.stage_s
     finally:
         batches.close()
 
@@ -245,11 +275,13 @@ def _of_corpus(
             "--config.num_steps, or fewer --config.train_recordings.",
         )
     if "step_s" in figures and figures["loader_steps_per_s"] * figures["step_s"] < 1:
-        yield Finding(
-            False,
-            f"devices will wait for data: {figures['loader_steps_per_s']:.1f} batches/s are read, "
-            f"and {1 / figures['step_s']:.1f} are needed: give more --config.num_workers.",
+        late = data_wait.cause(
+            config,
+            figures["loader_steps_per_s"],
+            1 / figures["step_s"],
+            figures["loader_stage_s"],
         )
+        yield Finding(False, f"devices will wait for data: {late}")
 
 
 def _of_leakage(

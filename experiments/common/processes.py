@@ -121,6 +121,29 @@ def ending_together(kept: Callable[[], str]) -> Iterator[None]:
         _kept = _nothing_kept
 
 
+LESS_MEMORY = (
+    "raise --config.training.num_microbatches, lower --config.batch_size or "
+    "--config.segment_samples, or set --config.model.rematerialize=True"
+)
+"""The remedies of a step that does not fit."""
+
+
+@contextlib.contextmanager
+def naming_lack_of_memory() -> Iterator[None]:
+    """Turns JAX's error of memory that the devices lack into one sentence with the remedy.
+
+    Raises:
+      InputError: the devices do not have as much memory as a step needs.
+    """
+    try:
+        yield
+    except jax.errors.JaxRuntimeError as error:
+        if "RESOURCE_EXHAUSTED" not in str(error):
+            raise
+        reason = str(error).strip().splitlines()[0][:200].rstrip(".")
+        raise InputError(f"A step does not fit into memory ({reason}): {LESS_MEMORY}.") from error
+
+
 def _nothing_kept() -> str:
     return "nothing was begun"
 

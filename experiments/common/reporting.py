@@ -4,8 +4,8 @@
     workdir/history.jsonl  the same, for programs: one JSON object a line,
                            {"step": 20, "time_s": 3.1, "train/bits_per_sample": 5.2}
 
-A resumed run leaves the history of an uninterrupted one, except for the times: lines of steps
-that will be computed again are dropped.
+A resumed run leaves the history of an uninterrupted one, except for the times, "time_s" and the
+scalars whose names begin with "time/": lines of steps that will be computed again are dropped.
 """
 
 import contextlib
@@ -26,6 +26,8 @@ from wavenet_jax.errors import InputError
 
 HISTORY = "history.jsonl"
 TENSORBOARD = "tensorboard"
+TIMES = "time/"
+"""With which the names of scalars begin that a resumed run does not repeat."""
 LOG_LINE_EVERY_S = 10.0
 RATE_OVER_S = 2.0
 

@@ -10,11 +10,13 @@ from typing import NamedTuple
 
 import jax
 import numpy as np
+from tqdm import tqdm
 
 import data
 from experiments.common import buckets, cli, in_use, processes, restore, signals
+from experiments.common.data_wait import DataWait
 from experiments.common.previews import Previews
-from experiments.common.reporting import Reporter
+from experiments.common.reporting import TIMES, Reporter
 from experiments.common.run import Run
 from experiments.configs.schema import ExperimentConfig
 from experiments.metrics import phone_errors
@@ -25,6 +27,9 @@ from wavenet_jax.checkpoints import Checkpoints
 
 DIVERGED = "diverged"
 """Folder of a work directory with the batches in which the training diverged."""
+
+DATA_WAIT = f"{TIMES}data_wait"
+"""Scalar of the history: the share of the time that devices waited for data."""
 
 _REMEMBERED = 4
 """Batches. The metrics of a step are read after the next one was begun."""
@@ -61,7 +66,8 @@ def train(
       data_dir: folder of prepared corpora.
 
     Raises:
-      InputError, data.DataError: bad input; earlier checkpoints stay.
+      InputError, data.DataError: bad input, or a step that does not fit into the devices' memory;
+        earlier checkpoints stay.
       training.DivergenceError: the loss is not finite, or spikes; earlier checkpoints stay.
     """
     next_batch: int | None = None
@@ -165,6 +171,7 @@ def _train(
             resume_step=first_step,
             active=processes.is_first(),
         )
+        data_wait = DataWait(config, batches)
         should_stop = stack.enter_context(signals.stop_on_signals())
 
         def on_metrics(step: int, metrics: dict[str, float]) -> None:
@@ -176,7 +183,12 @@ def _train(
             reporter.progress(step, shown)
             if step % config.log_every == 0 or step == num_steps:
                 named = {f"train/{name}": value for name, value in metrics.items()}
-                reporter.scalars(step, named)
+                reporter.scalars(step, named | {DATA_WAIT: data_wait.share()})
+
+        def on_times(step_s: float, data_wait_s: float) -> None:
+            line = data_wait.add(step_s, data_wait_s)
+            if line and processes.is_first():
+                tqdm.write(line, file=sys.stderr)
 
         def on_checkpoint(state: training.TrainState) -> None:
             step, scores = int(state.step), None
@@ -198,7 +210,11 @@ def _train(
             previews.write(step, *_preview(trained, held_out), run.audio.sample_rate_hz)
             copy()
 
-        with processes.ending_together(lambda: _kept(saved)), recent.kept_in(folder):
+        with (
+            processes.ending_together(lambda: _kept(saved)),
+            processes.naming_lack_of_memory(),
+            recent.kept_in(folder),
+        ):
             state = training.fit(
                 run.model,
                 run.training,
@@ -210,6 +226,7 @@ def _train(
                 should_stop=should_stop,
                 is_preview_due=previews.is_due,
                 on_preview=on_preview,
+                on_times=on_times,
                 max_spike=config.max_spike,
             )
             saved.wait()

@@ -4,8 +4,10 @@ import functools
 import itertools
 import json
 import pathlib
+import time
 from collections.abc import Iterator
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -206,6 +208,7 @@ def test_workers_change_nothing(counted: data.Corpus, arguments: dict[str, Any])
     assert same(alone[:5], list(itertools.islice(iterator, 5)))
     state = iterator.get_state()
     assert same(alone[5:8], list(itertools.islice(iterator, 3)))
+    assert iterator.stage_s["local_features"] > 0  # as the workers have timed it
     iterator.set_state(state)
     assert same(alone[5:12], list(itertools.islice(iterator, 7)))
     iterator.close()
@@ -213,6 +216,36 @@ def test_workers_change_nothing(counted: data.Corpus, arguments: dict[str, Any])
     single.set_state(state)
     assert same(alone[5:12], list(itertools.islice(single, 7)))
     single.close()
+
+
+def slow_frames(example: dict[str, Any], *, hop_samples: int) -> np.ndarray:
+    time.sleep(0.02)
+    return frames_of(example, hop_samples=hop_samples)
+
+
+@pytest.mark.parametrize("slow", ["reading", "local_features", "augmentation"])
+def test_stages_are_timed(
+    slow: str, counted: data.Corpus, arguments: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A stage within another is counted once: features are computed from records that are read."""
+    corpus, options = counted.some(len(counted)), dict(arguments)  # with an empty cache
+    if slow == "reading":
+        records = corpus._pieces
+        delayed = mock.MagicMock(__getitem__=lambda _, i: time.sleep(0.02) or records[i])
+        monkeypatch.setattr(corpus, "_pieces", delayed)
+    elif slow == "local_features":
+        options["local_features"] = functools.partial(slow_frames, hop_samples=20)
+    else:
+        options["local_features"] = None
+        options["augmentation"] = lambda sound, random: time.sleep(0.02) or sound
+    iterator = data.training_windows(corpus, seed=0, **options)
+    for _ in range(3):
+        assert "stage_s" not in next(iterator)
+    iterator.close()
+    assert iterator.stage_s[slow] > 0.02
+    others = [seconds for name, seconds in iterator.stage_s.items() if name != slow]
+    assert sum(others) < iterator.stage_s[slow]
+    assert min(iterator.stage_s.values()) >= 0
 
 
 def test_workers_outside_absl(

@@ -74,13 +74,18 @@ def test_what_is_wrong_with_a_config(fsdd_dir: pathlib.Path, monkeypatch) -> Non
     figures = diagnosis.diagnose(config)
     assert "batch_size is 12, and there are 8 devices" in texts(figures, faults=True)
     assert "step_s" not in figures
+    halved = diagnosis.diagnose(tiny.experiment(**{"training.num_microbatches": 2}))
+    assert "num_microbatches is 2, and a device has 1 windows" in texts(halved, faults=True)
     said = texts(figures, faults=False)
     assert "a window scores 4 samples after a context of 8" in said
     assert "num_workers is 999" in said
-    monkeypatch.setattr(diagnosis, "_loader_rate", lambda run, corpus: 1e-3)
+    monkeypatch.setattr(
+        diagnosis, "_loading", lambda run, corpus: (1e-3, {"reading": 3.0, "windows": 1.0})
+    )
     figures = diagnosis.diagnose(tiny.experiment(num_steps=1), data_dir=fsdd_dir)
     said = texts(figures, faults=False)
     assert "devices will wait for data: 0.0 batches/s are read" in said
+    assert "75% of the readers' time goes to reading records from the disk: copy the corpus" in said
     assert "of the corpus: give more --config.num_steps" in said
 
 

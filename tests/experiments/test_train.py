@@ -20,7 +20,7 @@ from programs import Program
 
 import data
 import wavenet_jax
-from experiments.common import in_use, restore
+from experiments.common import data_wait, in_use, restore
 from experiments.common.reporting import history
 from experiments.common.run import Run
 from experiments.configs.schema import ExperimentConfig
@@ -67,7 +67,8 @@ def signal_at(process: Program, workdir: pathlib.Path, step: int, number: signal
 
 
 def without_times(workdir: pathlib.Path) -> list[dict[str, Any]]:
-    return [{key: row[key] for key in row if key != "time_s"} for row in history(workdir)]
+    rows = history(workdir)
+    return [{key: row[key] for key in row if not key.startswith("time")} for row in rows]
 
 
 def final_state(workdir: pathlib.Path) -> Any:
@@ -301,6 +302,7 @@ def test_a_damaged_checkpoint_is_named(
         ({"held_out_recordings": 0}, "--config.held_out_recordings is 0"),
         ({"train_recordings": 0}, "--config.train_recordings is 0"),
         ({"batch_size": 12}, "batch of 12 .* does not divide over 8 devices"),
+        ({"training.num_microbatches": 2}, "A device has 1 of the batch.s windows, .* num_mic"),
         ({"model.kernel_size": 1}, "--config.model.kernel_size is 1"),
         ({"training.learning_rate": 0.0}, "--config.training.learning_rate is 0.0"),
         ({"sample_rate_hz": 16000}, "sample_rate_hz is 16000, and the fsdd corpus has 8000 Hz"),
@@ -415,6 +417,59 @@ def test_returns_have_an_end(
     with pytest.raises(NonFiniteLossError, match=r"^At step \d+ the "):
         train(config, workdir=tmp_path, data_dir=fsdd_dir)
     assert "(return 2 of 2)" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("slow", ["loader", "steps"])
+def test_one_line_where_devices_wait_for_data(
+    slow: str,
+    fsdd_dir: pathlib.Path,
+    tmp_path: pathlib.Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """With the stage that takes most of the time, and the remedy; none where the steps are slow."""
+    monkeypatch.setattr(data_wait, "MIN_STEPS", 4)
+    monkeypatch.setattr(data_wait, "MIN_S", 0.0)
+    if slow == "loader":
+        plain = data.Augmentation.__call__
+        monkeypatch.setattr(
+            data.Augmentation, "__call__", lambda *args: time.sleep(0.02) or plain(*args)
+        )
+    else:
+        make = loop.make_parallel_step
+
+        def make_slow(*args: Any) -> Callable[..., Any]:
+            step = make(*args)
+            return lambda *args: time.sleep(0.1) or step(*args)
+
+        monkeypatch.setattr(loop, "make_parallel_step", make_slow)
+    config = small(**{"augmentation.gain_db": 3.0}, num_steps=14, checkpoint_every=14)
+    train(config, workdir=tmp_path, data_dir=fsdd_dir)
+    lines = [line for line in capsys.readouterr().err.splitlines() if "wait for data" in line]
+    shares = [row["time/data_wait"] for row in history(tmp_path) if "time/data_wait" in row]
+    assert len(shares) == 14
+    if slow == "steps":
+        assert lines == []
+        assert np.mean(shares[4:]) < 0.1
+        return
+    (line,) = lines
+    assert re.search(
+        r"^Devices wait for data \d+% of the time: \d.\d batches/s are read, and \d.* are needed; "
+        r"\d+% of the readers' time goes to augmentation: give .*, or less --config.augmentation",
+        line,
+    )
+    assert np.mean(shares[4:]) > 0.3
+
+
+def test_a_step_that_does_not_fit_names_the_remedy(
+    fsdd_dir: pathlib.Path, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def exhausted(*args: Any) -> Any:
+        raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 9 bytes.")
+
+    monkeypatch.setattr(loop, "make_parallel_step", lambda *args: exhausted)
+    with pytest.raises(InputError, match=r"memory \(RESOURCE.* 9 bytes\): raise .*num_microb"):
+        train(small(), workdir=tmp_path, data_dir=fsdd_dir)
 
 
 def test_speakers_of_a_pretrained_run_are_found_by_name(

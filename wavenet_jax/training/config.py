@@ -42,6 +42,10 @@ class TrainingConfig:
         Duckworth et al., 2019), so that it learns to go on after what it generates. The bits of
         recordings rise a little, and what is generated becomes much cleaner; a step takes a
         forward pass longer. Not for recognizers.
+      num_microbatches: equal parts of a device's share of each batch, whose gradients are computed
+        one after the other and summed before the one update (gradient accumulation), so that a
+        batch fits that would not otherwise. The step is that of the whole batch to rounding,
+        except for what `input_noise`, `scheduled_sampling` and dropout draw, which differs.
       fused: how a CPU computes the residual blocks and dense layers: with the fused layers of
         `wavenet_jax.fused`, whose products have operands of "float32", or of "bfloat16" where the
         CPU has instructions for it; or with XLA, "off", as other devices do, and for models that
@@ -63,6 +67,7 @@ class TrainingConfig:
     generation_weight: float = 1.0
     input_noise: float = 0.0
     scheduled_sampling: float = 0.0
+    num_microbatches: int = 1
     fused: Literal["off", "float32", "bfloat16"] = "float32"
     seed: int = 0
 
@@ -70,6 +75,7 @@ class TrainingConfig:
         owner = "The training"
         check_types(self, owner)
         check_min(self, owner, num_steps=1, warmup_steps=0, end_learning_rate=0)
+        check_min(self, owner, num_microbatches=1)
         check_min(self, owner, generation_weight=0, input_noise=0)
         check_seed(self, owner)
         for field in ("learning_rate", "matrix_learning_rate", "clip_norm"):

@@ -2,7 +2,9 @@
 
 import collections
 import functools
+import time
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import jax
 import numpy as np
@@ -91,6 +93,7 @@ def fit(
     should_stop: Callable[[int], bool] = lambda step: False,
     is_preview_due: Callable[[int], bool] = lambda step: False,
     on_preview: Callable[[TrainState], None] = lambda state: None,
+    on_times: Callable[[float, float], None] = lambda step_s, data_wait_s: None,
     max_spike: float | None = None,
 ) -> TrainState:
     """Trains to `config.num_steps`, or until `should_stop`.
@@ -111,6 +114,8 @@ def fit(
       is_preview_due: called with the number of each step after which training goes on or ends
         as planned. Processes need not agree, if `on_preview` has nothing to do with the others.
       on_preview: called with the state where that is so, after `on_checkpoint`.
+      on_times: called after each step with the seconds since the one before, without those of
+        checkpoints and previews; and how many of them devices waited for the batch.
       max_spike: by how much a metric of the loss, in bits, may exceed its mean over the
         `SPIKE_AFTER_STEPS` steps before; None for any.
 
@@ -127,6 +132,7 @@ def fit(
     check_split(config, state.params)
     parallel_step = make_parallel_step(model_config, config)
     num_devices = jax.local_device_count()
+    feed = _Feed(batches)
     state = replicate(state)
     pending: list[tuple[int, dict[str, jax.Array]]] = []
     recent: dict[str, collections.deque[float]] = {}
@@ -158,10 +164,12 @@ def fit(
             on_metrics(step, values)
 
     for step in range(int(state.step) + 1, config.num_steps + 1):
-        batch = split_over_devices(next(batches), num_devices)
-        state, metrics = parallel_step(state, batch)
+        begun_s = time.monotonic()
+        batch, data_wait_s = feed.next(pending[-1][1] if pending else {})
+        state, metrics = parallel_step(state, split_over_devices(batch, num_devices))
         report_pending()
         pending.append((step, metrics))
+        on_times(time.monotonic() - begun_s, data_wait_s)
         stopping = should_stop(step)
         if stopping or step % checkpoint_every == 0 or step == config.num_steps:
             report_pending()
@@ -172,3 +180,32 @@ def fit(
         if stopping:
             break
     return state
+
+
+class _Feed:
+    """Batches, and how long devices wait for them.
+
+    Where a batch came after the end of the step before, the end of the next step is awaited before
+    the next batch is: whichever comes first, the devices lose nothing by it, and how long the batch
+    is awaited after that is how long they have nothing to do. So every other batch is timed, and
+    counted twice; where batches come in time none is, and steps are dispatched in advance.
+    """
+
+    def __init__(self, batches: Iterator[Batch]) -> None:
+        self._batches, self._is_late = batches, False
+
+    def next(self, running: dict[str, Any]) -> tuple[Batch, float]:
+        """The next batch, and seconds that devices waited for batches since the last call.
+
+        Args:
+          running: metrics of the step that was dispatched last; empty before the first.
+        """
+        is_timed, self._is_late = self._is_late, False
+        if is_timed:
+            jax.block_until_ready(running)
+        begun_s = time.monotonic()
+        batch = next(self._batches)
+        if is_timed:
+            return batch, 2 * (time.monotonic() - begun_s)
+        self._is_late = bool(running) and all(value.is_ready() for value in running.values())
+        return batch, 0.0

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from wavenet_jax import fused
+from wavenet_jax.conditioning import NO_LABEL
 from wavenet_jax.config import WaveNetConfig
 from wavenet_jax.errors import ConfigError
 from wavenet_jax.recognition.recognizer import (
@@ -88,6 +89,15 @@ def losses(
     outputs = outputs_of(params, inputs)
     scored = codes[:, num_context:]
     return {"bits_per_sample": _sample_bits(model_config, outputs, scored, batch["mask"])}
+
+
+def num_summands(model_config: ModelConfig, batch: Batch) -> dict[str, jax.Array]:
+    """The numbers of summands of `losses`, float32 scalars, which the batch alone decides."""
+    counts = {"bits_per_sample": jnp.sum(batch["mask"], dtype=jnp.float32)}
+    if isinstance(model_config, RecognizerConfig):
+        name = "bits_per_frame" if model_config.loss == "frames" else "bits_per_phone"
+        counts[name] = jnp.sum(batch["classes"] != NO_LABEL, dtype=jnp.float32)
+    return counts
 
 
 def _some_sampled(

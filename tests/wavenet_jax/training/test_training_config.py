@@ -16,6 +16,7 @@ from wavenet_jax.training import TrainingConfig, init_state
     [
         ({"num_steps": 0}, "The training's num_steps is 0: give at least 1."),
         ({"num_steps": -3}, "The training's num_steps is -3: give at least 1."),
+        ({"num_microbatches": 0}, "The training's num_microbatches is 0: give at least 1."),
         ({"warmup_steps": -1}, "The training's warmup_steps is -1: give at least 0."),
         ({"seed": -1}, "The training's seed is -1: give a number from 0 to 4294967295."),
         ({"seed": 7 + 2**32}, "The training's seed is 4294967303: give a number from 0 to 42"),
@@ -52,6 +53,7 @@ def test_seeds_use_all_their_bits() -> None:
         {"optimizer": "nadam", "matrix_learning_rate": 1.0},
         {"clip_norm": 9.0, "beta2": 0.9, "ema_decay": 0.5},
         {"generation_weight": 0.0, "input_noise": 0.1},
+        {"num_microbatches": 4},
         {"seed": 9},
     ],
     ids=str,
