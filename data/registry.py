@@ -23,7 +23,7 @@ from absl import logging
 
 from data import buckets
 from data.audio.filtering import NO_FILTER
-from data.builders import archives, recorded
+from data.builders import archives, parallel, recorded
 from data.corpus import Corpus, prepared
 from data.errors import DataError
 
@@ -55,12 +55,15 @@ OPTIONS: dict[str, dict[str, Any]] = {
 }
 
 
-def build(name: str, *, data_dir: os.PathLike[str] | str, **options: Any) -> pathlib.Path:
+def build(
+    name: str, *, data_dir: os.PathLike[str] | str, num_workers: int = 1, **options: Any
+) -> pathlib.Path:
     """Prepares a corpus, complete or not at all.
 
     Args:
       name: One of `OPTIONS`.
       data_dir: Folder of corpora; created where missing.
+      num_workers: Processes that read recordings. The corpus is the same with any number.
       **options: As `OPTIONS[name]` lists them; the rest keep their defaults.
 
     Returns:
@@ -100,7 +103,10 @@ def build(name: str, *, data_dir: os.PathLike[str] | str, **options: Any) -> pat
             if "source" in defaults:
                 source = stack.enter_context(archives.opened(options["source"], folder))
             builder = builder_class(
-                data_dir=os.fspath(folder.parent), source=source, options=options
+                data_dir=os.fspath(folder.parent),
+                source=source,
+                options=options,
+                ordered_map=stack.enter_context(parallel.ordered_map(num_workers)),
             )
             no_downloads = stack.enter_context(tempfile.TemporaryDirectory())
             builder.download_and_prepare(download_dir=no_downloads, file_format="array_record")
