@@ -19,7 +19,6 @@ from tensorflow_datasets.core import splits as tfds_splits
 from data.audio.reading import Notices
 from data.builders import parallel, shards
 from data.builders.records import Example, Piece, RecordEncoder, RecordingReader
-from data.builders.shards import PIECES_PER_SHARD
 from data.errors import DataError
 
 
@@ -120,10 +119,11 @@ class AudioDatasetBuilder(tfds.core.GeneratorBasedBuilder):
         self.notices.log()
 
     def _split_info(self, split: str, pieces: list[Piece]) -> tfds_splits.SplitInfo:
-        starts = range(0, len(pieces), PIECES_PER_SHARD)
+        length = shards.PIECES_PER_SHARD
+        starts = range(0, len(pieces), length)
         return tfds_splits.SplitInfo(
             name=split,
-            shard_lengths=[min(PIECES_PER_SHARD, len(pieces) - start) for start in starts],
+            shard_lengths=[min(length, len(pieces) - start) for start in starts],
             num_bytes=sum(piece.num_bytes for piece in pieces),
             filename_template=self._template(split),
         )
