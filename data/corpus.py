@@ -12,7 +12,7 @@ import numpy as np
 import soxr
 import tensorflow_datasets as tfds
 
-from data import buckets
+from data import buckets, description
 from data.audio.filtering import NO_FILTER, apply_filter
 from data.audio.pitch import FRAME_S
 from data.errors import DataError, first_line
@@ -24,7 +24,8 @@ def prepared(name: str, data_dir: os.PathLike[str] | str) -> tfds.core.DatasetBu
     """The TFDS builder of a prepared corpus, in its newest version.
 
     Raises:
-      DataError: `data_dir` has no prepared corpus of that name, or its copy from a bucket fails.
+      DataError: `data_dir` has no prepared corpus of that name, its copy from a bucket fails, or
+        its description is not one that this project writes (`data.description`).
     """
     folder = buckets.on_disk(os.path.join(os.fspath(data_dir), name))
     versions = sorted(folder.glob("[0-9]*.[0-9]*.[0-9]*"))
@@ -33,7 +34,14 @@ def prepared(name: str, data_dir: os.PathLike[str] | str) -> tfds.core.DatasetBu
             f"{os.path.join(os.fspath(data_dir), name)} holds no prepared corpus: run python -m "
             f"experiments.prepare --dataset={name} --data_dir={data_dir}"
         )
-    return tfds.builder_from_directory(versions[-1])
+    description.check(versions[-1])
+    try:
+        return tfds.builder_from_directory(versions[-1])
+    except Exception as error:  # TFDS and protobuf raise many kinds
+        raise DataError(
+            f"{versions[-1]} cannot be read ({first_line(error)}): prepare the corpus again, or "
+            "copy it again"
+        ) from error
 
 
 class Corpus:

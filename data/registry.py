@@ -11,7 +11,6 @@ nor its options.
 import contextlib
 import fcntl
 import importlib
-import json
 import os
 import pathlib
 import shutil
@@ -26,6 +25,7 @@ from data.audio.filtering import NO_FILTER
 from data.builders import archives, parallel, pipeline, recorded
 from data.corpus import Corpus, prepared
 from data.errors import DataError
+from data.text_files import json_object
 
 PARTS = "parts"
 """Folder of what Beam has finished of a corpus that is not complete."""
@@ -166,7 +166,10 @@ def _check_name(name: str) -> None:
 def _check_same_options(
     target: pathlib.Path, options: dict[str, Any], defaults: dict[str, Any]
 ) -> None:
-    stored = json.loads((target / "metadata.json").read_text())["options"]
+    path = target / "metadata.json"
+    stored = json_object(path).get("options")
+    if not isinstance(stored, dict):
+        raise DataError(f"{path} has no options: remove {target}, and prepare the corpus again")
     for option, value in options.items():
         # The default of an option that is newer than the corpus.
         before = stored.get(option, str(defaults[option]))

@@ -15,11 +15,15 @@ from typing import Any
 
 import numpy as np
 
-from wavenet_jax.config import check_min, check_types, from_dict
+from wavenet_jax.config import check_max, check_min, check_types, from_dict
 from wavenet_jax.errors import ConfigError, InputError
 
 NO_FILTER = (1.0,)
 """The taps that leave sound as it is."""
+
+MAX_RATE_HZ = 2**20
+MAX_FILTER_ORDER = 100
+"""Whether the inverse is stable is computed from a matrix of the order's square."""
 
 CLIPPED, CLIPPED_SHARE = 8, 0.001
 """Samples that filtered sound may have beyond 16 bits: so many, and that share of it."""
@@ -47,7 +51,11 @@ class AudioConfig:
         owner = "The audio"
         check_types(self, owner)
         check_min(self, owner, sample_rate_hz=1)
+        check_max(self, owner, sample_rate_hz=MAX_RATE_HZ)
         taps = self.filter_taps
+        if len(taps) > MAX_FILTER_ORDER + 1 or not np.all(np.isfinite(taps)):
+            remedy = f"give at most {MAX_FILTER_ORDER + 1} finite taps"
+            raise ConfigError(owner, "filter_taps", taps, remedy)
         if not taps or not taps[0] > 0 or np.any(np.abs(np.roots(taps)) >= 1):
             remedy = "give taps of which the first is above 0 and the inverse filter is stable"
             raise ConfigError(owner, "filter_taps", taps, remedy)
@@ -134,8 +142,13 @@ def audio_config(fields: Mapping[str, Any]) -> AudioConfig:
     Raises:
       InputError, ConfigError: as `from_dict`.
     """
+    if not isinstance(fields, Mapping):
+        raise InputError(f"The audio is {fields!r}: give a value for each of its fields.")
     fields = dict(fields)
     coefficient = fields.pop("pre_emphasis", 0.0)
+    if not isinstance(coefficient, int | float) or not 0 <= coefficient < 1:
+        remedy = "give a number from 0 up to, not including, 1"
+        raise ConfigError("The audio", "pre_emphasis", coefficient, remedy)
     if coefficient:
         fields["filter_taps"] = (1 / (1 + coefficient), -coefficient / (1 + coefficient))
     return from_dict(AudioConfig, fields, "audio")

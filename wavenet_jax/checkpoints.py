@@ -206,17 +206,14 @@ class Checkpoints:
             if version > 1:
                 checksums = items["checksums"]
                 storage.verify_json(checksums, {"config": config, "data": items["data"]})
-            try:
+            with storage.misfits(config, name):
                 description = convert_version_1(config) if version == 1 else config
                 model_config = model_config_of(description["model"])
                 training_config = from_dict(TrainingConfig, description["training"], "training")
                 like = jax.eval_shape(lambda: init_state(model_config, training_config))
+                data_position = items["data"][_POSITION]
                 if checksums is not None:
                     storage.check_arrays(checksums, like)
-            except KeyError as error:
-                raise storage.misfit(config, name, f"it has no field {error}") from error
-            except ValueError as error:
-                raise storage.misfit(config, name, str(error)) from error
             state = storage.read_state(self._manager, number, like, checksums)
         except storage.DamagedError as error:
             raise InputError(self._damaged(number, str(error))) from error
@@ -226,7 +223,7 @@ class Checkpoints:
             model_config=model_config,
             training_config=training_config,
             format_version=version,
-            data_position=items["data"][_POSITION],
+            data_position=data_position,
         )
 
     def _number(self, step: int | str | None) -> int:

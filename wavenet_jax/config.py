@@ -22,6 +22,12 @@ from wavenet_jax.quantization import Quantizer
 MAX_ONE_HOT_CLASSES = 4096
 """12 bits: beyond these, a one-hot input or a categorical output is one large table."""
 
+MAX_LAYERS = 1000
+"""Of a stack."""
+
+MAX_RECEPTIVE_FIELD = 2**22
+"""In samples, 4 minutes at 16 kHz: what generation keeps of each grows with it."""
+
 Config = TypeVar("Config")
 
 
@@ -66,6 +72,7 @@ class LocalConditionConfig(ConditionConfig):
     def __post_init__(self):
         super().__post_init__()
         check_min(self, "A condition", hop_samples=1, factors=1)
+        check_max(self, "A condition", hop_samples=MAX_RECEPTIVE_FIELD)
         if self.upsampling == "transposed":
             if not self.factors or math.prod(self.factors) != self.hop_samples:
                 remedy = f"give factors whose product is the hop, {self.hop_samples}"
@@ -199,6 +206,15 @@ class WaveNetConfig:
                 field = f"context_stacks[{i}].hop_samples"
                 remedy = f"give a multiple of the shortest, {self.frame_samples}"
                 raise ConfigError(owner, field, stack.hop_samples, remedy)
+        num_layers = len(self.dilations) + sum(len(x.dilations) for x in self.context_stacks)
+        if num_layers > MAX_LAYERS:
+            remedy = f"give at most {MAX_LAYERS}, with those of context stacks"
+            raise ConfigError(owner, "number of layers", num_layers, remedy)
+        spans = {"receptive field": receptive_field(self), "hop": self.hop_samples}
+        for name, samples in spans.items():
+            if samples > MAX_RECEPTIVE_FIELD:
+                remedy = f"give at most {MAX_RECEPTIVE_FIELD} samples"
+                raise ConfigError(owner, name, samples, remedy)
 
     @property
     def quantizer(self) -> Quantizer:
@@ -333,6 +349,18 @@ def check_min(config: Any, owner: str, **minima: float) -> None:
                 raise ConfigError(owner, name, number, f"give at least {minimum}")
 
 
+def check_max(config: Any, owner: str, **maxima: float) -> None:
+    """Refuses a number above its maximum.
+
+    Raises:
+      ConfigError: names the field.
+    """
+    for field, maximum in maxima.items():
+        value = getattr(config, field)
+        if not value <= maximum:
+            raise ConfigError(owner, field, value, f"give at most {maximum}")
+
+
 def check_not_empty(config: Any, owner: str, *fields: str) -> None:
     """Refuses an empty tuple.
 
@@ -415,4 +443,7 @@ def _convert(value: Any, annotation: Any, owner: str, field: str, *, parse: bool
     is_bool = isinstance(value, bool | np.bool_)
     if not isinstance(value, allowed) or is_bool != (annotation is bool):
         raise ConfigError(owner, field, value, f"give {wanted}")
-    return annotation(value)
+    try:
+        return annotation(value)
+    except OverflowError as error:
+        raise ConfigError(owner, field, value, "give one that a float holds") from error

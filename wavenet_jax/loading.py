@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from wavenet_jax import folders, model_folder, sampling
+from wavenet_jax import folders, model_folder, sampling, storage
 from wavenet_jax.audio import AudioConfig, InverseFilter, audio_config
 from wavenet_jax.checkpoints import Checkpoints
 from wavenet_jax.config import LocalConditionConfig, WaveNetConfig
@@ -277,10 +277,12 @@ def load(path: str | os.PathLike[str], step: int | str | None = None) -> Model:
             f"The checkpoint in {path} has no audio settings: save it with 'audio' in its "
             "description."
         )
+    with storage.misfits(saved.description, f"The model in {os.fspath(path)}"):
+        audio = audio_config(saved.description["audio"])
     return Model(
         config=saved.config,
         params=saved.params,
-        audio=audio_config(saved.description["audio"]),
+        audio=audio,
         step=saved.step,
         description=saved.description,
     )

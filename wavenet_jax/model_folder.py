@@ -23,6 +23,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+import safetensors
 import safetensors.numpy
 from etils import epath
 from flax import traverse_util
@@ -155,7 +156,7 @@ def read(folder: str | os.PathLike[str]) -> SavedModel:
     folder = epath.Path(folder)
     with _errors_in_sentences():
         content = _read_config(folder)
-        with _misfits(content, f"The model in {folder}"):
+        with storage.misfits(content, f"The model in {folder}"):
             config = model_config_of(content["model"])
             like = jax.eval_shape(lambda: init_variables(config, jax.random.key(0)))
             params = _read_params(folder, MODEL, content, like)
@@ -171,7 +172,7 @@ def read_network(folder: str | os.PathLike[str], kind: str) -> SavedNetwork | No
     folder = epath.Path(folder)
     with _errors_in_sentences():
         content = _read_config(folder)
-        with _misfits(content, f"The {kind} model in {folder}"):
+        with storage.misfits(content, f"The {kind} model in {folder}"):
             saved = content["networks"].get(kind)
             if saved is None:
                 return None
@@ -212,7 +213,7 @@ def _read_config(folder: epath.Path) -> dict[str, Any]:
         content = json.loads(path.read_bytes())
     except FileNotFoundError as error:
         raise storage.DamagedError(f"{path} is missing") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise storage.DamagedError(f"{path} is no JSON ({storage.first_line(error)})") from error
     if not isinstance(content, dict) or "format_version" not in content:
         raise storage.DamagedError(f"{path} has no format_version")
@@ -244,7 +245,10 @@ def _read_params(folder: epath.Path, name: str, content: Mapping[str, Any], like
         raise storage.DamagedError(f"{path} has {len(read)} bytes of {written['bytes']}")
     if hashlib.sha256(read).hexdigest() != written["sha256"]:
         raise storage.DamagedError(f"{path} is altered: its SHA-256 is not that in {CONFIG}")
-    stored = _from_bytes(read) if folders.is_bucket(path) else safetensors.numpy.load_file(path)
+    try:
+        stored = _from_bytes(read) if folders.is_bucket(path) else safetensors.numpy.load_file(path)
+    except safetensors.SafetensorError as error:
+        raise storage.DamagedError(f"{path} is no safetensors file ({error})") from error
     arrays = {name: np.asarray(x, np.float32) for name, x in stored.items()}
     found = {name: (x.shape, str(x.dtype)) for name, x in arrays.items()}
     storage.check_shapes(found, traverse_util.flatten_dict(like, sep="/"))
@@ -258,17 +262,6 @@ def _errors_in_sentences() -> Iterator[None]:
         yield
     except storage.DamagedError as error:
         raise InputError(f"{error}: copy the model's folder again, or export it again.") from error
-
-
-@contextlib.contextmanager
-def _misfits(content: Mapping[str, Any], name: str) -> Iterator[None]:
-    """Turns an error of a whole model that this release's code does not take into a sentence."""
-    try:
-        yield
-    except KeyError as error:
-        raise storage.misfit(content, name, f"it has no field {error}") from error
-    except ValueError as error:
-        raise storage.misfit(content, name, str(error)) from error
 
 
 def _sha256_of(content: Mapping[str, Any]) -> str:

@@ -10,6 +10,7 @@ import contextlib
 import dataclasses
 import json
 import logging
+import math
 import zlib
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -17,11 +18,15 @@ from typing import Any
 import jax
 import numpy as np
 import orbax.checkpoint as ocp
+from etils import epath
 
 import wavenet_jax
 from wavenet_jax.errors import InputError
 
 FORMAT_VERSION = 2
+
+MAX_EXPANSION, MIN_STATE_BYTES = 100, 2**30
+"""How many times the size of its files a state may have, and what it may have in any case."""
 
 
 class DamagedError(Exception):
@@ -60,6 +65,20 @@ def misfit(fields: Mapping[str, Any], name: str, reason: str) -> InputError:
         f"{wavenet_jax.__version__} ({reason.rstrip('.')}): upgrade wavenet_jax, or use the "
         "version that wrote it."
     )
+
+
+@contextlib.contextmanager
+def misfits(fields: Mapping[str, Any], name: str) -> Iterator[None]:
+    """Turns the errors of content that is whole, and not what this release's code takes, into
+    that of `misfit`."""
+    try:
+        yield
+    except KeyError as error:
+        raise misfit(fields, name, f"it has no field {error}") from error
+    except ValueError as error:
+        raise misfit(fields, name, str(error)) from error
+    except (ArithmeticError, AttributeError, RecursionError, TypeError) as error:
+        raise misfit(fields, name, first_line(error)) from error
 
 
 def _writer(fields: Mapping[str, Any]) -> str:
@@ -136,8 +155,9 @@ def verify_json(checksums: Mapping[str, Any], items: Mapping[str, Any]) -> None:
     Raises:
       DamagedError: one differs.
     """
+    written = checksums.get("json")
     for name, value in items.items():
-        if checksums.get("json", {}).get(name) != _json_crc32(value):
+        if not isinstance(written, dict) or written.get(name) != _json_crc32(value):
             raise DamagedError(f"the checksum of {name} differs")
 
 
@@ -193,6 +213,7 @@ def read_state(
     Raises:
       DamagedError: they cannot be read, or differ from what was written.
     """
+    _check_stored(manager.directory / str(step) / "state", _named_leaves(like))
     zeros = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), _fields(like))
     try:
         item = ocp.args.Composite(state=ocp.args.StandardRestore(zeros))
@@ -206,13 +227,48 @@ def read_state(
     return state
 
 
+def _check_stored(folder: epath.Path, needed: Mapping[str, Any]) -> None:
+    """Compares the shapes that the files have with those that are needed: tensorstore allocates
+    what a file claims, and ends the process where that is too much.
+
+    Raises:
+      DamagedError: one differs, is missing, or comes in chunks larger than itself; or all are
+        larger than `MAX_EXPANSION` times their files, and than `MIN_STATE_BYTES`.
+    """
+    try:
+        stored = ocp.StandardCheckpointHandler().metadata(folder)
+        leaves, _ = jax.tree_util.tree_flatten_with_path(stored)
+        found = {_path_name(path): leaf for path, leaf in leaves}
+    except Exception as error:  # orbax and tensorstore raise many kinds
+        raise DamagedError(first_line(error)) from error
+    for name, x in needed.items():
+        array = found.get(name)
+        chunks = getattr(getattr(array, "storage", None), "chunk_shape", None)
+        if array is None or chunks is None or tuple(array.shape) != tuple(x.shape):
+            raise DamagedError(f"the array {name} is not stored with the shape {tuple(x.shape)}")
+        if any(chunk > max(1, size) for chunk, size in zip(chunks, x.shape, strict=True)):
+            raise DamagedError(f"the array {name} is stored in chunks {tuple(chunks)}")
+    num_bytes = sum(math.prod(x.shape) * np.dtype(x.dtype).itemsize for x in needed.values())
+    if num_bytes > MIN_STATE_BYTES and num_bytes > MAX_EXPANSION * _size_of(folder):
+        raise DamagedError(f"its files are too small for arrays of {num_bytes} bytes")
+
+
+def _size_of(folder: epath.Path) -> int:
+    parts = folder.iterdir()
+    return sum(_size_of(path) if path.is_dir() else path.stat().length for path in parts)
+
+
 def _fields(state: Any) -> dict[str, Any]:
     return {field.name: getattr(state, field.name) for field in dataclasses.fields(state)}
 
 
 def _named_leaves(state: Any) -> dict[str, Any]:
     leaves, _ = jax.tree_util.tree_flatten_with_path(_fields(state))
-    return {"/".join(map(_key_name, path)): leaf for path, leaf in leaves}
+    return {_path_name(path): leaf for path, leaf in leaves}
+
+
+def _path_name(path: Any) -> str:
+    return "/".join(map(_key_name, path))
 
 
 def _key_name(key: Any) -> str:

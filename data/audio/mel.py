@@ -23,6 +23,7 @@ import numpy as np
 
 from data.audio import reading
 from data.errors import DataError
+from data.limits import MAX_MELS, MAX_N_FFT
 
 FLOOR = 1e-5
 LN_MIN, LN_MAX = math.log(FLOOR), 2.0
@@ -62,6 +63,11 @@ class MelConfig:
             value = getattr(self, name)
             if not isinstance(value, (int, np.integer)) or value < 1:
                 raise DataError(f"{name} is {value}: it must be a whole number of at least 1")
+        if self.n_fft > MAX_N_FFT or self.num_mels > MAX_MELS:
+            raise DataError(
+                f"n_fft is {self.n_fft} and num_mels {self.num_mels}: they must be at most "
+                f"{MAX_N_FFT} and {MAX_MELS}"
+            )
         if self.n_fft < self.hop_samples:
             raise DataError(
                 f"n_fft is {self.n_fft}: it must be at least hop_samples={self.hop_samples}, or "

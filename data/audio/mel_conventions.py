@@ -28,7 +28,7 @@ import numpy as np
 
 from data.audio import reading
 from data.audio.mel import LN_MAX, LN_MIN, MelConfig, mel_amplitudes, mel_spectrogram
-from data.errors import DataError
+from data.errors import DataError, first_line
 
 OWN = "wavenet_jax"
 """The convention of this project."""
@@ -231,14 +231,14 @@ def _values(path: pathlib.Path, num_mels: int) -> np.ndarray:
     if not path.is_file():
         raise DataError(f"{path} is not a file: check the path")
     try:
-        values = np.load(path, allow_pickle=False)
-    except (ValueError, EOFError, OSError) as error:
+        # A map of the file, since its header may claim more than it holds. No pickles.
+        values = np.lib.format.open_memmap(path, mode="r")
+    except Exception as error:  # numpy parses the header as Python's literals
         raise DataError(
-            f"{path} is no whole npy file ({error}): write it with numpy.save"
+            f"{path} is no whole npy file ({first_line(error)}): write it with numpy.save"
         ) from None
-    if not isinstance(values, np.ndarray) or not np.issubdtype(values.dtype, np.floating):
-        kind = values.dtype if isinstance(values, np.ndarray) else "several arrays"
-        raise DataError(f"{path} holds {kind}: save one array of floats")
+    if not np.issubdtype(values.dtype, np.floating):
+        raise DataError(f"{path} holds {values.dtype}: save one array of floats")
     if values.ndim != 2 or not values.size or num_mels not in values.shape:
         raise DataError(
             f"{path} has shape {values.shape}: give frames of the model's {num_mels} bands, "

@@ -2,11 +2,11 @@
 
 The samples of 16-bit files are unchanged. All others are rounded to 16 bits once,
 at the end. Refused, each with a `DataError`: files that are missing, empty,
-truncated, not audio or silent (every sample equal), and float files that contain
-NaN or infinity or exceed full scale. Logged, once a kind with counts (`Notices`):
-mixing to mono, resampling, limiting overshoots of a lossy decoder or a resampler,
-and heavily clipped recordings (at least `CLIPPED_SHARE` of the samples at full
-scale), which are kept unchanged.
+truncated, not audio or silent (every sample equal), longer or faster than
+`data.limits` allows, and float files that contain NaN or infinity or exceed full scale.
+Logged, once a kind with counts (`Notices`): mixing to mono, resampling, limiting
+overshoots of a lossy decoder or a resampler, and heavily clipped recordings (at least
+`CLIPPED_SHARE` of the samples at full scale), which are kept unchanged.
 """
 
 import collections
@@ -26,6 +26,7 @@ import soxr
 from absl import logging
 
 from data.errors import DataError
+from data.limits import MAX_RATE_HZ, MAX_SAMPLES
 
 EXTENSIONS = (".flac", ".mp3", ".ogg", ".opus", ".wav")
 CLIPPED_SHARE = 0.01
@@ -33,6 +34,7 @@ FULL_SCALE = 32768
 TRIM_FRAME_S = 0.025
 LOUDNESS_BLOCK_S = 0.4
 MAX_PEAK = 32767 / FULL_SCALE
+BLOCK_SAMPLES = 2**22
 OGG_PAGE_LIMIT = 2**16
 OGG_ENDS_STREAM = 0x04
 NIST_HEADER_BYTES = 1024
@@ -147,7 +149,7 @@ def read(
         exact = file.subtype == "PCM_16"
         promised, rate = file.frames, file.samplerate
         try:
-            samples: Any = file.read(dtype="int16" if exact else "float32", always_2d=True)
+            samples: Any = _decoded(file, "int16" if exact else "float32")
         except soundfile.LibsndfileError as error:
             raise DataError(
                 f"{path} cannot be decoded to its end ({error}): it is damaged or truncated; "
@@ -169,6 +171,12 @@ def read(
         samples = samples[:, 0]
     if sample_rate_hz not in (None, rate):
         changes.add(f"resampled from {rate} to {sample_rate_hz} Hz", path)
+        length = len(samples) / rate * sample_rate_hz
+        if length > MAX_SAMPLES:
+            raise DataError(
+                f"{path} has {len(samples)} samples at {rate} Hz, which are {length:.0f} at "
+                f"{sample_rate_hz} Hz, more than {MAX_SAMPLES}: correct its rate, or remove it"
+            )
         samples = soxr.resample(samples.astype(np.float32), rate, sample_rate_hz)
         rate = sample_rate_hz
         if np.abs(samples).max(initial=0) > FULL_SCALE:
@@ -280,12 +288,29 @@ def _open(path: pathlib.Path) -> soundfile.SoundFile:
         raise DataError(f"{path} is empty (0 bytes): remove it, or drop such files with --skip_bad")
     _check_container(path)
     try:
-        return soundfile.SoundFile(path)
+        file = soundfile.SoundFile(path)
     except soundfile.LibsndfileError as error:
         raise DataError(
             f"{path} cannot be read as audio ({error}): remove it, convert it, or drop such "
             "files with --skip_bad"
         ) from None
+    if file.frames * file.channels > MAX_SAMPLES or file.samplerate > MAX_RATE_HZ:
+        file.close()
+        raise DataError(
+            f"{path} has a header of {file.frames} samples, {file.channels} channels and "
+            f"{file.samplerate} Hz, beyond the {MAX_SAMPLES} samples of all channels and "
+            f"{MAX_RATE_HZ} Hz that are read: cut it, or drop such files with --skip_bad"
+        )
+    return file
+
+
+def _decoded(file: soundfile.SoundFile, dtype: str) -> np.ndarray:
+    """The samples up to the end, `[N, channels]`. Memory follows them, not the header's promise."""
+    blocks = []
+    frames = max(1, BLOCK_SAMPLES // file.channels)
+    while len(block := file.read(frames, dtype=dtype, always_2d=True)):
+        blocks.append(block)
+    return np.concatenate([np.zeros((0, file.channels), dtype), *blocks])
 
 
 def _check_container(path: pathlib.Path) -> None:

@@ -16,6 +16,7 @@ import tensorflow_datasets as tfds
 from tensorflow_datasets.core import naming
 from tensorflow_datasets.core import splits as tfds_splits
 
+from data import description
 from data.audio.reading import Notices
 from data.builders import parallel, shards
 from data.builders.records import Example, Piece, RecordEncoder, RecordingReader
@@ -137,7 +138,7 @@ class AudioDatasetBuilder(tfds.core.GeneratorBasedBuilder):
             data_dir=self.data_path,
             split=split,
             filetype_suffix="array_record",
-            template="{DATASET}-{SPLIT}.{FILEFORMAT}-{SHARD_INDEX}",
+            template=description.FILES,
         )
 
     def _log_download_bytes(self) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from data.audio import reading
 from data.errors import DataError
+from data.text_files import text
 
 # Ends differ from the recording's by a few samples, or by a frame of an automatic alignment.
 MAX_BEYOND_S = 0.025
@@ -28,25 +29,11 @@ class TimedLabel:
     name: str
 
 
-def text(path: pathlib.Path) -> str:
-    """The text of a file.
-
-    Raises:
-      DataError: the file does not exist, or is not text.
-    """
-    try:
-        return path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise DataError(f"{path} is missing: restore it from the original corpus") from None
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path} is not UTF-8 ({error}): restore the original file") from None
-
-
 def lines(path: pathlib.Path) -> list[tuple[int, str]]:
     """The lines of a file that are not blank, stripped, each with its number from 1.
 
     Raises:
-      DataError: as `text` does.
+      DataError: as `text_files.text` does.
     """
     numbered = enumerate(text(path).splitlines(), start=1)
     return [(i, line.strip()) for i, line in numbered if line.strip()]

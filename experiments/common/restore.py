@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import wavenet_jax
 from experiments.common.run import Run
-from wavenet_jax import InputError
+from wavenet_jax import InputError, storage
 from wavenet_jax.loading import Model
 from wavenet_jax.model_folder import is_model_folder
 
@@ -47,7 +47,15 @@ def load(workdir: str | os.PathLike[str], step: int | str | None = None) -> Trai
       InputError: there is none, or it cannot be read.
     """
     model = wavenet_jax.load(workdir, step)
-    run = Run.from_description(model.description, model.config)
+    try:
+        run = Run.from_description(model.description, model.config)
+    except InputError:
+        raise
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        raise InputError(
+            f"The description of the model in {os.fspath(workdir)} cannot be used "
+            f"({storage.first_line(error)}): copy it again, or use wavenet_jax.load."
+        ) from error
     return TrainedModel(run, model.params, model.step)
 
 

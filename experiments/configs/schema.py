@@ -27,6 +27,7 @@ from ml_collections.config_dict import FieldReference, placeholder
 
 import data
 from wavenet_jax import InputError
+from wavenet_jax.audio import MAX_FILTER_ORDER
 from wavenet_jax.config import (
     ConditionConfig,
     LocalConditionConfig,
@@ -43,7 +44,6 @@ from wavenet_jax.training import TrainingConfig
 
 T = TypeVar("T")
 
-MAX_FILTER_ORDER = 100
 """Of the noise-shaping filter: a spectrum's frame has 512 samples."""
 
 

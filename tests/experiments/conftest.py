@@ -1,8 +1,6 @@
 """What the tests of programs share: a trained work directory, a spoken corpus, processes."""
 
-import contextlib
 import pathlib
-from collections.abc import Iterator
 
 import programs
 import pytest
@@ -13,10 +11,9 @@ from experiments.tasks.training import train
 
 
 @pytest.fixture(scope="session")
-def run() -> Iterator[programs.Run]:
+def run() -> programs.Run:
     """Runs a program in a process: `run("experiments.sample", "--help")`."""
-    with contextlib.closing(programs.Programs()) as run:
-        yield run
+    return programs.run
 
 
 @pytest.fixture(scope="session")

@@ -6,6 +6,7 @@ import pathlib
 import socket
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import jax
 import numpy as np
@@ -13,7 +14,8 @@ import programs
 import pytest
 import tiny
 from etils import epath
-from gcp_storage_emulator.server import create_server
+from gcp_storage_emulator import server as emulator
+from gcp_storage_emulator.handlers import objects
 
 import data
 from experiments.common import buckets, cli, in_use, reporting, restore
@@ -23,22 +25,36 @@ from wavenet_jax import InputError
 BUCKET = "gs://a-bucket"
 
 
+def download(request: Any, response: Any, storage: Any, *rest: Any, **named: Any) -> None:
+    """The emulator's, with the header that tensorstore has an object's generation from: without
+    it what was read cannot be written again on condition that it is unchanged."""
+    objects.download(request, response, storage, *rest, **named)
+    if response.status < 300:
+        stored = storage.get_file_obj(request.params["bucket_name"], request.params["object_id"])
+        response["x-goog-generation"] = stored["generation"]
+
+
 @pytest.fixture(scope="module")
 def bucket() -> Iterator[str]:
     """The address of a bucket, in memory."""
     with socket.socket() as probe:
         probe.bind(("localhost", 0))
         port = probe.getsockname()[1]
-    server = create_server("localhost", port, in_memory=True, default_bucket="a-bucket")
-    server.start()
     address = f"http://localhost:{port}"
     with pytest.MonkeyPatch.context() as patch:
+        for _, methods in emulator.HANDLERS:
+            if methods.get("GET") is objects.download:
+                patch.setitem(methods, "GET", download)
+        server = emulator.create_server(
+            "localhost", port, in_memory=True, default_bucket="a-bucket"
+        )
+        server.start()
         patch.setenv("STORAGE_EMULATOR_HOST", address)
         patch.setenv("TENSORSTORE_GCS_HTTP_URL", address)
         patch.setenv("TENSORSTORE_GOOGLE_AUTH_TOKEN_FOR_TESTING", "none")
         patch.setenv("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")  # which asks for credentials
         yield BUCKET
-    server.stop()
+        server.stop()
 
 
 def test_a_run_lives_there(

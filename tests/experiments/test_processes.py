@@ -1,64 +1,46 @@
 """Several processes of one training: the loss whatever they are, and what they do when one ends."""
 
 import json
-import os
 import pathlib
 import shutil
 import signal
 import socket
-import subprocess
-import sys
 import time
 
 import numpy as np
 import programs
 import pytest
+from programs import Program
 
 from experiments.common import processes
 from experiments.common.reporting import history
 from wavenet_jax import InputError
 
-ROOT = pathlib.Path(__file__).parents[2]
 CONFIG = pathlib.Path(__file__).with_name("tiny.py")
 STEPS = 50
 
 
 def start(
-    workdir: pathlib.Path,
-    data_dir: pathlib.Path,
-    *flags: str,
-    number: int = 1,
-    devices: int = 1,
-) -> list[subprocess.Popen[str]]:
+    workdir: pathlib.Path, data_dir: pathlib.Path, *flags: str, number: int = 1, devices: int = 1
+) -> list[Program]:
     """`number` processes of one training with so many devices each."""
     config = (f"--config={CONFIG}", "--config.training.fused=off")
     where = (f"--workdir={workdir}", f"--data_dir={data_dir}")
     return start_program("train", *config, *where, *flags, number=number, devices=devices)
 
 
-def start_program(
-    program: str, *flags: str, number: int, devices: int = 1
-) -> list[subprocess.Popen[str]]:
+def start_program(program: str, *flags: str, number: int, devices: int = 1) -> list[Program]:
     with socket.socket() as probe:
         probe.bind(("localhost", 0))
         port = probe.getsockname()[1]
-    command = [sys.executable, "-m", f"experiments.{program}", *flags]
-    if number > 1:
-        command += ["--multihost", f"--coordinator=localhost:{port}", f"--num_processes={number}"]
-    return [
-        subprocess.Popen(
-            [*command, *([f"--process_id={i}"] if number > 1 else [])],
-            cwd=ROOT,
-            env=os.environ | {"JAX_PLATFORMS": "cpu", "JAX_NUM_CPU_DEVICES": str(devices)},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for i in range(number)
-    ]
+    flags = (f"experiments.{program}", *flags)
+    if number == 1:
+        return [Program(*flags, devices=devices)]
+    flags += ("--multihost", f"--coordinator=localhost:{port}", f"--num_processes={number}")
+    return [Program(*flags, f"--process_id={i}", devices=devices) for i in range(number)]
 
 
-def ended(started: list[subprocess.Popen[str]]) -> list[str]:
+def ended(started: list[Program]) -> list[str]:
     """Waits for processes to end well; gives what each printed on stdout."""
     try:
         outputs = [process.communicate(timeout=400) for process in started]
@@ -68,7 +50,7 @@ def ended(started: list[subprocess.Popen[str]]) -> list[str]:
     return [output for output, _ in outputs]
 
 
-def kill(started: list[subprocess.Popen[str]]) -> None:
+def kill(started: list[Program]) -> None:
     for process in started:
         process.kill()
         process.communicate()
@@ -81,7 +63,7 @@ def test_any_processes_and_devices_learn_the_same(
     are those of one device, to float32 rounding."""
     flags = (f"--config.num_steps={STEPS}", f"--config.checkpoint_every={STEPS // 2}")
 
-    def run(name: str, number: int, devices: int, *more: str) -> list[subprocess.Popen[str]]:
+    def run(name: str, number: int, devices: int, *more: str) -> list[Program]:
         return start(tmp_path / name, fsdd_dir, *flags, *more, number=number, devices=devices)
 
     def half(name: str, new: str) -> None:

@@ -2,14 +2,11 @@
 
 import contextlib
 import json
-import os
 import pathlib
 import random
 import re
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -19,6 +16,7 @@ import numpy as np
 import pytest
 import soundfile
 import tiny
+from programs import Program
 
 import data
 import wavenet_jax
@@ -31,30 +29,18 @@ from wavenet_jax import InputError
 from wavenet_jax.checkpoints import Checkpoints
 from wavenet_jax.training import NonFiniteLossError, SpikeError, loop
 
-ROOT = pathlib.Path(__file__).parents[2]
 CONFIG = pathlib.Path(__file__).with_name("tiny.py")
 
 
 # -- as a program -----------------------------------------------------------------
 
 
-def start(
-    workdir: pathlib.Path, data_dir: pathlib.Path, *flags: str, devices: int = 1
-) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "experiments.train", f"--config={CONFIG}"]
-    command += [f"--workdir={workdir}", f"--data_dir={data_dir}", *flags]
-    environment = os.environ | {"JAX_PLATFORMS": "cpu", "JAX_NUM_CPU_DEVICES": str(devices)}
-    return subprocess.Popen(
-        command,
-        cwd=ROOT,
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+def start(workdir: pathlib.Path, data_dir: pathlib.Path, *flags: str, devices: int = 1) -> Program:
+    flags = (f"--config={CONFIG}", f"--workdir={workdir}", f"--data_dir={data_dir}", *flags)
+    return Program("experiments.train", *flags, devices=devices)
 
 
-def ended(process: subprocess.Popen[str]) -> str:
+def ended(process: Program) -> str:
     """Waits for a run to end well; gives what it printed on stderr."""
     _, errors = process.communicate(timeout=300)
     assert process.returncode == 0, errors
@@ -66,9 +52,7 @@ def newest_step(workdir: pathlib.Path) -> int:
     return rows[-1]["step"] if rows else 0
 
 
-def signal_at(
-    process: subprocess.Popen[str], workdir: pathlib.Path, step: int, number: signal.Signals
-) -> str:
+def signal_at(process: Program, workdir: pathlib.Path, step: int, number: signal.Signals) -> str:
     """Sends a signal once a step was reported; gives what was printed on stderr."""
     try:
         deadline_s = time.monotonic() + 300

@@ -92,16 +92,12 @@ def _read(manager: ocp.CheckpointManager, step: int, name: str) -> ProsodyCheckp
     if version > 1:
         checksums = storage.read_json(manager, step, "checksums")["checksums"]
         storage.verify_json(checksums, {"config": content})
-    try:
+    with storage.misfits(content, name):
         config = from_dict(ProsodyConfig, content["network"], "network")
         description = content["described"]
         like = jax.eval_shape(lambda: init_state(config))
         if checksums is not None:
             storage.check_arrays(checksums, like)
-    except KeyError as error:
-        raise storage.misfit(content, name, f"it has no field {error}") from error
-    except ValueError as error:
-        raise storage.misfit(content, name, str(error)) from error
     return ProsodyCheckpoint(
         config, storage.read_state(manager, step, like, checksums), description
     )

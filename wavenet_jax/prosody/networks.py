@@ -19,7 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from wavenet_jax.config import check_min, check_share, check_types
+from wavenet_jax.config import MAX_LAYERS, check_min, check_share, check_types
 from wavenet_jax.errors import ConfigError
 from wavenet_jax.training.config import check_seed
 
@@ -64,6 +64,9 @@ class ProsodyConfig:
         if not self.dilations:
             object.__setattr__(self, "dilations", DEFAULT_DILATIONS[self.kind])
         check_min(self, owner, features=1, dilations=1, channels=1, num_steps=1, batch_size=1)
+        if len(self.dilations) > MAX_LAYERS:
+            remedy = f"give at most {MAX_LAYERS}"
+            raise ConfigError(owner, "number of layers", len(self.dilations), remedy)
         check_share(self, owner, "dropout")
         check_seed(self, owner)
         if not self.learning_rate > 0:

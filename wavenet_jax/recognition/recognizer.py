@@ -29,7 +29,10 @@ import optax
 
 from wavenet_jax.conditioning import NO_LABEL
 from wavenet_jax.config import (
+    MAX_LAYERS,
+    MAX_RECEPTIVE_FIELD,
     WaveNetConfig,
+    check_max,
     check_min,
     check_not_empty,
     check_share,
@@ -75,6 +78,13 @@ class RecognizerConfig:
         check_not_empty(self, owner, "dilations")
         check_min(self, owner, num_classes=2, hop_samples=1, channels=1, kernel_size=1, dilations=1)
         check_share(self, owner, "dropout")
+        check_max(self, owner, hop_samples=MAX_RECEPTIVE_FIELD)
+        if len(self.dilations) > MAX_LAYERS:
+            remedy = f"give at most {MAX_LAYERS}"
+            raise ConfigError(owner, "number of layers", len(self.dilations), remedy)
+        if self.context_samples > MAX_RECEPTIVE_FIELD:
+            remedy = f"give at most {MAX_RECEPTIVE_FIELD} samples"
+            raise ConfigError(owner, "context", self.context_samples, remedy)
         if self.kernel_size % 2 == 0:
             remedy = "give an odd number, for as many frames after a frame as before it"
             raise ConfigError(owner, "kernel_size", self.kernel_size, remedy)

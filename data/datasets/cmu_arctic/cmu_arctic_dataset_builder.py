@@ -27,7 +27,7 @@ from data.errors import DataError
 TEXTS = "etc/txt.done.data"
 TEXT = re.compile(r'\(\s*(?P<id>\S+)\s+"(?P<text>.+)"\s*\)')
 SPEAKER = re.compile(r"cmu_us_(\w+)_arctic.*")
-LABEL = re.compile(r"(?P<end_s>\d+(\.\d*)?)\s+\d+\s+(?P<name>[^\s;]+)(\s*;.*)?")
+LABEL = re.compile(r"(?P<end_s>[0-9]{1,15}(\.[0-9]*)?)\s+\d+\s+(?P<name>[^\s;]+)(\s*;.*)?")
 
 
 class Builder(FileDatasetBuilder):

@@ -9,8 +9,8 @@ import io
 import pathlib
 from collections.abc import Sequence
 
-from data.builders.labels import text
 from data.errors import DataError
+from data.text_files import text
 
 COLUMNS = ("label", "speaker", "text")
 
@@ -25,7 +25,7 @@ def read_table(path: pathlib.Path, names: Sequence[str]) -> dict[str, dict[str, 
     Raises:
       DataError: the file is no such table, a field is empty, or its paths are not `names`.
     """
-    reader = csv.reader(io.StringIO(text(path).removeprefix("\ufeff")), strict=True)
+    reader = csv.reader(io.StringIO(text(path)), strict=True)
     table: dict[str, dict[str, str]] = {}
     try:
         columns = [column.strip() for column in next(reader, [])]

@@ -19,7 +19,7 @@ from data.errors import DataError
 
 HELD_OUT = {"test": range(5), "validation": range(5, 10)}
 WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
-NAME = re.compile(r"(?P<digit>\d)_(?P<speaker>[^_]+)_(?P<index>\d+)\.wav")
+NAME = re.compile(r"(?P<digit>[0-9])_(?P<speaker>[^_]+)_(?P<index>[0-9]{1,18})\.wav")
 
 
 class Builder(FileDatasetBuilder):

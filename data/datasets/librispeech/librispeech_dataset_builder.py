@@ -10,6 +10,7 @@ A source with one of the three kinds alone is split by a hash of the utterances'
 """
 
 import pathlib
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -65,6 +66,8 @@ def _chapter(path: pathlib.Path) -> list[Clip]:
     subset, speaker, chapter = path.parts[-4:-1]
     if subset.split("-")[0] not in SPLITS:
         return []
+    if not all(re.fullmatch("[0-9]{1,18}", number) for number in (speaker, chapter)):
+        raise DataError(f"{path} is not in SPEAKER/CHAPTER, two numbers: move it away")
     clips = []
     for i, line in labels.lines(path):
         name, _, text = line.partition(" ")
@@ -73,7 +76,7 @@ def _chapter(path: pathlib.Path) -> list[Clip]:
                 f"line {i} of {path} is {line[:60]!r}: it must be {speaker}-{chapter}-{{number}} "
                 "and a transcript"
             )
-        recording = path.with_name(f"{name}.flac")
+        recording = archives.within(path.parent, f"{name}.flac", path)
         if not recording.is_file():
             raise DataError(
                 f"{recording} is missing, and line {i} of {path.name} names it: restore it, or "

@@ -5,13 +5,13 @@ each clip, beside `wavs/id.wav`. In the order of their ids, the last 1% of the c
 least the last four, are held out as validation; the others train.
 """
 
-import csv
 import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import tensorflow_datasets as tfds
 
+from data import text_files
 from data.builders import archives
 from data.builders.recorded import Clip, FileDatasetBuilder
 from data.errors import DataError
@@ -29,7 +29,11 @@ class Builder(FileDatasetBuilder):
     def _clips(self, source: pathlib.Path) -> Sequence[Clip]:
         root = archives.root_with(source, "metadata.csv", "LJ Speech")
         texts = _transcripts(root / "metadata.csv")
-        clips = [Clip(root / "wavs" / f"{id_}.wav", id_, {"text": texts[id_]}) for id_ in texts]
+        table, folder = root / "metadata.csv", root / "wavs"
+        clips = [
+            Clip(archives.within(folder, f"{id_}.wav", table), id_, {"text": text})
+            for id_, text in texts.items()
+        ]
         for clip in clips:
             if not clip.path.is_file():
                 raise DataError(
@@ -52,13 +56,9 @@ def _transcripts(path: pathlib.Path) -> dict[str, str]:
     Raises:
       DataError: the file is empty or not of LJ Speech's layout.
     """
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path} is not UTF-8 ({error}): restore the original file") from None
     texts: dict[str, str] = {}
-    # Quotation marks are part of the text, and not always closed.
-    for i, row in enumerate(csv.reader(lines, delimiter="|", quoting=csv.QUOTE_NONE), start=1):
+    for i, line in enumerate(text_files.text(path).splitlines(), start=1):
+        row = line.split("|")
         clip, transcript, normalised, *_ = [*map(str.strip, row), "", "", ""]
         text = normalised or transcript
         if not clip or not text:

@@ -14,9 +14,10 @@ from typing import Any
 
 import tensorflow_datasets as tfds
 
-from data.builders import archives, labels
+from data.builders import archives
 from data.builders.recorded import Clip, FileDatasetBuilder
 from data.errors import DataError
+from data.text_files import text
 
 NUM_TAGS = 50
 ANNOTATIONS = "annotations_final.csv"
@@ -33,8 +34,11 @@ class Builder(FileDatasetBuilder):
     def _clips(self, source: pathlib.Path) -> Sequence[Clip]:
         root = archives.root_with(source, ANNOTATIONS, "MagnaTagATune")
         table = root / ANNOTATIONS
-        rows = list(csv.reader(io.StringIO(labels.text(table)), delimiter="\t"))
-        if len(rows) < 2 or rows[0][0] != "clip_id" or rows[0][-1] != "mp3_path":
+        try:
+            rows = list(csv.reader(io.StringIO(text(table)), delimiter="\t"))
+        except csv.Error as error:
+            raise DataError(f"{table} is no table ({error}): restore the original file") from None
+        if len(rows) < 2 or rows[0][:1] != ["clip_id"] or rows[0][-1] != "mp3_path":
             raise DataError(
                 f"{table} does not begin with a line clip_id, tags, mp3_path, with tabs between: "
                 "restore the original file"
@@ -49,17 +53,18 @@ class Builder(FileDatasetBuilder):
         self._tags = by_frequency[:NUM_TAGS]
         clips = []
         for i, row in enumerate(rows[1:], start=2):
-            if len(row) != len(rows[0]) or row[-1][:1] not in FOLDERS or not row[-1]:
+            name = row[-1] if row else ""
+            if len(row) != len(rows[0]) or not name or name[0] not in FOLDERS:
                 raise DataError(
-                    f"line {i} of {table} has {len(row)} columns and the path {row[-1]!r}: it must "
+                    f"line {i} of {table} has {len(row)} columns and the path {name!r}: it must "
                     f"have {len(rows[0])}, and a path in one of the folders 0 to f"
                 )
             has = dict(zip(names, row[1:-1], strict=True))
             tags = [name for name in self._tags if has[name] == "1"]
-            path = root / row[-1]
+            path = archives.within(root, name, table)
             if not path.is_file():
                 raise DataError(f"{path} is missing, and line {i} of {table} names it: restore it")
-            clips.append(Clip(path, row[-1], {"tags": tags}))
+            clips.append(Clip(path, name, {"tags": tags}))
         return clips
 
     def _features(self, clips: Sequence[Clip]) -> Mapping[str, Any]:

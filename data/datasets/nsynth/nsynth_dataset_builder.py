@@ -5,7 +5,6 @@ Folders `nsynth-train`, `nsynth-valid` and `nsynth-test`, each with the labels o
 instruments of a single part, as in each archive, are split by a hash (`splitting.by_hash`).
 """
 
-import json
 import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -16,6 +15,7 @@ import tensorflow_datasets as tfds
 from data.builders import archives, splitting
 from data.builders.recorded import Clip, FileDatasetBuilder
 from data.errors import DataError
+from data.text_files import json_object
 
 PARTS = {"nsynth-train": "train", "nsynth-valid": "validation", "nsynth-test": "test"}
 LABELS = ("instrument_str", "instrument_family_str", "instrument_source_str")
@@ -38,7 +38,7 @@ class Builder(FileDatasetBuilder):
         clips = []
         for folder in folders:
             for note, features in _notes(folder / "examples.json").items():
-                path = folder / "audio" / f"{note}.wav"
+                path = archives.within(folder / "audio", f"{note}.wav", folder / "examples.json")
                 if not path.is_file():
                     raise DataError(f"{path} is missing, and examples.json names it: restore it")
                 clips.append(Clip(path, note, features))
@@ -80,19 +80,26 @@ def _notes(path: pathlib.Path) -> dict[str, dict[str, Any]]:
     Raises:
       DataError: the file is not laid out as NSynth's.
     """
+    named = json_object(path)
     try:
         notes = {
             note: {
-                "pitch": str(int(labels["pitch"])),
-                "velocity": int(labels["velocity"]),
-                **{name.removesuffix("_str"): labels[name] for name in LABELS},
+                "pitch": str(_of_midi(labels["pitch"])),
+                "velocity": _of_midi(labels["velocity"]),
+                **{name.removesuffix("_str"): str(labels[name]) for name in LABELS},
             }
-            for note, labels in sorted(json.loads(path.read_text(encoding="utf-8")).items())
+            for note, labels in sorted(named.items())
         }
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise DataError(
             f"{path} is not laid out as NSynth's ({type(error).__name__}: {error}): restore it"
         ) from None
     if not notes:
         raise DataError(f"{path} names no notes: restore the original file")
     return notes
+
+
+def _of_midi(value: object) -> int:
+    if type(value) is not int or not 0 <= value < NUM_PITCHES:
+        raise ValueError(f"{value!r:.60} is no number from 0 to 127")
+    return value

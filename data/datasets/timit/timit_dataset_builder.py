@@ -34,7 +34,7 @@ _PHONES = (
 PHONES = tuple(_PHONES.split())
 WHOLE = re.compile(r"(?P<part>train|test)/dr\d/(?P<speaker>[a-z0-9]+)/s[ix]\d+\.phn")
 SAMPLE = re.compile(r"dr\d-(?P<speaker>[a-z0-9]+)/s[ix]\d+\.phn")
-ENTRY = re.compile(r"(\d+)\s+(\d+)\s+(\S+)")
+ENTRY = re.compile(r"([0-9]{1,15})\s+([0-9]{1,15})\s+(\S+)")
 
 
 class Builder(FileDatasetBuilder):

@@ -27,7 +27,7 @@ MAX_TAIL_S = 0.5
 FIRST_STATE = 2
 
 _CONTEXT = re.compile(r"[^\s\[\]]+\^[^\s\[\]]+-[^\s\[\]]+\+[^\s\[\]]+=[^\s\[\]]+")
-_STATE = re.compile(r"\[(\d+)\]\Z")
+_STATE = re.compile(r"\[([0-9]{1,9})\]\Z")
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -23,6 +23,10 @@ from data.text.hts.labels import Labels
 from data.text.hts.text import lines, short
 
 NUMBERS = (r"(\d+)", r"([\d\.]+)")
+MAX_NUMBER = 1e9
+MAX_STARS = 2
+"""Within a pattern for a number, since the time to match it grows with the label's length to the
+power of their number."""
 
 _QUESTION = re.compile(r"""(C?QS)\s+("[^"]+"|'[^']+'|[^\s{"']+)\s*\{([^{}]*)\}\Z""")
 
@@ -53,7 +57,8 @@ class Questions:
 
         Raises:
           DataError: the file is missing or has no questions; a line is no question; a pattern is
-            empty; a `CQS` has not exactly one pattern with one number.
+            empty; a `CQS` has not exactly one pattern with one number, or that has more than
+            `MAX_STARS` `*` between other text.
         """
         path = pathlib.Path(path)
         return cls.parse(lines(path), str(path))
@@ -100,6 +105,10 @@ class Questions:
                     f"{where} asks for a number by {{{found[3]}}}: give CQS one pattern, with "
                     f"{' or '.join(NUMBERS)} in it once"
                 )
+            if patterns[0].strip("*").count("*") > MAX_STARS:
+                raise DataError(
+                    f"{where} has more than {MAX_STARS} * within {{{found[3]}}}: leave some out"
+                )
             numeric.append((name, re.compile(_expression(patterns[0], numbers=True))))
         if not binary and not numeric:
             raise DataError(f"{source} has no questions: give lines of QS or CQS")
@@ -114,7 +123,8 @@ class Questions:
           has none (`x`, in a pause).
 
         Raises:
-          DataError: the text that a `CQS` found is no number, such as `1.2.3`.
+          DataError: the text that a `CQS` found is no number, such as `1.2.3`, or one above
+            `MAX_NUMBER`.
         """
         first_lines = np.searchsorted(labels.phones, np.arange(len(labels.contexts))) + 1
         answers = [
@@ -138,6 +148,8 @@ class Questions:
         for i, match in enumerate(found[self.num_binary :], start=self.num_binary):
             try:
                 values.append(float(match[1]) if match else -1.0)
+                if values[-1] > MAX_NUMBER:
+                    raise ValueError
             except ValueError:
                 raise DataError(
                     f"{where} answers {self.names[i]} of {self.source} with a text that is no "
@@ -157,4 +169,11 @@ def _expression(pattern: str, *, name: str = "", numbers: bool = False) -> str:
     meaning = {"*": ".*", "?": "."}
     parts[1::2] = [meaning.get(part, part) for part in parts[1::2]]
     parts[::2] = [re.escape(part) for part in parts[::2]]
-    return r"\A" * begins + "".join(parts) + r"\Z" * ends
+    first, *middle = "".join(parts).split(".*")
+    if numbers:
+        inner = "".join(f".*{part}" for part in middle)
+    else:
+        # The first place of each part serves if any does: not to try others keeps the time linear.
+        last = [f".*{middle.pop()}"] if ends and middle else []
+        inner = "".join([*(f"(?>.*?{part})" for part in middle), *last])
+    return r"\A" * begins + first + inner + r"\Z" * ends

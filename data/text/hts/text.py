@@ -2,17 +2,16 @@
 
 import pathlib
 
-from data.errors import DataError
+from data import text_files
 
 
 def lines(path: pathlib.Path) -> list[str]:
-    """Lines of a text file, without empty ones at its end."""
-    if not path.is_file():
-        raise DataError(f"{path} is missing: restore it, or check the path")
-    try:
-        text = path.read_text(encoding="utf-8-sig").rstrip()
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path} is not UTF-8 ({error}): restore or convert the file") from None
+    """Lines of a text file, without empty ones at its end.
+
+    Raises:
+      DataError: as `text_files.text` does.
+    """
+    text = text_files.text(path).rstrip()
     return text.split("\n") if text else []
 
 

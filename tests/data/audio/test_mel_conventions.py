@@ -204,7 +204,7 @@ def test_no_file_of_numpy(tmp_path: pathlib.Path) -> None:
             mel_conventions.read(path, TACOTRON2, "tacotron2")
     with path.open("wb") as file:
         np.savez(file, mel=np.zeros((9, 80)))
-    with pytest.raises(data.DataError, match=r"holds several arrays: save one array of floats"):
+    with pytest.raises(data.DataError, match=r"is no whole npy file .*: write it with numpy.save"):
         mel_conventions.read(path, TACOTRON2, "tacotron2")
 
 
