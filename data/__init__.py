@@ -2,7 +2,8 @@
 
     registry, corpus          corpora by name: options, building, loading; reading a split
     windows, augmentation     training windows, whole recordings; random gain and noise
-    builders/                 base classes of TFDS builders; archives, label files, splits
+    builders/                 base classes of TFDS builders, over processes or Beam pipelines;
+                              archives, label files, splits
     datasets/NAME/            the TFDS builder of each corpus
     audio/                    reading recordings, mel spectrograms (other toolkits' too), cepstra,
                               F0, filters

@@ -15,17 +15,20 @@ import os
 import pathlib
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from absl import logging
 
 from data import buckets
 from data.audio.filtering import NO_FILTER
-from data.builders import archives, recorded
+from data.builders import archives, parallel, pipeline, recorded
 from data.corpus import Corpus, prepared
 from data.errors import DataError
 from data.text_files import json_object
+
+PARTS = "parts"
+"""Folder of what Beam has finished of a corpus that is not complete."""
 
 # The options of each corpus with their defaults.
 OPTIONS: dict[str, dict[str, Any]] = {
@@ -55,12 +58,22 @@ OPTIONS: dict[str, dict[str, Any]] = {
 }
 
 
-def build(name: str, *, data_dir: os.PathLike[str] | str, **options: Any) -> pathlib.Path:
+def build(
+    name: str,
+    *,
+    data_dir: os.PathLike[str] | str,
+    num_workers: int = 1,
+    beam_options: Sequence[str] | None = None,
+    **options: Any,
+) -> pathlib.Path:
     """Prepares a corpus, complete or not at all.
 
     Args:
       name: One of `OPTIONS`.
       data_dir: Folder of corpora; created where missing.
+      num_workers: Processes that read recordings. The corpus is the same with any number.
+      beam_options: Has Apache Beam read them, with these options (`data.builders.pipeline`): the
+        corpus is the same. What is read to list them is read by `num_workers` processes.
       **options: As `OPTIONS[name]` lists them; the rest keep their defaults.
 
     Returns:
@@ -96,11 +109,17 @@ def build(name: str, *, data_dir: os.PathLike[str] | str, **options: Any) -> pat
             _check_same_options(target, options, defaults)
             return target
         with contextlib.ExitStack() as stack:
-            source = None
+            writer, source = None, None
+            if beam_options is not None:
+                writer = pipeline.BeamWriter(beam_options, folder / PARTS)
             if "source" in defaults:
                 source = stack.enter_context(archives.opened(options["source"], folder))
             builder = builder_class(
-                data_dir=os.fspath(folder.parent), source=source, options=options
+                data_dir=os.fspath(folder.parent),
+                source=source,
+                options=options,
+                ordered_map=stack.enter_context(parallel.ordered_map(num_workers)),
+                write_splits=writer,
             )
             no_downloads = stack.enter_context(tempfile.TemporaryDirectory())
             builder.download_and_prepare(download_dir=no_downloads, file_format="array_record")
@@ -185,6 +204,10 @@ def _alone_in(folder: pathlib.Path) -> Iterator[None]:
 
 
 def _remove_incomplete(folder: pathlib.Path) -> None:
-    """Removes the folders of a process that was killed, which TFDS renames when complete."""
-    for leftover in folder.glob("incomplete.*"):
+    """Removes the folders of a process that was killed, which TFDS renames when complete, and the
+    parts of a corpus that is."""
+    leftovers = list(folder.glob("incomplete.*"))
+    if any(folder.glob("[0-9]*")):
+        leftovers += folder.glob(PARTS)
+    for leftover in leftovers:
         shutil.rmtree(leftover)

@@ -6,6 +6,9 @@
     python -m experiments.prepare --dataset=ljspeech --source=LJSpeech-1.1.tar.bz2 --data_dir=DIR
     python -m experiments.prepare --dataset=hts --source=DIR --questions=FILE --data_dir=DIR
     python -m experiments.prepare --dataset=espeak --data_dir=DIR
+    python -m experiments.prepare --dataset=librispeech --source=DIR --data_dir=DIR --num_workers=8
+    python -m experiments.prepare --dataset=librispeech --source=DIR --data_dir=DIR \\
+        --beam_options=runner=FlinkRunner,flink_master=HOST:PORT
 
 Nothing half-written stays behind, whatever stops it. Preparing again with the
 same flags does nothing; with others it is refused.
@@ -87,6 +90,16 @@ flags.DEFINE_enum(
     "What the utterances are drawn from, with --seed (espeak).",
 )
 flags.DEFINE_integer("words_per_minute", None, "Speed of the voices (espeak).")
+flags.DEFINE_integer(
+    "num_workers", 1, "Processes that read recordings; the corpus is the same.", lower_bound=1
+)
+flags.DEFINE_list(
+    "beam_options",
+    None,
+    "Has Apache Beam read the recordings, with these options of it, such as "
+    "runner=DirectRunner,direct_num_workers=8,direct_running_mode=multi_processing; the corpus is "
+    "the same (docs/corpora.md).",
+)
 
 OPTION_FLAGS = sorted({option for options in data.OPTIONS.values() for option in options})
 
@@ -97,7 +110,14 @@ def main(argv: Sequence[str]) -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     given = {option: flags.FLAGS[option].value for option in OPTION_FLAGS}
     options = {option: value for option, value in given.items() if value is not None}
-    print(prepare(cli.DATASET.value, data_dir=cli.DATA_DIR.value, **options))
+    summary = prepare(
+        cli.DATASET.value,
+        data_dir=cli.DATA_DIR.value,
+        num_workers=flags.FLAGS.num_workers,
+        beam_options=flags.FLAGS.beam_options,
+        **options,
+    )
+    print(summary)
 
 
 if __name__ == "__main__":

@@ -66,7 +66,8 @@ def test_the_lists_name_what_is_imported() -> None:
     optional = EXTRAS["demo"] - EXTRAS["data"] - EXTRAS["experiments"]
     assert optional == {"espeakng-loader", "pocketsphinx", "praat-parselmouth"}
     assert EXTRAS["quality"] - EXTRAS["demo"] == QUALITY and EXTRAS["pesq"] == {"pesq"}
-    optional |= QUALITY | EXTRAS["pesq"]
+    assert EXTRAS["beam"] == {"apache-beam"}
+    optional |= QUALITY | EXTRAS["pesq"] | EXTRAS["beam"]
     assert imported_distributions("wavenet_jax") <= CORE
     assert imported_distributions("data") <= CORE | EXTRAS["data"] | (optional - QUALITY)
     assert imported_distributions("experiments") <= CORE | EXTRAS["experiments"] | optional
@@ -79,7 +80,8 @@ def test_the_lists_name_what_is_imported() -> None:
 def test_the_lists_name_nothing_that_is_not_imported() -> None:
     every = set().union(*map(imported_distributions, sorted(OURS - {"tests"})))
     needed_by_others = {"importlib-resources"}  # by tensorflow-datasets, which does not say so
-    assert CORE | EXTRAS["quality"] | EXTRAS["pesq"] == every | needed_by_others
+    used = CORE | EXTRAS["quality"] | EXTRAS["pesq"] | EXTRAS["beam"]
+    assert used == every | needed_by_others
 
 
 @pytest.mark.parametrize("line", ["3.11", "3.13"])

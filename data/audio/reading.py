@@ -63,6 +63,12 @@ class Notices:
         self._files[change].append(str(path))
         self._seconds[change] += seconds
 
+    def extend(self, later: "Notices") -> None:
+        """Adds the changes that another counted."""
+        for change, files in later._files.items():
+            self._files[change] += files
+            self._seconds[change] += later._seconds[change]
+
     def log(self) -> None:
         """Logs every kind with its count and first file, then forgets them."""
         for change, files in self._files.items():

@@ -1,12 +1,11 @@
 """Base classes of corpora of recordings on disk.
 
 A subclass lists the corpus's recordings with their labels (`Clip`) and splits them. The base
-class reads, resamples, mixes, trims and levels them as the options ask, and drops those
-that cannot be used, up to a limit.
+class has them read as the options ask (`ClipReader`), and drops those that cannot be used, up to a
+limit.
 """
 
 import abc
-import dataclasses
 import itertools
 import pathlib
 import re
@@ -19,9 +18,10 @@ import tensorflow_datasets as tfds
 import tqdm
 from absl import logging
 
-from data.audio import pitch, reading
-from data.builders import archives, labels, splitting
-from data.builders.base import AudioDatasetBuilder, Example
+from data.audio import reading
+from data.builders import archives, splitting
+from data.builders.base import AudioDatasetBuilder
+from data.builders.clips import Clip, ClipReader, Spoken
 from data.errors import DataError
 from data.text import alignment, espeak, spans
 from data.text.espeak import synthesis
@@ -46,43 +46,6 @@ LABELLED_OPTIONS = {
 }
 
 
-@dataclasses.dataclass(frozen=True)
-class Clip:
-    """A recording of a corpus.
-
-    Attributes:
-      path: Of its file.
-      name: Stable, and unique within the corpus.
-      features: Its features beside the samples.
-      times_s: Features that are positions, in seconds from its start; stored in samples at
-        the rate of the stored recording, none beyond its end.
-      part_s: Where the recording begins and ends in its file, in seconds; None for all of it.
-    """
-
-    path: pathlib.Path
-    name: str
-    features: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-    times_s: Mapping[str, Sequence[float]] = dataclasses.field(default_factory=dict)
-    part_s: tuple[float, float] | None = None
-
-    @property
-    def length_s(self) -> float:
-        """Its length before silence is trimmed.
-
-        Raises:
-          DataError: as `labels.length_s` does.
-        """
-        if self.part_s is None:
-            return labels.length_s(self.path)
-        return self.part_s[1] - self.part_s[0]
-
-    @property
-    def spoken_text(self) -> str:
-        """Its text for eSpeak, which would spell capitals alone: they become lower case."""
-        text: str = self.features["text"]
-        return text.lower() if text.isupper() else text
-
-
 class FileDatasetBuilder(AudioDatasetBuilder):
     """A corpus of recordings on disk. Options of every such corpus:
 
@@ -105,8 +68,6 @@ class FileDatasetBuilder(AudioDatasetBuilder):
     `align`: for recordings with a text but no phones, the eSpeak voice whose phones are
       aligned with them (`data.text.alignment`); adds the features of the `espeak` corpus.
     """
-
-    _decoded: tuple[pathlib.Path, np.ndarray, int] | None = None
 
     @abc.abstractmethod
     def _clips(self, source: pathlib.Path) -> Sequence[Clip]:
@@ -161,78 +122,37 @@ class FileDatasetBuilder(AudioDatasetBuilder):
             sample_rate_hz=self.options["sample_rate_hz"] or header.sample_rate_hz,
         )
 
-    def _split_generators(self, dl_manager: Any) -> dict[str, Iterator[Example]]:
+    def _split_generators(self, dl_manager: Any) -> dict[str, Iterator[Spoken]]:
         spoken: Iterator[Any] = itertools.repeat(None)
         if voice := self.options.get("align"):
             every = [clip for part in self._planned.values() for clip in part]
             spoken = spoken_by(voice, every)
         return {
-            split: self._recordings(split, part, itertools.islice(spoken, len(part)))
+            split: self._items(split, part, itertools.islice(spoken, len(part)))
             for split, part in self._planned.items()
         }
 
-    def _recordings(
-        self, split: str, clips: Sequence[Clip], spoken: Iterator[Any]
-    ) -> Iterator[Example]:
+    def _items(self, split: str, clips: Sequence[Clip], spoken: Iterator[Any]) -> Iterator[Spoken]:
+        """The clips, those of one file together, so that it is read once."""
         progress = tqdm.tqdm(clips, desc=split, unit=" recordings")
-        for clip, speech in zip(progress, spoken, strict=True):
-            samples, rate = self._read(clip)
-            added: dict[str, Any] = {}
-            if speech is not None:
-                added |= spans.labels(alignment.align(clip.path, speech, samples, rate))
-            if self.options.get("f0"):
-                added["f0_hz"] = pitch.f0(samples, rate)
-            positions = {
-                name: np.minimum(np.rint(np.asarray(times) * rate), len(samples)).astype(np.int64)
-                for name, times in clip.times_s.items()
-            }
-            yield {
-                "audio": samples,
-                "recording": clip.name,
-                "start": 0,
-                **clip.features,
-                **positions,
-                **added,
-            }
+        pairs = zip(progress, spoken, strict=True)
+        for _, of_file in itertools.groupby(pairs, key=lambda pair: pair[0].path):
+            yield list(of_file)
 
-    def _read(self, clip: Clip) -> tuple[np.ndarray, int]:
-        options = self.options
-        samples, rate = self._file(clip.path)
-        if clip.part_s is not None:
-            begin, end = (round(time_s * rate) for time_s in clip.part_s)
-            samples = samples[begin:end]
-        if options.get("trim_db"):
-            samples = reading.trimmed(clip.path, samples, rate, options["trim_db"], self.notices)
-        samples = reading.levelled(
-            clip.path,
-            samples,
-            rate,
-            peak_db=options["peak_db"],
-            loudness_lufs=options["loudness_lufs"],
-            notices=self.notices,
-        )
-        return samples, rate
-
-    def _file(self, path: pathlib.Path) -> tuple[np.ndarray, int]:
-        """The samples of a file and their rate, kept for the next part of the same file."""
-        if self._decoded is None or self._decoded[0] != path:
-            samples, rate = reading.read(
-                path,
-                sample_rate_hz=self.options["sample_rate_hz"],
-                mono=self.options["mono"],
-                notices=self.notices,
-            )
-            self._decoded = path, samples, rate
-        return self._decoded[1:]
+    def _reader(self) -> ClipReader:
+        return ClipReader(self.options)
 
     def _usable(self, clips: Sequence[Clip]) -> Sequence[Clip]:
         """All clips with their labels; with `skip_bad`, those that can be read to their end."""
         if not self.options["skip_bad"]:
             return [self._labelled(clip) for clip in clips]
         usable = []
-        for clip in tqdm.tqdm(clips, desc="checking", unit=" recordings"):
+        refusals = self._map(_refusal, (clip.path for clip in clips))
+        progress = tqdm.tqdm(clips, desc="checking", unit=" recordings")
+        for clip, refusal in zip(progress, refusals, strict=True):
             try:
-                reading.read(clip.path, mono=True, notices=reading.Notices())
+                if refusal is not None:
+                    raise refusal
                 usable.append(self._labelled(clip))
             except DataError as error:
                 logging.warning("dropped: %s", error)
@@ -310,6 +230,15 @@ def spoken_by(voice: str, clips: Sequence[Clip]) -> Iterator[Speech]:
     return synthesis.synthesise(
         synthesis.Utterance(clip.spoken_text, voice, synthesis.WORDS_PER_MINUTE) for clip in clips
     )
+
+
+def _refusal(path: pathlib.Path) -> DataError | None:
+    """Why a recording cannot be read to its end."""
+    try:
+        reading.read(path, mono=True, notices=reading.Notices())
+    except DataError as error:
+        return error
+    return None
 
 
 def _check_speakable(clip: Clip, unspeakable: frozenset[str], voice: str) -> None:

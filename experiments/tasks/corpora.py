@@ -29,7 +29,8 @@ def prepare(name: str, *, data_dir: os.PathLike[str] | str, **options: Any) -> s
     Args:
       name: One of `data.OPTIONS`.
       data_dir: Folder of corpora.
-      **options: As `data.OPTIONS[name]` lists them.
+      **options: As `data.OPTIONS[name]` lists them, and `num_workers` and `beam_options` of
+        `data.build`.
 
     Returns:
       Recordings, duration and rate of each split, the labels, and the licence and source, a

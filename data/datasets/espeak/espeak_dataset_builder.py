@@ -16,14 +16,45 @@ import tensorflow_datasets as tfds
 import tqdm
 
 from data.audio import pitch, reading
-from data.builders.base import AudioDatasetBuilder, Example
+from data.builders.base import AudioDatasetBuilder
+from data.builders.records import Example, RecordingReader
 from data.errors import DataError
 from data.text import spans
 from data.text.espeak import texts
 from data.text.espeak.synthesis import Utterance, synthesise
-from data.text.spans import Span
+from data.text.spans import Span, Speech
 
 HELD_OUT_SHARE = 0.05
+
+Spoken = tuple[str, Utterance, Speech]
+"""The name of a recording, what is said in it, and its sound."""
+
+
+@dataclasses.dataclass(frozen=True)
+class SpeechReader(RecordingReader):
+    """Resamples synthesised speech, and finds its pitch."""
+
+    sample_rate_hz: int
+
+    def recordings(self, item: Spoken, notices: reading.Notices) -> Iterator[Example]:
+        name, utterance, speech = item
+        rate, native_rate = self.sample_rate_hz, speech.sample_rate_hz
+        resampled = soxr.resample(speech.samples.astype(np.float32), native_rate, rate)
+        at_rate = spans.Alignment(
+            *(
+                _rescaled(part, native_rate, rate, len(resampled))
+                for part in (speech.phones, speech.words)
+            )
+        )
+        yield {
+            "audio": reading.to_int16(resampled),
+            "recording": name,
+            "start": 0,
+            "text": utterance.text,
+            "speaker": utterance.voice,
+            **spans.labels(at_rate),
+            "f0_hz": pitch.f0(resampled, rate),
+        }
 
 
 class Builder(AudioDatasetBuilder):
@@ -59,38 +90,24 @@ class Builder(AudioDatasetBuilder):
             sample_rate_hz=self.options["sample_rate_hz"],
         )
 
-    def _split_generators(self, dl_manager: Any) -> dict[str, Iterator[Example]]:
+    def _split_generators(self, dl_manager: Any) -> dict[str, Iterator[Spoken]]:
         # One fresh process synthesises everything in this order, as it did for `_info`.
         every = [utterance for part in self._utterances.values() for utterance in part]
         spoken = synthesise(every)
         return {
-            split: self._recordings(split, part, itertools.islice(spoken, len(part)))
+            split: self._items(split, part, itertools.islice(spoken, len(part)))
             for split, part in self._utterances.items()
         }
 
-    def _recordings(
-        self, split: str, utterances: Sequence[Utterance], spoken: Iterator[Any]
-    ) -> Iterator[Example]:
-        rate = self.options["sample_rate_hz"]
+    def _items(
+        self, split: str, utterances: Sequence[Utterance], spoken: Iterator[Speech]
+    ) -> Iterator[Spoken]:
         progress = tqdm.tqdm(utterances, desc=split, unit=" utterances")
         for i, (utterance, speech) in enumerate(zip(progress, spoken, strict=True)):
-            native_rate = speech.sample_rate_hz
-            resampled = soxr.resample(speech.samples.astype(np.float32), native_rate, rate)
-            at_rate = spans.Alignment(
-                *(
-                    _rescaled(part, native_rate, rate, len(resampled))
-                    for part in (speech.phones, speech.words)
-                )
-            )
-            yield {
-                "audio": reading.to_int16(resampled),
-                "recording": f"{split}-{i:05d}",
-                "start": 0,
-                "text": utterance.text,
-                "speaker": utterance.voice,
-                **spans.labels(at_rate),
-                "f0_hz": pitch.f0(resampled, rate),
-            }
+            yield f"{split}-{i:05d}", utterance, speech
+
+    def _reader(self) -> SpeechReader:
+        return SpeechReader(self.options["sample_rate_hz"])
 
 
 def _plan(

@@ -1,8 +1,8 @@
 """A corpus from any folder of recordings, through links to folders.
 
 Recordings go to splits by a hash of their paths within the folder (`splitting.by_hash`); of those
-with texts `MIN_SPOKEN` or more validate. A single recording is cut: its last `LAST_SHARE` is the
-validation split, the rest before it the train split.
+with texts `MIN_SPOKEN` or more validate. A single recording is cut: its last `clips.LAST_SHARE` is
+the validation split, the rest before it the train split.
 
 With texts that are aligned, recordings longer than `cutting.MAX_PART_S` are cut at pauses, and each
 part is a recording of the corpus, named `path:1`, `path:2`, and so on.
@@ -10,7 +10,7 @@ part is a recording of the corpus, named `path:1`, `path:2`, and so on.
 
 import dataclasses
 import pathlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import tensorflow_datasets as tfds
@@ -18,7 +18,6 @@ import tqdm
 
 from data.audio import reading
 from data.builders import splitting
-from data.builders.base import Example
 from data.builders.files import files_below
 from data.builders.recorded import Clip, FileDatasetBuilder, spoken_by
 from data.datasets.folder.tables import read_table
@@ -26,7 +25,6 @@ from data.errors import DataError
 from data.text import alignment, cutting
 from data.text.spans import Speech
 
-LAST_SHARE = 0.1
 # Sentences that validate at least, of a corpus with texts, but no larger share of it.
 MIN_SPOKEN = 4
 MAX_SPOKEN_SHARE = 0.2
@@ -77,37 +75,13 @@ class Builder(FileDatasetBuilder):
         # No bar where there is nothing to cut.
         progress = tqdm.tqdm(long, desc="cutting", unit=" recordings", disable=not long)
         spoken = zip(progress, spoken_by(voice, long), strict=True)
-        parts = {clip.name: self._parts(clip, speech) for clip, speech in spoken}
+        parts: dict[str, Sequence[Clip]] = {}
+        for clip, (of_clip, notices) in zip(long, self._map(_cut, spoken), strict=True):
+            parts[clip.name] = of_clip
+            self.notices.extend(notices)
         return super()._alignable(
             [part for clip in clips for part in parts.get(clip.name, [clip])], voice
         )
-
-    def _parts(self, clip: Clip, speech: Speech) -> Sequence[Clip]:
-        """The parts that a long recording is cut into, itself where it cannot be cut."""
-        try:
-            alignment.check(clip.path, speech, clip.length_s, max_s=cutting.MAX_RECORDING_S)
-        except DataError:
-            return [clip]  # which the alignment of the parts refuses, or drops
-        samples, rate = reading.read(clip.path, mono=True, notices=reading.Notices())
-        parts = cutting.parts(clip.path, clip.spoken_text, speech, samples, rate)
-        if any(part.end_s - part.start_s > cutting.MAX_PART_S for part in parts):
-            self.notices.add(
-                f"longer than {cutting.MAX_PART_S:.0f} s without a pause of "
-                f"{cutting.MIN_PAUSE_S} s to cut at, kept so",
-                clip.path,
-            )
-        if len(parts) == 1:
-            return [clip]
-        self.notices.add("cut at pauses", clip.path)
-        return [
-            dataclasses.replace(
-                clip,
-                name=f"{clip.name}:{i}",
-                features={**clip.features, "text": part.text},
-                part_s=(part.start_s, part.end_s),
-            )
-            for i, part in enumerate(parts, start=1)
-        ]
 
     def _splits(self, clips: Sequence[Clip]) -> Mapping[str, Sequence[Clip]]:
         has_text = "text" in clips[0].features
@@ -116,8 +90,11 @@ class Builder(FileDatasetBuilder):
                 f"{clips[0].path} is the only recording, and one with a text or pitch is not cut "
                 "into train and validation: add another"
             )
-        if len(clips) == 1:  # which `_split_generators` cuts
-            return {"train": clips, "validation": clips}
+        if len(clips) == 1:
+            return {
+                split: [dataclasses.replace(clips[0], end=end)]
+                for split, end in (("train", False), ("validation", True))
+            }
         if not has_text:
             return super()._splits(clips)
         by_name = {clip.name: clip for clip in clips}
@@ -125,16 +102,36 @@ class Builder(FileDatasetBuilder):
         splits = splitting.by_hash(list(by_name), min_validation=least)
         return {split: [by_name[name] for name in names] for split, names in splits.items()}
 
-    def _split_generators(self, dl_manager: Any) -> dict[str, Iterator[Example]]:
-        splits = super()._split_generators(dl_manager)
-        if self._planned["train"] is not self._planned["validation"]:
-            return splits
-        whole = next(splits["train"])
-        cut = len(whole["audio"]) - max(1, int(LAST_SHARE * len(whole["audio"])))
-        return {
-            "train": iter([whole | {"audio": whole["audio"][:cut]}]),
-            "validation": iter([whole | {"audio": whole["audio"][cut:], "start": cut}]),
-        }
+
+def _cut(spoken: tuple[Clip, Speech]) -> tuple[Sequence[Clip], reading.Notices]:
+    """The parts that a long recording is cut into, itself where it cannot be cut."""
+    clip, speech = spoken
+    notices = reading.Notices()
+    try:
+        alignment.check(clip.path, speech, clip.length_s, max_s=cutting.MAX_RECORDING_S)
+    except DataError:
+        return [clip], notices  # which the alignment of the parts refuses, or drops
+    samples, rate = reading.read(clip.path, mono=True, notices=reading.Notices())
+    parts = cutting.parts(clip.path, clip.spoken_text, speech, samples, rate)
+    if any(part.end_s - part.start_s > cutting.MAX_PART_S for part in parts):
+        notices.add(
+            f"longer than {cutting.MAX_PART_S:.0f} s without a pause of "
+            f"{cutting.MIN_PAUSE_S} s to cut at, kept so",
+            clip.path,
+        )
+    if len(parts) == 1:
+        return [clip], notices
+    notices.add("cut at pauses", clip.path)
+    named = [
+        dataclasses.replace(
+            clip,
+            name=f"{clip.name}:{i}",
+            features={**clip.features, "text": part.text},
+            part_s=(part.start_s, part.end_s),
+        )
+        for i, part in enumerate(parts, start=1)
+    ]
+    return named, notices
 
 
 def labels_of(names: Sequence[str], labels: str) -> dict[str, dict[str, str]]:
