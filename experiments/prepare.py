@@ -90,10 +90,10 @@ flags.DEFINE_enum(
     "What the utterances are drawn from, with --seed (espeak).",
 )
 flags.DEFINE_integer("words_per_minute", None, "Speed of the voices (espeak).")
-flags.DEFINE_integer(
+NUM_WORKERS = flags.DEFINE_integer(
     "num_workers", 1, "Processes that read recordings; the corpus is the same.", lower_bound=1
 )
-flags.DEFINE_list(
+BEAM_OPTIONS = flags.DEFINE_list(
     "beam_options",
     None,
     "Has Apache Beam read the recordings, with these options of it, such as "
@@ -113,8 +113,8 @@ def main(argv: Sequence[str]) -> None:
     summary = prepare(
         cli.DATASET.value,
         data_dir=cli.DATA_DIR.value,
-        num_workers=flags.FLAGS.num_workers,
-        beam_options=flags.FLAGS.beam_options,
+        num_workers=NUM_WORKERS.value,
+        beam_options=BEAM_OPTIONS.value,
         **options,
     )
     print(summary)

@@ -249,12 +249,13 @@ def _values(path: pathlib.Path, num_mels: int) -> np.ndarray:
         )
     if values.shape[1] != num_mels:
         values = values.T
-    if bad := int(np.count_nonzero(~(np.abs(values) < MAX_VALUE))):
+    frames = values.astype(np.float64)  # float16 has no MAX_VALUE
+    if bad := int(np.count_nonzero(~(np.abs(frames) < MAX_VALUE))):
         raise DataError(
             f"{path} has {bad} values that are NaN or infinite, or beyond {MAX_VALUE:g}: make it "
             "anew"
         )
-    return values.astype(np.float64)
+    return frames
 
 
 def _check_scale(

@@ -15,7 +15,7 @@ import jax
 from tqdm import tqdm
 
 import data
-
+from data.corpus import CACHE_BYTES
 from experiments.benchmarks import synthetic, throughput
 from experiments.common import data_wait, processes
 from experiments.common.run import Run
@@ -71,9 +71,10 @@ def diagnose(
 
     Returns:
       `parameters`, `receptive_field_ms`, `step_s`, `hours`, `memory_bytes` (on a CPU of the
-      process, with the caches of its readers; otherwise of each device), `available_bytes`, `disk_bytes`; with a corpus also
-      `recordings`, `hours_of_sound`, `epochs`, `loader_steps_per_s`, `loader_stage_s` (seconds
-      of each stage of reading them); and `findings`.
+      process, with the caches of its readers; otherwise of each device), `available_bytes`,
+      `disk_bytes`; with a corpus also `recordings`, `hours_of_sound`, `epochs`,
+      `loader_steps_per_s`, `loader_stage_s` (seconds of each stage of reading them); and
+      `findings`.
 
     Raises:
       InputError, data.DataError: the config does not fit itself, or the corpus.
