@@ -4,6 +4,7 @@
 # make lint   the first two alone
 # make soak   programs killed at random moments, KILLS times (200)
 # make fuzz   every reader given what nobody wrote, for MINUTES (60)
+# make memory programs watched on a corpus of GIGABYTES (10)
 # make clean  removes .venv and what was built
 #
 # All but the last make .venv when it is missing or older than what it is made from: with python3,
@@ -17,7 +18,7 @@ LINE = $(shell $(BIN)/python -c 'import sys; print("3.11" if sys.version_info < 
 INSTALL = $(BIN)/python -m pip --disable-pip-version-check install --quiet \
   --constraint constraints-$(LINE).txt --editable
 
-.PHONY: speak demo test lint soak fuzz clean venv
+.PHONY: speak demo test lint soak fuzz memory clean venv
 
 TEXT = the curious judge followed her shadow
 OUT = speech.wav
@@ -40,6 +41,10 @@ lint: .venv/.test
 KILLS = 200
 soak: .venv/.test
 	$(BIN)/python tests/soak.py --kills=$(KILLS)
+
+GIGABYTES = 10
+memory: .venv/.test
+	$(BIN)/python tests/memory.py --gigabytes=$(GIGABYTES)
 
 MINUTES = 60
 fuzz: .venv/.fuzz

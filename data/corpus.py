@@ -247,7 +247,8 @@ class Corpus:
                 record = self._pieces[int(piece)]
             with stage("decoding"):
                 example = _decoded(self._deserialized(record))
-            found, length = len(example["audio"]), np.diff(self._piece_starts)[piece]
+            begin, end = self._piece_starts[int(piece) : int(piece) + 2]
+            found, length = len(example["audio"]), end - begin
             if found != length:
                 raise ValueError(f"piece {piece} has {found} samples, not {length}")
             return example

@@ -3,6 +3,7 @@
     python -m experiments.benchmark [--config=FILE] [--json=FILE]
     python -m experiments.benchmark --options --batches=8 [--config=FILE] [--json=FILE]
     python -m experiments.benchmark --sweep --out=FOLDER [--config=FILE] [--json=FILE]
+    python -m experiments.benchmark --round_trips [--config=FILE] [--json=FILE] [--multihost ...]
     python -m experiments.benchmark --speedrun --data_dir=FOLDER [--config=FILE] [--json=FILE]
 
 Measures the reference model (experiments/configs/reference.py) by default; of a recognizer
@@ -10,6 +11,8 @@ Measures the reference model (experiments/configs/reference.py) by default; of a
 of the model costs. `--sweep` measures generation over the batch and over the size of the model,
 and draws the curves. `--speedrun` measures learning: held-out bits per sample after 2, 5 and 10
 minutes of training on a corpus (experiments/configs/fsdd.py by default; docs/speedrun.md).
+`--round_trips` measures what devices and processes that train together wait for; it is started in
+each process, as a training is (docs/scaling.md).
 
 Speeds drift on a shared machine, ratios less: each limit is measured in the same run as the speed
 that it limits (`experiments/benchmarks/roofline.py` defines them).
@@ -19,12 +22,12 @@ from collections.abc import Sequence
 
 from absl import flags
 
-from experiments.benchmarks import machine, options, report, speedrun, sweep, synthetic
-from experiments.common import cli, huge_pages, plots
+from experiments.benchmarks import machine, options, report, round_trips, speedrun, sweep, synthetic
+from experiments.common import cli, plots, processes
 from experiments.configs import fsdd, reference, schema
 from wavenet_jax import InputError, parallel
 
-cli.takes(cli.CONFIG, cli.JSON, cli.OUT, cli.DATA_DIR)
+cli.takes(cli.CONFIG, cli.JSON, cli.OUT, cli.DATA_DIR, *cli.PROCESSES)
 _BATCHES = flags.DEFINE_list("batches", ["1", "8", "32"], "Batch sizes to generate at.")
 _REPEATS = flags.DEFINE_integer("repeats", 5, "Timed runs of each; the median counts.", 1)
 _OPTIONS = flags.DEFINE_bool(
@@ -32,6 +35,9 @@ _OPTIONS = flags.DEFINE_bool(
 )
 _SWEEP = flags.DEFINE_bool(
     "sweep", False, "Measure instead models of other sizes, and draw the curves in --out."
+)
+_ROUND_TRIPS = flags.DEFINE_bool(
+    "round_trips", False, "Measure instead what devices and processes wait for one another."
 )
 _SPEEDRUN = flags.DEFINE_bool(
     "speedrun", False, "Measure instead what is learned in --minutes on the corpus in --data_dir."
@@ -48,7 +54,9 @@ _CHANGE = flags.DEFINE_string("change", "", "What changed since the record befor
 
 def main(argv: Sequence[str]) -> None:
     del argv
-    huge_pages.restart()
+    if not _ROUND_TRIPS.value and cli.MULTIHOST.value:
+        raise InputError("--multihost is for --round_trips: leave it out.")
+    cli.join_processes()
     batches, repeats = cli.positive_integers("batches", _BATCHES.value), _REPEATS.value
     recipe = fsdd if _SPEEDRUN.value else reference
     config = schema.from_config_dict(cli.CONFIG.value or recipe.get_config())
@@ -63,6 +71,11 @@ def main(argv: Sequence[str]) -> None:
             trial_s=_TRIAL_S.value,
         )
         print(speedrun.as_table(figures, _CHANGE.value))
+    elif _ROUND_TRIPS.value:
+        figures = round_trips.round_trips(config, repeats=repeats)
+        if not processes.is_first():
+            return
+        print(round_trips.as_table(figures))
     elif _OPTIONS.value:
         figures = options.options(config, batch=batches[0], repeats=repeats)
         print(options.as_table(figures))

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Sequence
 
 from experiments.benchmarks.diagnosis import described, diagnose
-from experiments.common import cli, huge_pages
+from experiments.common import cli
 from experiments.configs.schema import from_config_dict
 from wavenet_jax import parallel
 
@@ -22,7 +22,6 @@ cli.takes(cli.CONFIG, cli.WORKDIR, cli.DATA_DIR, cli.JSON)
 
 def main(argv: Sequence[str]) -> None:
     del argv
-    huge_pages.restart()
     config = from_config_dict(cli.CONFIG.value)
     parallel.use_cpu_cores(config.batch_size // config.training.num_microbatches)
     figures = diagnose(config, data_dir=cli.DATA_DIR.value, workdir=cli.WORKDIR.value)

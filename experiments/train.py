@@ -9,7 +9,7 @@ the bit for a SIGKILL too, from the last checkpoint.
 
 from collections.abc import Sequence
 
-from experiments.common import cli, huge_pages
+from experiments.common import cli
 from experiments.configs.schema import from_config_dict
 from experiments.tasks.training import train
 from wavenet_jax import parallel
@@ -19,7 +19,6 @@ cli.takes(cli.CONFIG, cli.WORKDIR, cli.DATA_DIR, *cli.PROCESSES)
 
 def main(argv: Sequence[str]) -> None:
     del argv
-    huge_pages.restart()
     config = from_config_dict(cli.CONFIG.value)
     cli.join_processes()
     if not cli.MULTIHOST.value:

@@ -13,7 +13,7 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
-from experiments.common import cli, huge_pages, prosody, restore
+from experiments.common import cli, prosody, restore
 from experiments.configs.schema import from_config_dict
 from experiments.metrics import prosody_errors
 from experiments.tasks.prosody_training import train_prosody
@@ -23,7 +23,6 @@ cli.takes(cli.WORKDIR, cli.DATA_DIR, cli.STEP, cli.CONFIG, cli.JSON)
 
 def main(argv: Sequence[str]) -> None:
     del argv
-    huge_pages.restart()
     run = restore.load(cli.WORKDIR.value, cli.STEP.value).run
     if cli.CONFIG.value is not None:
         settings = from_config_dict(cli.CONFIG.value).prosody

@@ -15,15 +15,18 @@ _HUGE_PAGES = "glibc.malloc.hugetlb=1"
 def restart() -> None:
     """Restarts `python -m experiments.PROGRAM`, once, with huge pages.
 
-    The process stays the same, with the same arguments. Nothing happens where GLIBC_TUNABLES is
-    set (set it empty to go without), off Linux, or where the caller is no program of its own.
+    To be called while the package is imported. The process stays the same, with the same arguments.
+    Nothing happens where GLIBC_TUNABLES is set (set it empty to go without), off Linux, or where
+    the package is imported by another program.
     """
-    if sys.platform == "linux" and _TUNABLES not in os.environ and _is_program(sys.orig_argv):
+    if sys.platform == "linux" and _TUNABLES not in os.environ and _is_program():
         os.environ[_TUNABLES] = _HUGE_PAGES
         os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
 
 
-def _is_program(command: list[str]) -> bool:
-    """Whether a command line runs a module of `experiments`."""
-    following = command[command.index("-m") + 1 :] if "-m" in command else []
+def _is_program() -> bool:
+    """Whether Python looks for a module of `experiments` to run."""
+    if sys.argv[:1] != ["-m"]:
+        return False
+    following = sys.orig_argv[sys.orig_argv.index("-m") + 1 :]
     return bool(following) and following[0].startswith("experiments.")

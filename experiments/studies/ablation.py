@@ -14,7 +14,7 @@ from typing import Any
 
 import ml_collections
 
-from experiments.common import cli, huge_pages
+from experiments.common import cli
 from experiments.configs import fsdd
 from experiments.studies import variants
 
@@ -109,7 +109,6 @@ def as_table(rows: Sequence[dict[str, Any]]) -> str:
 
 def main(argv: Sequence[str]) -> None:
     del argv
-    huge_pages.restart()
     rows = ablation(
         cli.CONFIG.value or fsdd.get_config(),
         cli.VARIANTS.value or (),

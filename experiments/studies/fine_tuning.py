@@ -16,7 +16,7 @@ from typing import Any
 
 import ml_collections
 
-from experiments.common import cli, huge_pages
+from experiments.common import cli
 from experiments.studies import variants
 from wavenet_jax import InputError
 
@@ -88,7 +88,6 @@ def as_table(rows: Sequence[dict[str, Any]]) -> str:
 
 def main(argv: Sequence[str]) -> None:
     del argv
-    huge_pages.restart()
     rows = study(
         cli.CONFIG.value,
         cli.VARIANTS.value or (),

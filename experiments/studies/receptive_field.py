@@ -23,7 +23,7 @@ import soundfile
 from absl import flags
 
 import data
-from experiments.common import cli, huge_pages, plots, reporting, restore
+from experiments.common import cli, plots, reporting, restore
 from experiments.configs import violin
 from experiments.studies import receptive_field_plots, variants
 from experiments.tasks import generation
@@ -166,7 +166,6 @@ def as_table(rows: Sequence[dict[str, Any]]) -> str:
 
 def main(argv: Sequence[str]) -> None:
     del argv
-    huge_pages.restart()
     rows = compare(
         cli.CONFIG.value or violin.get_config(),
         cli.VARIANTS.value or (),

@@ -20,7 +20,7 @@ from typing import Any
 import ml_collections
 
 import data
-from experiments.common import cli, huge_pages, plots
+from experiments.common import cli, plots
 from experiments.configs import schema, timit
 from experiments.studies import variants
 from experiments.studies.recognition_baseline import baseline
@@ -172,7 +172,6 @@ def as_table(rows: Sequence[dict[str, Any]]) -> str:
 
 def main(argv: Sequence[str]) -> None:
     del argv
-    huge_pages.restart()
     rows = study(
         cli.CONFIG.value or timit.get_config(),
         cli.VARIANTS.value or (),

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 import soundfile
@@ -354,7 +355,7 @@ def diverging_in(monkeypatch: pytest.MonkeyPatch, samples: np.ndarray, value: fl
         def diverging(state: Any, batch: dict[str, np.ndarray]) -> Any:
             state, metrics = step(state, batch)
             if np.array_equal(batch["samples"].reshape(samples.shape), samples):
-                metrics = metrics | {"bits_per_sample": np.float32(value)}
+                metrics = metrics | {"bits_per_sample": jnp.float32(value)}
             return state, metrics
 
         return diverging

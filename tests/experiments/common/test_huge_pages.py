@@ -1,4 +1,4 @@
-"""A program that asks for huge pages restarts with them, as it was asked to run."""
+"""Programs restart with huge pages, as they were asked to run."""
 
 import os
 import pathlib
@@ -12,24 +12,18 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="glibc is Linux'
 ROOT = pathlib.Path(__file__).parents[3]
 SHOW = """
 import os, sys
-from experiments import huge_pages
-
-def main():
-    huge_pages.restart()
-    print(os.environ.get("GLIBC_TUNABLES"), os.getpid(), sys.orig_argv[1:], sys.argv[1:])
 
 if __name__ == "__main__":
-    main()
+    print(os.environ.get("GLIBC_TUNABLES"), os.getpid(), sys.orig_argv[1:], sys.argv[1:])
 """
 
 
 def run(folder, command, **variables):
     package = folder / "experiments"
     if not package.exists():
-        package.mkdir()
-        (package / "__init__.py").write_text("")
-        source = ROOT / "experiments" / "common" / "huge_pages.py"
-        (package / "huge_pages.py").write_text(source.read_text())
+        for name in ("__init__.py", "common/__init__.py", "common/huge_pages.py"):
+            (package / name).parent.mkdir(parents=True, exist_ok=True)
+            (package / name).write_text((ROOT / "experiments" / name).read_text())
         (package / "show.py").write_text(SHOW)
     environment = {k: v for k, v in os.environ.items() if k != "GLIBC_TUNABLES"} | variables
     with subprocess.Popen(
@@ -55,23 +49,8 @@ def test_what_the_user_set_stays(tmp_path):
 
 
 def test_an_import_starts_nothing_over(tmp_path):
-    command = "import experiments.show; print(experiments.show.os.environ.get('GLIBC_TUNABLES'))"
-    assert run(tmp_path, ["-c", command, "-m", "experiments.show"])[0] == "None"
-    command = "import experiments.show; experiments.show.main()"
-    assert run(tmp_path, ["-c", command, "-m"])[0].startswith("None ")
-
-
-@pytest.mark.parametrize(
-    "program",
-    [
-        "train",
-        "train_prosody",
-        "benchmark",
-        "studies/ablation",
-        "studies/receptive_field",
-        "studies/recognition",
-    ],
-)
-def test_the_programs_that_train_ask_for_them(program):
-    source = (ROOT / "experiments" / f"{program}.py").read_text()
-    assert "huge_pages.restart()" in source.partition("def main(")[2]
+    (tmp_path / "other.py").write_text("import experiments, os; print(dict(os.environ))")
+    imports = ["-c", "import experiments, os; print(dict(os.environ))"]
+    for command in (imports, [*imports, "-m", "experiments.show"], ["-m", "other"]):
+        shown, _ = run(tmp_path, command)
+        assert shown and "GLIBC_TUNABLES" not in shown
