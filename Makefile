@@ -1,6 +1,7 @@
 # make speak  a sentence spoken by a trained model: make speak TEXT="the curious judge"
 # make demo   a WaveNet trained on this machine, and what it has to say
-# make test   lint, types and the whole test suite, on the CPU
+# make test   lint, types and the test suite, on the CPU
+# make test-long  the tests that the suite leaves out: more models, voices and signals
 # make lint   the first two alone
 # make soak   programs killed at random moments, KILLS times (200)
 # make fuzz   every reader given what nobody wrote, for MINUTES (60)
@@ -18,7 +19,7 @@ LINE = $(shell $(BIN)/python -c 'import sys; print("3.11" if sys.version_info < 
 INSTALL = $(BIN)/python -m pip --disable-pip-version-check install --quiet \
   --constraint constraints-$(LINE).txt --editable
 
-.PHONY: speak demo test lint soak fuzz memory clean venv
+.PHONY: speak demo test test-long lint soak fuzz memory clean venv
 
 TEXT = the curious judge followed her shadow
 OUT = speech.wav
@@ -29,8 +30,12 @@ speak: .venv/.demo
 demo: .venv/.demo
 	$(BIN)/python -m experiments.demo
 
+PYTEST = JAX_PLATFORMS=cpu $(BIN)/python -m pytest --numprocesses=auto --dist=worksteal
 test: lint
-	JAX_PLATFORMS=cpu $(BIN)/python -m pytest --numprocesses=auto --dist=worksteal
+	$(PYTEST) -m 'not long'
+
+test-long: .venv/.test
+	$(PYTEST) -m long
 
 lint: .venv/.test
 	$(BIN)/ruff format --check .

@@ -115,6 +115,7 @@ def test_latency_is_measured_of_conditions_that_arrive():
     assert row["sounds_ms"] == 1000 * -(-256 // model.hop_samples) * model.hop_samples / 8000
 
 
+@pytest.mark.long
 def test_sweeps(monkeypatch):
     """Of each axis its values, all backend configs and limits, as a table and as a figure."""
     monkeypatch.setattr(sweep, "BATCHES", (1, 2))

@@ -49,7 +49,11 @@ def small(config: ml_collections.ConfigDict) -> ml_collections.ConfigDict:
 
 
 @pytest.mark.parametrize(
-    ("recipe", "rate_hz", "speaker"), [(own_voice, 16000, None), (own_voice_22k, 22050, "linda")]
+    ("recipe", "rate_hz", "speaker"),
+    [
+        (own_voice, 16000, None),
+        pytest.param(own_voice_22k, 22050, "linda", marks=pytest.mark.long),
+    ],
 )
 def test_from_clips_to_a_sentence(
     table: pathlib.Path,

@@ -4,11 +4,13 @@ The models' own initial parameters would prove little: their output layer is zer
 """
 
 import functools
+from collections.abc import Iterable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from wavenet_jax import (
     ConditionConfig,
@@ -144,7 +146,25 @@ RECOGNIZERS = {
     ),
 }
 
-CONFIGS |= {f"{name} of a recognizer": each.wavenet for name, each in RECOGNIZERS.items()}
+CONFIGS |= {f"{name} of a recognizer": config.wavenet for name, config in RECOGNIZERS.items()}
+
+
+COVERING = (
+    "phones",
+    "scalar",
+    "all",
+    "tags, linear",
+    "labels, transposed, 16 bits",
+    "contexts, speaker, transposed",
+    "ctc, context of a recognizer",
+)
+"""Models of `CONFIGS` that together have every option that any of them has (`test_grid.py`)."""
+
+
+def each(names: Iterable[str]) -> list[Any]:
+    """Names of models to parametrize a test with: those of `CONFIGS` beyond `COVERING` are long."""
+    beyond = CONFIGS.keys() - set(COVERING)
+    return [pytest.param(n, marks=pytest.mark.long) if n in beyond else n for n in names]
 
 
 def random_params(config: WaveNetConfig | RecognizerConfig, seed: int = 0) -> Any:

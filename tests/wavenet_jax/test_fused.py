@@ -67,7 +67,7 @@ def worst(ours, theirs) -> float:
     return max(jax.tree.leaves(norms))
 
 
-@pytest.mark.parametrize("name", CONFIGS)
+@pytest.mark.parametrize("name", grid.each(CONFIGS))
 def test_gradients_are_those_of_xla(name: str) -> None:
     """To the rounding of float32, for each kind of condition, input and output."""
     assert unsupported_reason(CONFIGS[name], "cpu") is None
@@ -129,7 +129,7 @@ def plain_stack(x, blocks, shapes):
     has_batch=strategies.booleans(),
     seed=strategies.integers(0, 2**31),
 )
-@hypothesis.settings(max_examples=12, deadline=None)
+@hypothesis.settings(max_examples=8, deadline=None)
 def test_stacks_of_any_shape(
     batch, length, taps, width, half, dilations, samples_per_frame, has_batch, seed
 ) -> None:

@@ -41,7 +41,7 @@ class HighwayBlock(layers.GatedBlock):
 
 
 @pytest.mark.parametrize("block", [ReluBlock, HighwayBlock])
-@pytest.mark.parametrize("rematerialize", [False, True])
+@pytest.mark.parametrize("rematerialize", [False, pytest.param(True, marks=pytest.mark.long)])
 def test_a_swapped_block_trains_and_generates(block, rematerialize, monkeypatch) -> None:
     """It lowers the loss, and generates what it scores: sequence = step = prefill."""
     monkeypatch.setitem(layers.BLOCKS, "mine", block)

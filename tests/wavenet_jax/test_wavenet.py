@@ -19,7 +19,7 @@ from wavenet_jax import (
 )
 
 BATCH, LENGTH = 3, 60
-every_config = pytest.mark.parametrize("name", CONFIGS)
+every_config = pytest.mark.parametrize("name", grid.each(CONFIGS))
 
 
 @functools.cache
@@ -251,7 +251,7 @@ def touched_by_frame(config: Any, frame: int) -> set[int]:
     return inputs
 
 
-@pytest.mark.parametrize("name", [name for name in CONFIGS if CONFIGS[name].local_condition])
+@pytest.mark.parametrize("name", grid.each(n for n in CONFIGS if CONFIGS[n].local_condition))
 @pytest.mark.parametrize("place", ["first", "middle", "last"])
 def test_a_frame_changes_the_samples_it_should(name: str, place: str) -> None:
     """Those it touches and those which later layers carry it to, and none else."""
@@ -271,7 +271,7 @@ def test_a_frame_changes_the_samples_it_should(name: str, place: str) -> None:
         np.testing.assert_array_equal(item, wanted)
 
 
-@pytest.mark.parametrize("name", [name for name in CONFIGS if CONFIGS[name].local_condition])
+@pytest.mark.parametrize("name", grid.each(n for n in CONFIGS if CONFIGS[n].local_condition))
 def test_a_frame_of_none_leaves_its_samples_without_a_condition(name: str) -> None:
     """As if all were none, until later layers bring the neighbours'."""
     config, params, codes, conditions = case(name)

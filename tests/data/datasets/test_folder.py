@@ -200,7 +200,9 @@ def test_real_music(shared: pathlib.Path, tmp_path: pathlib.Path) -> None:
     assert corpus.samples(0, 159_990, 160_010).std() > 0
 
 
-@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
+@pytest.mark.parametrize(
+    "how", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.long), signal.SIGKILL]
+)
 def test_a_killed_build_leaves_no_corpus(
     source: pathlib.Path, tmp_path: pathlib.Path, how: signal.Signals
 ) -> None:

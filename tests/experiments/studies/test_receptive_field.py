@@ -57,6 +57,7 @@ def test_fields_run_from_milliseconds_to_seconds() -> None:
     assert unchanged.to_dict() == violin.get_config().to_dict()
 
 
+@pytest.mark.long
 def test_trains_scores_and_goes_on(fsdd_dir, tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(
         receptive_field, "VARIANTS", {"small, dilated": small(2), "stack": lambda config: None}

@@ -13,6 +13,7 @@ from experiments.studies import recognition, recognition_baseline
 from wavenet_jax import InputError
 
 
+@pytest.mark.long
 def test_variants_are_what_they_are_called(spoken_dir, tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(recognition_baseline, "HIDDEN", (32,))
     monkeypatch.setattr(recognition, "NUM_BASELINES", 2)

@@ -29,6 +29,9 @@ from wavenet_jax.recognition.recognizer import pool
 from wavenet_jax.training import TrainingConfig
 
 every_recognizer = pytest.mark.parametrize("name", grid.RECOGNIZERS)
+one_recognizer = pytest.mark.parametrize(
+    "name", ["ctc, context", pytest.param("frames", marks=pytest.mark.long)]
+)
 
 
 @functools.cache
@@ -119,7 +122,7 @@ def shapes(tree) -> dict[str, tuple[int, ...]]:
     }
 
 
-@every_recognizer
+@one_recognizer
 def test_a_generator_s_parameters_begin_a_recognizer(name: str) -> None:
     """By name and shape, and with the same initial values; only the classifier is added."""
     config, key = grid.RECOGNIZERS[name], jax.random.key(0)
@@ -138,7 +141,7 @@ def test_a_config_survives_json(name: str) -> None:
     assert from_dict(RecognizerConfig, json.loads(json.dumps(to_dict(config))), "model") == config
 
 
-@every_recognizer
+@one_recognizer
 @settings(max_examples=10, deadline=None)
 @given(st.data())
 def test_posteriors_are_those_of_the_whole(name: str, data) -> None:
@@ -219,7 +222,7 @@ def test_bits_of_a_sequence_are_those_of_all_its_ways() -> None:
     assert (float(total), int(number)) == (pytest.approx(-np.log2(ways), rel=1e-4), 1)
 
 
-@every_recognizer
+@one_recognizer
 def test_both_halves_learn(name: str) -> None:
     """Steps on one batch lower both losses; without its weight the other stays as it was."""
     config, _ = made(name)

@@ -87,7 +87,7 @@ def test_each_has_the_face(name: str) -> None:
 
 
 @pytest.mark.parametrize(("backend", "precision"), FUSED)
-@pytest.mark.parametrize("name", grid.CONFIGS)
+@pytest.mark.parametrize("name", grid.each(grid.CONFIGS))
 def test_fused_backends_draw_the_samples_of_step(name: str, backend: str, precision: Any) -> None:
     """With much to spare, so that rounding on another machine is no false alarm."""
     config = grid.CONFIGS[name]

@@ -44,7 +44,7 @@ def case(name: str) -> tuple[WaveNetConfig, Any, dict]:
 
 
 @pytest.mark.parametrize("kind", precision.PRECISIONS)
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", grid.each(NAMES))
 def test_its_distributions_are_those_of_the_model(
     name: str, kind: precision.Precision, monkeypatch: pytest.MonkeyPatch
 ) -> None:

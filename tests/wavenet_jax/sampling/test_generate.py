@@ -76,7 +76,7 @@ def uniforms(seed: int, row: int, length: int) -> np.ndarray:
     return np.asarray(jax.vmap(jax.random.uniform)(keys))
 
 
-@pytest.mark.parametrize("name", grid.CONFIGS)
+@pytest.mark.parametrize("name", grid.each(grid.CONFIGS))
 def test_generation_is_what_training_scores(name: str) -> None:
     """The parallel model, shown the generated codes, draws each of them again."""
     config, params, conditions = case(name)
@@ -95,7 +95,7 @@ def test_generation_is_what_training_scores(name: str) -> None:
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-@pytest.mark.parametrize("name", grid.CONFIGS)
+@pytest.mark.parametrize("name", grid.each(grid.CONFIGS))
 def test_backends_agree(name: str, backend: str) -> None:
     require_same(generated(name, backend), name)
 

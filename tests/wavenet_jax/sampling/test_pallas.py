@@ -65,7 +65,7 @@ def form(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> pal
     return chosen
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", grid.each(NAMES))
 def test_makes_what_scan_makes(name: str, form: pallas.Form) -> None:
     made = generated(name, backend="pallas", chunk_samples=24)
     config = case(name)[0]
@@ -77,6 +77,7 @@ def test_makes_what_scan_makes(name: str, form: pallas.Form) -> None:
             assert np.mean(made == by_scan(name)) > 0.95
 
 
+@pytest.mark.long
 def test_of_more_batch_items_than_a_program_has(form: pallas.Form) -> None:
     """In two programs, of which the second is not full; and more samples than the rings have."""
     config, params, _ = case("plain")
@@ -110,7 +111,7 @@ def test_top_p_and_temperatures_of_samples(name: str, form: pallas.Form) -> None
     assert not np.array_equal(made[0], by_scan(name))
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", grid.each(NAMES))
 @pytest.mark.parametrize(
     ("form_", "platform", "kind"), [("gpu", "cuda", "NVIDIA H100"), ("tpu", "tpu", "TPU v5 lite")]
 )
@@ -155,7 +156,7 @@ def test_normal_quantile() -> None:
 
 
 @pytest.mark.gpu
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", grid.each(NAMES))
 def test_on_a_gpu(name: str) -> None:
     devices = jax.devices("gpu")[:1]
     config, params, conditions = case(name)

@@ -145,7 +145,9 @@ def test_scheduled_sampling_hears_its_own_samples(monkeypatch: pytest.MonkeyPatc
     assert bits(None) == scored and len(heard) == 3 and (heard[2] == 128).all()
 
 
-@pytest.mark.parametrize("output", ["categorical", "logistic_mixture", "gaussian"])
+@pytest.mark.parametrize(
+    "output", ["categorical", "logistic_mixture", pytest.param("gaussian", marks=pytest.mark.long)]
+)
 def test_scheduled_sampling_of_each_distribution(output: str) -> None:
     config = dataclasses.replace(CONFIG, output=output)
     state = dataclasses.replace(

@@ -70,7 +70,11 @@ def trained(
 
 @pytest.mark.parametrize(
     ("name", "devices", "number"),
-    [("tags, linear", 2, 4), ("fused", 1, 2), ("ctc, context", 2, 2)],
+    [
+        pytest.param("tags, linear", 2, 4, marks=pytest.mark.long),
+        ("fused", 1, 2),
+        ("ctc, context", 2, 2),
+    ],
 )
 def test_the_step_is_that_of_the_whole_batch(name: str, devices: int, number: int) -> None:
     """Losses, gradients and moving averages of several updates, though the parts have unequally

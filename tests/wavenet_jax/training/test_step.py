@@ -116,7 +116,9 @@ def test_replicas_draw_their_own_dropout() -> None:
     assert loss(8) != pytest.approx(loss(1), rel=1e-4)
 
 
-@pytest.mark.parametrize("name", ["contexts, speaker, transposed", "tags, linear", "transposed"])
+@pytest.mark.parametrize(
+    "name", grid.each(["contexts, speaker, transposed", "tags, linear", "transposed"])
+)
 def test_any_model_learns(name: str) -> None:
     """Ten steps on one batch score less than none; windows carry the frames' margins."""
     config = grid.CONFIGS[name]

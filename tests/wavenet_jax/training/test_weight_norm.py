@@ -90,7 +90,7 @@ def batch_for(name: str) -> dict[str, np.ndarray]:
     return {"samples": samples, "mask": np.ones((2, segment), bool), **conditions}
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", grid.each(MODELS))
 def test_any_model_begins_where_it_would_without(name: str) -> None:
     """Kernels that begin at zero are those of the output layers, and are not split."""
     config = MODELS[name]
