@@ -16,6 +16,7 @@ from experiments.benchmarks import (
     options,
     report,
     roofline,
+    round_trips,
     speedrun,
     sweep,
     synthetic,
@@ -140,6 +141,25 @@ def test_sweeps(monkeypatch):
         dashed = [line.get_label() for line in axes.get_lines() if line.is_dashed()]
         assert dashed == ["limit: peak GEMM", "limit: float32 weights read"]
         assert len(axes.get_lines()) == len(backends) + 2
+
+
+def test_round_trips(monkeypatch):
+    monkeypatch.setattr(round_trips, "SIZES", (1, 100))
+    monkeypatch.setattr(round_trips, "CALLS", 2)
+    figures = round_trips.round_trips(small_experiment(reference, 40), repeats=1)
+    assert (figures["processes"], figures["devices"]) == (1, jax.device_count())
+    assert list(figures["average_ms"]) == ["1", "100"]
+    times_ms = [*figures["average_ms"].values(), figures["call_ms"], figures["gradients_ms"]]
+    assert min(times_ms) > 0 <= figures["gather_ms"]
+    head, _, row = round_trips.as_table(json.loads(json.dumps(figures))).splitlines()
+    assert row.startswith("| 1 | 8 | ") and row.count("|") == head.count("|") == 8
+    assert f"mean of {figures['parameters']:,} gradients, ms" in head
+
+
+def test_several_processes_are_for_round_trips_alone(run):
+    ended = run("experiments.benchmark", "--multihost")
+    assert ended.returncode == 1
+    assert ended.stderr.startswith("error: --multihost is for --round_trips: leave it out.")
 
 
 def test_training_is_measured_with_each_kind_of_layers():
