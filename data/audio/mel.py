@@ -30,9 +30,6 @@ LN_MIN, LN_MAX = math.log(FLOOR), 2.0
 """The values of ln(mel) that frames hold as -1 and +1."""
 
 GRIFFIN_LIM_ITERATIONS = 60
-# librosa 1.0 renamed the argument.
-_HAS_RNG = "rng" in inspect.signature(librosa.griffinlim).parameters
-_SEED: dict[str, Any] = {"rng" if _HAS_RNG else "random_state": 0}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -229,13 +226,16 @@ def griffin_lim(mel: np.ndarray, config: MelConfig, num_samples: int) -> np.ndar
             f"n_fft is {config.n_fft}: Griffin-Lim needs windows of at least two hops, "
             f"{2 * config.hop_samples} samples"
         )
+    # librosa 1.0 renamed the argument. (Asked here, because it imports SciPy's signals.)
+    has_rng = "rng" in inspect.signature(librosa.griffinlim).parameters
+    seed: dict[str, Any] = {"rng" if has_rng else "random_state": 0}
     padded = librosa.griffinlim(
         mel_to_magnitudes(mel, config),
         n_iter=GRIFFIN_LIM_ITERATIONS,
         hop_length=config.hop_samples,
         n_fft=config.n_fft,
         center=False,
-        **_SEED,
+        **seed,
     )
     lead = config._lead_samples
     return reading.to_int16(padded[lead : lead + num_samples] * reading.FULL_SCALE)

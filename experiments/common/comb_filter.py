@@ -7,7 +7,7 @@ speech".
 """
 
 import numpy as np
-import scipy.ndimage
+import scipy  # whose parts are imported where they are used
 
 import data
 

@@ -1,7 +1,7 @@
 """Spectral subtraction: a recording without its steady noise (Boll, 1979)."""
 
 import numpy as np
-import scipy.signal
+import scipy  # whose parts are imported where they are used
 
 FRAME_S, HOP_S = 0.032, 0.008
 QUIET_SHARE, QUIET_DB = 0.1, 20.0

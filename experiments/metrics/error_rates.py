@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import jiwer
 import numpy as np
-from scipy import stats
+import scipy  # whose parts are imported where they are used
 
 from wavenet_jax import InputError
 
@@ -67,7 +67,7 @@ def interval(
     def rate(errors: np.ndarray, labels: np.ndarray, axis: int) -> np.ndarray:
         return errors.sum(axis=axis) / labels.sum(axis=axis)
 
-    found = stats.bootstrap(
+    found = scipy.stats.bootstrap(
         (errors, labels),
         rate,
         paired=True,
