@@ -163,8 +163,14 @@ def _clear(work: pathlib.Path, job: Job) -> None:
 
 def _run(job: Job) -> None:
     ended = subprocess.run(job.command, cwd=ROOT, capture_output=True, text=True, check=False)
-    if ended.returncode:
+    if ended.returncode and not _is_there_already(ended.stderr):
         raise SystemExit(f"{job.name} failed:\n{ended.stderr[-3000:]}")
+
+
+def _is_there_already(errors: str) -> bool:
+    """A model is not written where there is one: that a run that was killed had written it all is
+    no failure."""
+    return "is there already" in errors
 
 
 def _killed(job: Job, after_s: float) -> bool:
@@ -178,8 +184,7 @@ def _killed(job: Job, after_s: float) -> bool:
         process.send_signal(signal.SIGKILL)
         process.communicate()
         return True
-    # A model is not written where there is one: that the last run was complete is no failure.
-    if process.returncode and "is there already" not in errors:
+    if process.returncode and not _is_there_already(errors):
         raise SystemExit(f"{job.name} failed after a kill:\n{errors[-3000:]}")
     return False
 
