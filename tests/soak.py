@@ -234,7 +234,7 @@ def _check_run(workdir: pathlib.Path, every: int) -> None:
 
     rows = history(workdir) if workdir.exists() else []
     reported = rows[-1]["step"] if rows else 0
-    # A step is reported before its checkpoint begins, and the last one that began may be half-written.
+    # A step is reported before its checkpoint begins, and the last that began may be half-written.
     complete = (int(reported) - 1) // every * every - every
     if complete > 0:
         with Checkpoints(workdir, read_only=True) as saved:
