@@ -1,7 +1,7 @@
 """Solo violin (section 3.3 of the paper's music), with a context stack, for two CPU cores.
 
     python -m experiments.prepare --dataset=folder --source=BACH_VIOLIN --mono \\
-        --sample_rate_hz=8000 --data_dir=corpora
+        --sample_rate_hz=8000 --licence="CC BY 3.0: John Garner, MinJi Kim" --data_dir=corpora
     python -m experiments.train --config=experiments/configs/violin.py \\
         --workdir=runs/violin --data_dir=corpora
     python -m experiments.studies.receptive_field --data_dir=corpora --workdir=runs/receptive_field
