@@ -95,6 +95,14 @@ class Checkpoints:
             save_interval_steps=0 if read_only else 1,
         )
         self._manager = storage.opened(self.directory, options)
+        for step in self._manager.all_steps():
+            scores = self._manager.metrics(step)
+            if scores is not None and not _are_scores(scores):
+                folder = self.directory / str(step)
+                raise InputError(
+                    f"The scores of the checkpoint {folder} are {scores!r:.60}, no numbers by name: "
+                    f"restore its files from a copy, or move it out of {self.directory}."
+                )
 
     def __enter__(self) -> "Checkpoints":
         return self
@@ -341,6 +349,13 @@ class _NewestAndBest:
             scores = {checkpoint.step: checkpoint.metrics for checkpoint in checkpoints}
             kept.add(_best_step(scores, self.best_score))
         return [checkpoint.step in kept for checkpoint in checkpoints]
+
+
+def _are_scores(scores: Any) -> bool:
+    """Whether they are floats by name, which need not be finite."""
+    return isinstance(scores, Mapping) and all(
+        isinstance(x, float) or (isinstance(x, int) and abs(x) < 2**1000) for x in scores.values()
+    )
 
 
 def _best_step(scores: Mapping[int, Mapping[str, float] | None], name: str | None) -> int | None:
