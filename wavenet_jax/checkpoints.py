@@ -100,7 +100,7 @@ class Checkpoints:
             if scores is not None and not _are_scores(scores):
                 folder = self.directory / str(step)
                 raise InputError(
-                    f"The scores of the checkpoint {folder} are {scores!r:.60}, no numbers by name: "
+                    f"The scores of {folder} are {scores!r:.60}, which are no numbers by name: "
                     f"restore its files from a copy, or move it out of {self.directory}."
                 )
 
