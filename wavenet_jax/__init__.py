@@ -3,7 +3,7 @@
 Letters in shapes, here and in every docstring of the package:
 
     B  items of a batch           R  residual channels
-    T  samples                    G  gate channels (2G before the gate)
+    T  samples                    G  gate channels (2G before a gate)
     F  frames                     S  skip channels
     H  samples of a frame (hop)   C  channels of an embedded condition
     L  layers                     D  width of a condition, tags or vectors

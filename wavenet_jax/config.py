@@ -147,7 +147,7 @@ class WaveNetConfig:
       residual_channels: R, width of the residual stream.
       gate_channels: G, width of a gate's output; the layer computes 2G.
       skip_channels: S, width of the summed skip connections.
-      head_channels: width between the two 1x1 convolutions at the end.
+      head_channels: width between the two 1x1 convolutions at the end; 0 for the second alone.
       num_classes: K, codes a sample may have, 256 in the paper; 65,536 are 16 bits.
       companding: how codes are spaced, "mu_law" (section 2.2) or "linear".
       input: how an earlier sample enters: "one_hot" of its code (the paper), or
@@ -160,7 +160,8 @@ class WaveNetConfig:
       rematerialize: whether the gradient recomputes the activations of each layer
         instead of storing them: less memory for longer windows, a third more work.
         (No effect on a CPU, where XLA merges the two computations.)
-      block: the residual block of every layer, a key of `layers.BLOCKS`.
+      block: the block of every layer, a key of `layers.BLOCKS`: "gated" (the paper), or "fftnet"
+        (Jin et al., 2018), of which one layer reads another alone: no residual, one skip.
       global_condition: of a whole recording, or None.
       local_condition: along a recording, or None.
       context_stacks: with a longer left context at a lower rate (section 2.6). Each hop
@@ -194,9 +195,10 @@ class WaveNetConfig:
         check_types(self, owner)
         check_not_empty(self, owner, "dilations")
         check_min(self, owner, dilations=1, kernel_size=2, input_kernel_size=1, num_components=1)
-        channels = ("residual_channels", "gate_channels", "skip_channels", "head_channels")
-        check_min(self, owner, **dict.fromkeys(channels, 1))
-        check_max(self, owner, **dict.fromkeys((*channels, "num_components"), MAX_CHANNELS))
+        channels = ("residual_channels", "gate_channels", "skip_channels")
+        check_min(self, owner, **dict.fromkeys(channels, 1), head_channels=0)
+        limited = (*channels, "head_channels", "num_components")
+        check_max(self, owner, **dict.fromkeys(limited, MAX_CHANNELS))
         check_share(self, owner, "dropout")
         Quantizer(self.num_classes, self.companding)
         if self.num_classes > MAX_ONE_HOT_CLASSES:
@@ -208,6 +210,7 @@ class WaveNetConfig:
         if self.block not in layers.BLOCKS:
             remedy = f"use one of {', '.join(layers.BLOCKS)}, or add it to layers.BLOCKS"
             raise ConfigError(owner, "block", self.block, remedy)
+        self._check_kernel_sizes(owner)
         for i, stack in enumerate(self.context_stacks):
             if stack.hop_samples % self.frame_samples:
                 field = f"context_stacks[{i}].hop_samples"
@@ -222,6 +225,17 @@ class WaveNetConfig:
             if samples > MAX_RECEPTIVE_FIELD:
                 remedy = f"give at most {MAX_RECEPTIVE_FIELD} samples"
                 raise ConfigError(owner, name, samples, remedy)
+
+    def _check_kernel_sizes(self, owner: str) -> None:
+        if (num_taps := layers.BLOCKS[self.block].num_taps) is None:
+            return
+        sizes = {"kernel_size": self.kernel_size}
+        for i, stack in enumerate(self.context_stacks):
+            sizes[f"context_stacks[{i}].kernel_size"] = stack.kernel_size
+        for field, size in sizes.items():
+            if size != num_taps:
+                remedy = f"give {num_taps} with blocks of the kind {self.block!r}"
+                raise ConfigError(owner, field, size, remedy)
 
     @property
     def quantizer(self) -> Quantizer:

@@ -1,4 +1,4 @@
-"""The layers of WaveNet: the causal convolution, the gated residual block, their stack.
+"""The layers of WaveNet: the causal convolution, the residual blocks, their stack.
 
 Each layer is one set of parameters with two ways to run it. Called, it maps a whole sequence;
 the sequence begins with the left context of the layer, so that the result is shorter by
@@ -18,11 +18,13 @@ Another residual block needs no change here:
     config = WaveNetConfig(dilations=(1, 2, 4), block="relu")
 
 `GatedBlock.activation` is the nonlinearity, `GatedBlock.transform` all arithmetic after the
-taps have been gathered. Either override holds for all ways to run the model.
+taps have been gathered. Either override holds for all ways to run the model. `FFTNetBlock` is a
+block without gate, residual and skip connections.
 """
 
 import functools
 from collections.abc import Callable
+from typing import ClassVar
 
 import flax.linen as nn
 import flax.struct
@@ -170,7 +172,14 @@ class GatedBlock(nn.Module):
 
     The block's skip output is `a` itself: the model applies the 1x1 convolutions of all skip
     connections as one product. The last block has no residual output, which nothing would read.
+
+    Attributes:
+      num_taps: the `kernel_size` that the arithmetic is for; None for any.
+      gain: of the first kernels, the variance of a sum of inputs that have the mean square 1.
     """
+
+    num_taps: ClassVar[int | None] = None
+    gain: ClassVar[float] = 1.0
 
     dilation: int
     kernel_size: int
@@ -187,18 +196,23 @@ class GatedBlock(nn.Module):
         """Samples before its own that the block's output depends on."""
         return (self.kernel_size - 1) * self.dilation
 
+    @property
+    def z_channels(self) -> int:
+        """2G, channels of z. Override it for a nonlinearity that takes another number."""
+        return 2 * self.gate_channels
+
     def setup(self):
-        two_g = 2 * self.gate_channels
-        shape = (self.kernel_size, self.residual_channels, two_g)
-        init = nn.initializers.lecun_uniform(in_axis=(0, 1))
-        self.kernel = self.param("kernel", init, shape)
-        self.bias = self.param("bias", nn.initializers.zeros, (two_g,))
-        dense = functools.partial(nn.Dense, two_g, use_bias=False, dtype=self.dtype)
+        scaled = functools.partial(nn.initializers.variance_scaling, self.gain, "fan_in")
+        shape = (self.kernel_size, self.residual_channels, self.z_channels)
+        self.kernel = self.param("kernel", scaled("uniform", in_axis=(0, 1)), shape)
+        self.bias = self.param("bias", nn.initializers.zeros, (self.z_channels,))
+        dense = functools.partial(nn.Dense, self.z_channels, use_bias=False, dtype=self.dtype)
         if self.has_global:
             self.global_projection = dense()
         self.local_projections = [dense() for _ in range(self.num_sequences)]
         if not self.is_last:
-            self.residual = nn.Dense(self.residual_channels, dtype=self.dtype)
+            init = scaled("truncated_normal")
+            self.residual = nn.Dense(self.residual_channels, dtype=self.dtype, kernel_init=init)
         self.drop = nn.Dropout(self.dropout)
 
     def activation(self, z: jax.Array) -> jax.Array:
@@ -219,12 +233,16 @@ class GatedBlock(nn.Module):
           condition: the sum of all conditions and the bias, `[..., 2G]`.
 
         Returns:
-          The residual output `[..., R]` and the skip output `[..., G]`.
+          The residual output `[..., R]` and the skip output `[..., G]`, or `[..., 0]` for none.
         """
-        kernel = self.kernel.astype(self.dtype).reshape(-1, 2 * self.gate_channels)
-        a = self.activation(flatten_batch_dims(lambda x: x @ kernel, taps) + condition)
-        a = self.drop(a, deterministic=not self.has_rng("dropout"))
+        a = self.activated(taps, condition)
         return x if self.is_last else x + flatten_batch_dims(self.residual, a), a
+
+    def activated(self, taps: jax.Array, condition: jax.Array) -> jax.Array:
+        """a, `[..., G]`, with dropout, arguments as `transform`."""
+        kernel = self.kernel.astype(self.dtype).reshape(-1, self.z_channels)
+        a = self.activation(flatten_batch_dims(lambda x: x @ kernel, taps) + condition)
+        return self.drop(a, deterministic=not self.has_rng("dropout"))
 
     def project_global(self, embedded: jax.Array | None) -> jax.Array:
         """The condition of a whole recording and the bias, `[B, C]` to `[B, 2G]`."""
@@ -303,14 +321,46 @@ class GatedBlock(nn.Module):
         return *self.transform(x, taps, condition), ring
 
 
-BLOCKS: dict[str, type[GatedBlock]] = {"gated": GatedBlock}
+class FFTNetBlock(GatedBlock):
+    """A layer of FFTNet (Jin, Finkelstein, Mysore and Lu, 2018), of inputs `dilation` d apart.
+
+        z = W_L x_{t-d} + W_R x_t + conditions                       [.., G]
+        a = relu(z)                                                  [.., G]
+        x <- relu(W_residual a)                                      [.., R]
+
+    Neither input nor outputs of earlier layers are added: the last block alone has a skip output,
+    a, and the model's skip connection is its second 1x1 convolution.
+    """
+
+    num_taps = 2
+    gain = 2.0  # of its inputs' variance a ReLU leaves half
+
+    @property
+    def z_channels(self) -> int:
+        """G: there is no gate."""
+        return self.gate_channels
+
+    def activation(self, z: jax.Array) -> jax.Array:
+        return nn.relu(z)
+
+    def transform(
+        self, x: jax.Array, taps: jax.Array, condition: jax.Array
+    ) -> tuple[jax.Array, jax.Array]:
+        a = self.activated(taps, condition)
+        if self.is_last:
+            return x, a
+        return nn.relu(flatten_batch_dims(self.residual, a)), a[..., :0]
+
+
+BLOCKS: dict[str, type[GatedBlock]] = {"gated": GatedBlock, "fftnet": FFTNetBlock}
 """Residual blocks by the name that a config's `block` gives. Research code may add its own."""
 
 
 class Stack(nn.Module):
     """Residual blocks one above the other, run in the three ways of the model.
 
-    Its result are the skip outputs of all blocks side by side, `[..., L G]`.
+    Its result are the skip outputs of all blocks side by side, `[..., L G]`; of FFTNet's blocks the
+    last alone has one, `[..., G]`.
 
     Attributes:
       dilations: of each block, in samples of the stack's rate.

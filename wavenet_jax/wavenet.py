@@ -75,7 +75,8 @@ class WaveNet(nn.Module):
         ]
         product = fused.dot_general(self.fused_precision) if self.fused_precision else None
         self.skip = nn.Dense(cfg.skip_channels, dtype=dtype, dot_general=product)
-        self.head = nn.Dense(cfg.head_channels, dtype=dtype, dot_general=product)
+        if cfg.head_channels:
+            self.head = nn.Dense(cfg.head_channels, dtype=dtype, dot_general=product)
         # Zeros make the first output that of the bias: uniform, for a categorical one.
         # In float32 for the means of 16-bit samples, which bfloat16 cannot represent.
         first_bias = jnp.asarray(cfg.distribution.initial_bias())
@@ -423,9 +424,10 @@ class WaveNet(nn.Module):
         return nn.relu(layers.flatten_batch_dims(self.skip, gated))
 
     def _head(self, skips: jax.Array) -> jax.Array:
-        """1x1, ReLU, 1x1: `[..., S]` to `[..., P]`."""
-        hidden = nn.relu(layers.flatten_batch_dims(self.head, skips)).astype(jnp.float32)
-        return layers.flatten_batch_dims(self.output, hidden)
+        """1x1, ReLU, 1x1, or the second 1x1 alone: `[..., S]` to `[..., P]`."""
+        if self.config.head_channels:
+            skips = nn.relu(layers.flatten_batch_dims(self.head, skips))
+        return layers.flatten_batch_dims(self.output, skips.astype(jnp.float32))
 
 
 def _with_sequence(conditions: Conditions, sequence: ConditionSequence) -> Conditions:

@@ -118,6 +118,24 @@ CONFIGS = {
         context_stacks=(ContextStackConfig(5, (2, 1), input="pooled"),),
         **SMALL,
     ),
+    # So wide that a gradient finds a way through its ReLUs.
+    "fftnet": WaveNetConfig(
+        dilations=(4, 2, 1),
+        block="fftnet",
+        global_condition=ConditionConfig("labels", size=3, channels=4),
+        local_condition=LocalConditionConfig("vectors", 3, 4, hop_samples=4, upsampling="linear"),
+        context_stacks=(ContextStackConfig(4, (2, 1), residual_channels=18, gate_channels=19),),
+        **(SMALL | {"residual_channels": 16, "gate_channels": 17, "head_channels": 0}),
+    ),
+    "fftnet, scalar": WaveNetConfig(
+        dilations=(5, 2),
+        block="fftnet",
+        input_kernel_size=2,
+        input="scalar",
+        output="logistic_mixture",
+        num_components=2,
+        **(SMALL | {"residual_channels": 17, "gate_channels": 16, "num_classes": 256}),
+    ),
 }
 
 RECOGNIZERS = {
@@ -156,6 +174,7 @@ COVERING = (
     "tags, linear",
     "labels, transposed, 16 bits",
     "contexts, speaker, transposed",
+    "fftnet",
     "ctc, context of a recognizer",
 )
 """Models of `CONFIGS` that together have every option that any of them has (`test_grid.py`)."""

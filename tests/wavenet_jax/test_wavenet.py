@@ -50,27 +50,32 @@ def at(x: np.ndarray, index: int) -> np.ndarray:
     return x[max(index, 0)]  # before the lead: more silence
 
 
-def gated_by_the_equations(
-    p: Any, x: np.ndarray, dilations: tuple, kernel_size: int, steady: Any, sequences: list
+def stack_by_the_equations(
+    p: Any, x: np.ndarray, stack: Any, block: str, steady: Any, sequences: list
 ) -> np.ndarray:
-    """A stack, one sample and one tap at a time: `[T, R]` to `[T, L G]`."""
-    gated = []
+    """A stack, one sample and one tap at a time: `[T, R]` to `[T, L G]`, or of FFTNet's blocks
+    to `[T, G]`."""
+    dilations, kernel_size, gated = stack.dilations, stack.kernel_size, block == "gated"
+    skips = []
     for i, dilation in enumerate(dilations):
-        block = p[f"blocks_{i}"]
-        z = np.tile(block["bias"], (len(x), 1))
+        layer = p[f"blocks_{i}"]
+        z = np.tile(layer["bias"], (len(x), 1))
         for t in range(len(x)):
             for k in range(kernel_size):
-                z[t] += at(x, t - (kernel_size - 1 - k) * dilation) @ block["kernel"][k]
+                z[t] += at(x, t - (kernel_size - 1 - k) * dilation) @ layer["kernel"][k]
         if steady is not None:
-            z += steady @ block["global_projection"]["kernel"]
+            z += steady @ layer["global_projection"]["kernel"]
         for j, values in enumerate(sequences):
-            z += values @ block[f"local_projections_{j}"]["kernel"]
-        filter_, gate = np.split(z, 2, axis=1)
-        a = np.tanh(filter_) / (1 + np.exp(-gate))
-        gated.append(a)
-        if "residual" in block:
-            x = x + a @ block["residual"]["kernel"] + block["residual"]["bias"]
-    return np.concatenate(gated, axis=1)
+            z += values @ layer[f"local_projections_{j}"]["kernel"]
+        if gated:
+            filter_, gate = np.split(z, 2, axis=1)
+            skips.append(np.tanh(filter_) / (1 + np.exp(-gate)))
+        else:
+            skips = [np.maximum(z, 0)]
+        if "residual" in layer:
+            y = skips[-1] @ layer["residual"]["kernel"] + layer["residual"]["bias"]
+            x = x + y if gated else np.maximum(y, 0)
+    return np.concatenate(skips, axis=1)
 
 
 def embedded_by_the_equations(p: Any, condition: np.ndarray, is_labels: bool) -> np.ndarray:
@@ -116,8 +121,8 @@ def context_by_the_equations(
         values = inputs @ p["embedding"]["kernel"][0] + p["embedding"]["bias"]
         values = np.maximum(values, 0)[: count * hop]
         x = np.stack([values[j * hop : (j + 1) * hop].mean(axis=0) for j in range(count)])
-    gated = gated_by_the_equations(p["stack"], x, stack.dilations, stack.kernel_size, steady, [])
-    outputs = np.maximum(gated @ p["output"]["kernel"] + p["output"]["bias"], 0)
+    skips = stack_by_the_equations(p["stack"], x, stack, config.block, steady, [])
+    outputs = np.maximum(skips @ p["output"]["kernel"] + p["output"]["bias"], 0)
     return np.stack([at(outputs, t // hop - 1) for t in range(len(signal))])
 
 
@@ -164,11 +169,10 @@ def from_the_equations(
     for i, stack in enumerate(config.context_stacks):
         q = p[f"context_stacks_{i}"]
         sequences.append(context_by_the_equations(config, stack, q, signal, inputs, steady))
-    gated = gated_by_the_equations(
-        p["stack"], x, config.dilations, config.kernel_size, steady, sequences
-    )
-    h = gated @ p["skip"]["kernel"] + p["skip"]["bias"]
-    h = np.maximum(h, 0) @ p["head"]["kernel"] + p["head"]["bias"]
+    skips = stack_by_the_equations(p["stack"], x, config, config.block, steady, sequences)
+    h = skips @ p["skip"]["kernel"] + p["skip"]["bias"]
+    if config.head_channels:
+        h = np.maximum(h, 0) @ p["head"]["kernel"] + p["head"]["bias"]
     return (np.maximum(h, 0) @ p["output"]["kernel"] + p["output"]["bias"])[lead:]
 
 
