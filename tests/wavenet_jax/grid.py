@@ -125,7 +125,7 @@ CONFIGS = {
         global_condition=ConditionConfig("labels", size=3, channels=4),
         local_condition=LocalConditionConfig("vectors", 3, 4, hop_samples=4, upsampling="linear"),
         context_stacks=(ContextStackConfig(4, (2, 1), residual_channels=18, gate_channels=19),),
-        **(SMALL | {"residual_channels": 16, "gate_channels": 17, "head_channels": 0}),
+        **(SMALL | {"residual_channels": 34, "gate_channels": 17, "head_channels": 0}),
     ),
     "fftnet, scalar": WaveNetConfig(
         dilations=(5, 2),
@@ -134,7 +134,7 @@ CONFIGS = {
         input="scalar",
         output="logistic_mixture",
         num_components=2,
-        **(SMALL | {"residual_channels": 17, "gate_channels": 16, "num_classes": 256}),
+        **(SMALL | {"residual_channels": 17, "gate_channels": 16, "skip_channels": 40}),
     ),
 }
 

@@ -27,7 +27,7 @@ WIDE = {
 CONFIGS = {
     name: dataclasses.replace(config, **WIDE)
     for name, config in grid.CONFIGS.items()
-    if "recognizer" not in name
+    if "recognizer" not in name and config.block == "gated"
 }
 CONFIGS["codes"] = dataclasses.replace(CONFIGS["plain"], num_classes=256)
 CONFIGS["one block"] = dataclasses.replace(CONFIGS["plain"], dilations=(2,))

@@ -69,7 +69,7 @@ class Pallas(OnDevices):
         platform = (devices or jax.local_devices())[0].platform
         if platform == "cpu" and not self._interpret:
             return "a cpu"
-        return unsupported_layers(config)
+        return unsupported_layers(config, ("gated",))
 
     def generate_chunk(
         self,

@@ -4,7 +4,7 @@ A backend is one file that defines an object with the members of `Backend`, and 
 `backends.BACKENDS`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Protocol
 
 import flax.struct
@@ -112,9 +112,9 @@ class Backend(Protocol):
         """The model with its weights at a precision, float32 variables `params`."""
 
 
-def unsupported_layers(config: WaveNetConfig) -> str | None:
-    """Layers that the arithmetic of fused backends does not cover, or None."""
-    if config.block != "gated":
+def unsupported_layers(config: WaveNetConfig, blocks: Collection[str]) -> str | None:
+    """Layers that a fused backend with the arithmetic of those blocks does not cover, or None."""
+    if config.block not in blocks:
         return f"blocks of the kind {config.block!r}"
     if config.dtype != "float32":
         return f"layers that compute in {config.dtype}"

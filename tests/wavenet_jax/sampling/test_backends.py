@@ -43,7 +43,9 @@ def no_programs() -> Iterator[None]:
 
 def test_what_is_chosen() -> None:
     context = grid.CONFIGS["context"]
-    half = dataclasses.replace(PLAIN, dtype="bfloat16")
+    half, fftnet = dataclasses.replace(PLAIN, dtype="bfloat16"), grid.CONFIGS["fftnet"]
+    assert choose(fftnet, "auto", None).name == "cpu"
+    assert choose(fftnet, "auto", jax.devices()).name == "scan"
     assert choose(PLAIN, "auto", None).name == "cpu"
     assert choose(context, "auto", None).name == "cpu"
     assert choose(PLAIN, "auto", jax.devices()).name == "scan"

@@ -44,7 +44,7 @@ class Cpu:
             return f"a {platform}"
         if devices is not None and len(devices) > 1:
             return f"{len(devices)} devices"
-        return unsupported_layers(config)
+        return unsupported_layers(config, packing.BLOCKS)
 
     def prepare(
         self,

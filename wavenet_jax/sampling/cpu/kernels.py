@@ -36,6 +36,7 @@ _TILE = 2
 _LARGEST, _LARGEST_WEIGHT, _LARGEST_SUM = 2**15 - 1, 127, 2**31 - 1
 
 CATEGORICAL, LOGISTIC, GAUSSIAN = range(3)
+GATED, FFTNET = range(2)
 
 
 def _compiled(function: Callable, **options: Any) -> Any:
@@ -270,10 +271,10 @@ def _copy(operands, rings, slot):
 @_compiled
 def _begin(w, samples, sums):
     """x of the newest samples, and no skip connections but their bias."""
-    width = len(w.input_bias)
+    width, first_skip = len(w.input_bias), sums.shape[1] - len(w.skip_bias)
     for item in range(len(sums)):
         for c in range(len(w.skip_bias)):
-            sums[item, width + c] = w.skip_bias[c]
+            sums[item, first_skip + c] = w.skip_bias[c]
         for c in range(width):
             sums[item, c] = w.input_bias[c]
         for tap in range(w.input.shape[0]):
@@ -287,15 +288,14 @@ def _begin(w, samples, sums):
 
 
 @_compiled
-def _condition(frames, frame, layer, z):
-    """What the gates' sums begin with."""
-    gates, half = frames.shape[3] // 2, z.shape[1] // 2
+def _condition(frames, frame, layer, z, parts):
+    """What z begins with, in parts (filter and gate, or one) that have whole blocks each."""
+    channels, width = frames.shape[3] // parts, z.shape[1] // parts
     for item in range(len(z)):
         of = item if frames.shape[2] > 1 else 0
-        for c in range(gates):
-            z[item, c] = frames[frame, layer, of, c]
-        for c in range(gates):
-            z[item, half + c] = frames[frame, layer, of, gates + c]
+        for part in range(parts):
+            for c in range(channels):
+                z[item, part * width + c] = frames[frame, layer, of, part * channels + c]
 
 
 @_fast
@@ -308,6 +308,14 @@ def _gate(z, gated):
             g = min(max(z[item, half + c], np.float32(-40)), np.float32(40))
             e, h = _exp(np.float32(-2) * f), _exp(-g)
             gated[item, c] = (1 - e) / ((1 + e) * (1 + h))
+
+
+@_compiled
+def _rectified(z, activated):
+    """relu(z)."""
+    for item in range(len(z)):
+        for c in range(activated.shape[1]):
+            activated[item, c] = max(np.float32(0), z[item, c])
 
 
 @_compiled
@@ -335,14 +343,15 @@ def _rectify(x, first):
 def generate(w, share, work, conditions, draws, codes):
     """All samples of a share of the batch."""
     num_layers, rings, samples = len(w.dilations), share.rings, share.samples
-    num_taps, width = len(w.taps.values) // num_layers, len(w.input_bias)
+    num_taps, first_skip = len(w.taps.values) // num_layers, work.sums.shape[1] - len(w.skip_bias)
     samples_per_frame = conditions.samples_per_frame
+    parts = work.z.shape[1] // work.gated.shape[1]
     for t in range(codes.shape[1]):
         frame = (t + conditions.phase) // samples_per_frame if samples_per_frame else 0
         _begin(w, samples, work.sums)
         for layer in range(num_layers):
             begin, size = w.begins[layer], w.begins[layer + 1] - w.begins[layer]
-            _condition(conditions.frames, frame, layer, work.z)
+            _condition(conditions.frames, frame, layer, work.z, parts)
             for tap in range(num_taps - 1):
                 lag = (num_taps - 1 - tap) * w.dilations[layer]
                 slot = begin + (share.time + t - lag) % size
@@ -350,12 +359,19 @@ def generate(w, share, work, conditions, draws, codes):
             _store_operands(work.sums, 0, work.x, 0)
             _copy(work.x, rings, begin + (share.time + t) % size)
             _add_product(w.taps, (layer + 1) * num_taps - 1, work.x, 0, work.z)
-            _gate(work.z, work.gated)
+            if w.block == FFTNET:
+                _rectified(work.z, work.gated)
+                _set(work.sums, w.residual_bias[layer])
+            else:
+                _gate(work.z, work.gated)
             _store_operands(work.gated, 0, work.gated_operands, 0)
             _add_product(w.sums, layer, work.gated_operands, 0, work.sums)
-            _add(work.sums, w.residual_bias, layer)
-        _rectify(work.sums, width)
-        _store_operands(work.sums, width, work.skips, 0)
+            if w.block == FFTNET:
+                _rectify(work.sums, 0)
+            else:
+                _add(work.sums, w.residual_bias, layer)
+        _rectify(work.sums, first_skip)
+        _store_operands(work.sums, first_skip, work.skips, 0)
         _set(work.hidden, w.head_bias)
         _add_product(w.head, 0, work.skips, 0, work.hidden)
         _rectify(work.hidden, 0)

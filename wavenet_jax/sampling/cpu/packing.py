@@ -24,6 +24,10 @@ _KINDS = {
 }
 
 
+BLOCKS = {"gated": kernels.GATED, "fftnet": kernels.FFTNET}
+"""What the kernels compute, by the name that a config's `block` gives."""
+
+
 class Kernel(NamedTuple):
     """Kernels `[n, I, O]`, one for each layer or tap, in the order in which they are read.
 
@@ -38,14 +42,19 @@ class Kernel(NamedTuple):
 
 
 class Weights(NamedTuple):
-    """Parameters of L layers; channels are padded with zeros to whole blocks."""
+    """Parameters of L layers; channels are padded with zeros to whole blocks.
 
+    The gated block adds to x and, beside it, to the skip connections. FFTNet's makes x anew; its
+    last layer makes the skip connections in the same columns, the last S of them.
+    """
+
+    block: int
     input: np.ndarray  # [k', inputs, R]
     input_bias: np.ndarray  # [R]
     values: np.ndarray  # [K] of the codes, for scalar input; empty for one-hot
-    taps: Kernel  # [L k, R, 2G]
-    sums: Kernel  # [L, G, R + S], what a layer adds to x and to the skip connections
-    residual_bias: np.ndarray  # [L, R]
+    taps: Kernel  # [L k, R, 2G]; of FFTNet [L k, R, G]
+    sums: Kernel  # [L, G, R + S]; of FFTNet [L, G, max(R, S)]
+    residual_bias: np.ndarray  # [L, R]; of FFTNet [L, max(R, S)]
     skip_bias: np.ndarray  # [S]
     head: Kernel  # [1, S, H]
     head_bias: np.ndarray  # [H]
@@ -117,7 +126,7 @@ class Workspace(NamedTuple):
 
     sums: np.ndarray  # x, and beside it the skip connections
     x: Operands
-    z: np.ndarray  # of the filter, and beside it of the gate
+    z: np.ndarray  # of the filter, and beside it of the gate; of FFTNet alone
     gated: np.ndarray
     gated_operands: Operands
     skips: Operands
@@ -131,33 +140,76 @@ def pack(config: WaveNetConfig, params: Any, precision: Precision) -> Weights:
     """A model's variables as the kernels read them."""
     tree = jax.tree.map(np.asarray, params["params"])
     layers = [tree["stack"][f"blocks_{i}"] for i in range(len(config.dilations))]
+    skips = config.skip_channels
+    unchanged = {"kernel": np.eye(skips, dtype=np.float32), "bias": np.zeros(skips, np.float32)}
+    head = tree.get("head", unchanged)  # between two ReLUs
+    lengths = [(config.kernel_size - 1) * d + 1 for d in config.dilations]
+    codes = np.arange(config.num_classes if config.input == "scalar" else 0)
+    packed = functools.partial(_packed, precision=precision)
+    block = BLOCKS[config.block]
+    pack_layers = _pack_fftnet if block == kernels.FFTNET else _pack_gated
+    taps, sums, residual_bias = pack_layers(config, layers, tree["skip"], packed)
+    return Weights(
+        block=block,
+        input=_whole_blocks(tree["input"]["kernel"]),
+        input_bias=_whole_blocks(tree["input"]["bias"]),
+        values=np.array(config.quantizer.values(codes), np.float32),
+        taps=taps,
+        sums=sums,
+        residual_bias=residual_bias,
+        skip_bias=_whole_blocks(tree["skip"]["bias"]),
+        head=packed([head["kernel"]], skips),
+        head_bias=_whole_blocks(head["bias"]),
+        output=packed([tree["output"]["kernel"]], config.head_channels or skips),
+        output_bias=_whole_blocks(tree["output"]["bias"]),
+        dilations=np.array(config.dilations),
+        begins=np.cumsum([0, *lengths]),
+    )
+
+
+def _pack_gated(
+    config: WaveNetConfig, layers: list[Any], skip: Any, packed: Any
+) -> tuple[Kernel, Kernel, np.ndarray]:
+    """`taps`, `sums` and `residual_bias` of gated blocks."""
     width, gates = config.residual_channels, config.gate_channels
     none = {"kernel": np.zeros((gates, width), np.float32), "bias": np.zeros(width, np.float32)}
     residuals = [layer.get("residual", none) for layer in layers]
     taps = [layer["kernel"].reshape(-1, 2 * gates) for layer in layers]
-    lengths = [(config.kernel_size - 1) * d + 1 for d in config.dilations]
-    codes = np.arange(config.num_classes if config.input == "scalar" else 0)
-    packed = functools.partial(_packed, precision=precision)
-    return Weights(
-        input=_whole_blocks(tree["input"]["kernel"]),
-        input_bias=_whole_blocks(tree["input"]["bias"]),
-        values=np.array(config.quantizer.values(codes), np.float32),
-        taps=_beside(
+    return (
+        _beside(
             packed([tap[:, :gates] for tap in taps], width),
             packed([tap[:, gates:] for tap in taps], width),
         ),
-        sums=_beside(
+        _beside(
             packed([residual["kernel"] for residual in residuals], gates),
-            packed([tree["skip"]["kernel"]], gates),
+            packed([skip["kernel"]], gates),
         ),
-        residual_bias=_whole_blocks(np.stack([residual["bias"] for residual in residuals])),
-        skip_bias=_whole_blocks(tree["skip"]["bias"]),
-        head=packed([tree["head"]["kernel"]], config.skip_channels),
-        head_bias=_whole_blocks(tree["head"]["bias"]),
-        output=packed([tree["output"]["kernel"]], config.head_channels),
-        output_bias=_whole_blocks(tree["output"]["bias"]),
-        dilations=np.array(config.dilations),
-        begins=np.cumsum([0, *lengths]),
+        _whole_blocks(np.stack([residual["bias"] for residual in residuals])),
+    )
+
+
+def _pack_fftnet(
+    config: WaveNetConfig, layers: list[Any], skip: Any, packed: Any
+) -> tuple[Kernel, Kernel, np.ndarray]:
+    """The same of FFTNet's blocks."""
+    gates = config.gate_channels
+    columns = max(
+        len(_whole_blocks(np.zeros(n))) for n in (config.residual_channels, len(skip["bias"]))
+    )
+
+    def first(x: np.ndarray) -> np.ndarray:
+        return np.pad(x, [*[(0, 0)] * (x.ndim - 1), (0, columns - x.shape[-1])])
+
+    def last(x: np.ndarray) -> np.ndarray:
+        x = _whole_blocks(x)
+        return np.pad(x, [*[(0, 0)] * (x.ndim - 1), (columns - x.shape[-1], 0)])
+
+    made = [jax.tree.map(first, layer["residual"]) for layer in layers[:-1]]
+    made.append(jax.tree.map(last, skip))
+    return (
+        packed([layer["kernel"].reshape(-1, gates) for layer in layers], config.residual_channels),
+        packed([each["kernel"] for each in made], gates),
+        np.stack([each["bias"] for each in made]),
     )
 
 
@@ -243,16 +295,17 @@ def make_workspace(weights: Weights, share: Share) -> Workspace:
     width, skips, head = (
         len(bias) for bias in (weights.input_bias, weights.skip_bias, weights.head_bias)
     )
-    gates = weights.taps.scales.shape[1] // 2
+    z = weights.taps.scales.shape[1]
+    gates = z if weights.block == kernels.FFTNET else z // 2
     operands = functools.partial(_operands, 1, items, precision=precision)
 
     def plain(channels: int) -> np.ndarray:
         return np.zeros((items, channels), np.float32)
 
     return Workspace(
-        sums=plain(width + skips),
+        sums=plain(weights.sums.scales.shape[1]),
         x=operands(width),
-        z=plain(2 * gates),
+        z=plain(z),
         gated=plain(gates),
         gated_operands=operands(gates),
         skips=operands(skips),
