@@ -38,15 +38,16 @@ def gemm_shapes(
       output_batch: how many samples the output computes.
     """
     cfg, shapes = config, []
-    last = len(cfg.dilations) - 1
+    last, is_fftnet = len(cfg.dilations) - 1, cfg.block == "fftnet"
     for i in range(last + 1):
         taps = cfg.kernel_size * cfg.residual_channels
-        shapes.append((layer_batch(i), taps, 2 * cfg.gate_channels))
+        shapes.append((layer_batch(i), taps, cfg.gate_channels * (1 if is_fftnet else 2)))
         if i < last:
             shapes.append((layer_batch(i), cfg.gate_channels, cfg.residual_channels))
-    gates = len(cfg.dilations) * cfg.gate_channels
-    widths = (gates, cfg.skip_channels, cfg.head_channels, cfg.num_classes)
-    return shapes + [(output_batch, *pair) for pair in itertools.pairwise(widths)]
+    gates = cfg.gate_channels * (1 if is_fftnet else len(cfg.dilations))
+    widths = [gates, cfg.skip_channels, cfg.head_channels, cfg.num_classes]
+    pairs = itertools.pairwise(width for width in widths if width)
+    return shapes + [(output_batch, *pair) for pair in pairs]
 
 
 def multiply_adds(shapes: Sequence[Shape]) -> int:

@@ -48,6 +48,9 @@ _ITEMS: dict[Form, int] = {"tpu": 8, "gpu": 16}
 
 _MIN_WIDTH = 16
 
+_PARTS = {"gated": 2, "fftnet": 1}
+"""Of a block's sums: filter and gate, or what goes through the ReLU."""
+
 
 class Pallas(OnDevices):
     """A Pallas kernel for GPU and TPU.
@@ -69,7 +72,7 @@ class Pallas(OnDevices):
         platform = (devices or jax.local_devices())[0].platform
         if platform == "cpu" and not self._interpret:
             return "a cpu"
-        return unsupported_layers(config, ("gated",))
+        return unsupported_layers(config, _PARTS)
 
     def generate_chunk(
         self,
@@ -89,11 +92,10 @@ class Weights(NamedTuple):
 
     input: jax.Array  # [k', inputs, R]
     input_bias: jax.Array  # [1, R]
-    filter: jax.Array  # [L k, R, G]
-    gate: jax.Array  # [L k, R, G]
+    taps: jax.Array  # [parts, L k, R, G]
     residual: jax.Array  # [L, G, R]; of the last layer zeros
     residual_bias: jax.Array  # [L, 1, R]
-    skip: jax.Array  # [L, G, S]
+    skip: jax.Array  # [L, G, S]; of FFTNet [1, G, S]
     skip_bias: jax.Array  # [1, S]
     head: jax.Array  # [S, H]
     head_bias: jax.Array  # [1, H]
@@ -120,19 +122,22 @@ def _weights(config: WaveNetConfig, params: Any) -> Weights:
     none = {"kernel": jnp.zeros((gates, width)), "bias": jnp.zeros(width)}
     residuals = [layer.get("residual", none) for layer in layers]
     taps = jnp.concatenate([layer["kernel"] for layer in layers])
+    taps = jnp.stack(jnp.split(taps, _PARTS[config.block], axis=-1))
+    skips = config.skip_channels
+    unchanged = {"kernel": jnp.eye(skips), "bias": jnp.zeros(skips)}
+    head = tree.get("head", unchanged)  # between two ReLUs
     parts, classes = _parts(config), config.distribution.num_parameters
     output, bias = tree["output"]["kernel"], tree["output"]["bias"]
     return Weights(
         input=_wide(tree["input"]["kernel"], (1, 2)),
         input_bias=_wide(tree["input"]["bias"][None], (1,)),
-        filter=_wide(taps[..., :gates], (1, 2)),
-        gate=_wide(taps[..., gates:], (1, 2)),
+        taps=_wide(taps, (2, 3)),
         residual=_wide(jnp.stack([r["kernel"] for r in residuals]), (1, 2)),
         residual_bias=_wide(jnp.stack([r["bias"][None] for r in residuals]), (2,)),
-        skip=_wide(tree["skip"]["kernel"].reshape(len(layers), gates, -1), (1, 2)),
+        skip=_wide(tree["skip"]["kernel"].reshape(-1, gates, skips), (1, 2)),
         skip_bias=_wide(tree["skip"]["bias"][None], (1,)),
-        head=_wide(tree["head"]["kernel"], (0, 1)),
-        head_bias=_wide(tree["head"]["bias"][None], (1,)),
+        head=_wide(head["kernel"], (0, 1)),
+        head_bias=_wide(head["bias"][None], (1,)),
         output=_wide(output.reshape(-1, parts, classes // parts).transpose(1, 0, 2), (1, 2)),
         output_bias=_wide(bias.reshape(parts, 1, classes // parts), (2,)),
     )
@@ -188,7 +193,7 @@ def generate_chunk(
             frames, offset = _frames_of(projected, samples_per_frame, offset, len(uniforms))
             frames = frames + contexts[None]
         frames = jnp.broadcast_to(frames, (*frames.shape[:2], batch, frames.shape[3]))
-        halves = [_wide(half, (3,)) for half in jnp.split(frames, 2, axis=3)]
+        parts = [_wide(part, (3,)) for part in jnp.split(frames, _PARTS[config.block], axis=3)]
         codes, rings = _call(
             launch,
             _Inputs(
@@ -199,7 +204,7 @@ def generate_chunk(
                 dilations=jnp.asarray(config.dilations, jnp.int32),
                 uniforms=pad_batch(uniforms, 1),
                 temperatures=pad_batch(temperatures, 1),
-                conditions=pad_batch(jnp.stack(halves, axis=2), 3),
+                conditions=pad_batch(jnp.stack(parts, axis=2), 3),
                 samples=pad_batch(state.samples.T, 1),
                 rings=_wide(pad_batch(jnp.concatenate(state.rings), 1), (2,)),
             ),
@@ -247,7 +252,7 @@ class _Inputs(NamedTuple):
     dilations: jax.Array  # [L]
     uniforms: jax.Array  # [T, B]
     temperatures: jax.Array  # [T, B]
-    conditions: jax.Array  # [N, L, 2, B, G]
+    conditions: jax.Array  # [N, L, parts, B, G]
     samples: jax.Array  # [k', B]
     rings: jax.Array  # [slots, B, R]
 
@@ -338,7 +343,7 @@ def _kernel(*refs: Any, launch: _Launch) -> None:
     def condition_at(t: Any) -> Callable[[Any, int], jax.Array]:
         at = jax.lax.div(t + offset, samples_per_frame) if samples_per_frame else 0
         if form == "gpu":
-            return lambda layer, half: given.conditions[at, layer, half]
+            return lambda layer, part: given.conditions[at, layer, part]
 
         def fetch() -> None:
             pltpu.sync_copy(given.conditions.at[at, :, :, pl.ds(first, items)], frame)
@@ -349,7 +354,7 @@ def _kernel(*refs: Any, launch: _Launch) -> None:
             else t == 0
         )
         pl.when(is_new)(fetch)
-        return lambda layer, half: frame[layer, half]
+        return lambda layer, part: frame[layer, part]
 
     def step(t: Any, carry: Any) -> Any:
         condition = condition_at(t)
@@ -368,7 +373,7 @@ def _kernel(*refs: Any, launch: _Launch) -> None:
             x, skips = carry
             begin = given.begins[i]
             size = given.begins[i + 1] - begin
-            filter_, gate = condition(i, 0), condition(i, 1)
+            z = [condition(i, part) for part in range(_PARTS[config.block])]
             for tap in range(taps):
                 lag = (taps - 1 - tap) * given.dilations[i]
                 x_then = (
@@ -376,15 +381,25 @@ def _kernel(*refs: Any, launch: _Launch) -> None:
                     if tap == taps - 1
                     else history[begin + jax.lax.rem(time + t + size - lag, size)]
                 )
-                filter_ = filter_ + dot(x_then, weights.filter[i * taps + tap])
-                gate = gate + dot(x_then, weights.gate[i * taps + tap])
+                z = [
+                    total + dot(x_then, weights.taps[part, i * taps + tap])
+                    for part, total in enumerate(z)
+                ]
             history[begin + jax.lax.rem(time + t, size)] = x
-            gated = jnp.tanh(filter_) * jax.nn.sigmoid(gate)
+            if config.block == "fftnet":
+                a = jax.nn.relu(z[0])
+                return jax.nn.relu(dot(a, weights.residual[i]) + weights.residual_bias[i]), a
+            gated = jnp.tanh(z[0]) * jax.nn.sigmoid(z[1])
             skips = skips + dot(gated, weights.skip[i])
             return x + dot(gated, weights.residual[i]) + weights.residual_bias[i], skips
 
         skips = jnp.broadcast_to(weights.skip_bias[...], (items, weights.skip.shape[2]))
-        _, skips = jax.lax.fori_loop(0, layers, layer, (x, skips))
+        if config.block == "fftnet":  # of the last layer alone
+            a = jnp.zeros((items, weights.skip.shape[1]))
+            _, a = jax.lax.fori_loop(0, layers, layer, (x, a))
+            skips = skips + dot(a, weights.skip[0])
+        else:
+            _, skips = jax.lax.fori_loop(0, layers, layer, (x, skips))
         hidden = jax.nn.relu(dot(jax.nn.relu(skips), weights.head[...]) + weights.head_bias[...])
         outputs = [
             dot(hidden, weights.output[part]) + weights.output_bias[part]
