@@ -5,6 +5,7 @@ import importlib
 import itertools
 import json
 import pathlib
+from typing import Any
 
 import jax
 import numpy as np
@@ -23,7 +24,7 @@ from experiments.benchmarks import (
     throughput,
 )
 from experiments.common import cli
-from experiments.configs import reference, schema, timit, tts, vocoder
+from experiments.configs import fsdd_fftnet, reference, schema, timit, tts, vocoder
 from wavenet_jax import InputError, WaveNet, WaveNetConfig, fused, training
 from wavenet_jax.sampling import BACKENDS
 
@@ -44,9 +45,10 @@ def small_experiment(recipe, segment_samples: int, **recognizer) -> schema.Exper
     return schema.from_config_dict(config)
 
 
-def test_the_reference_model_has_the_multiply_adds_of_its_weights():
+@pytest.mark.parametrize(("recipe", "number"), [(reference, 1_232_896), (fsdd_fftnet, 126_976)])
+def test_a_model_has_the_multiply_adds_of_its_weights(recipe: Any, number: int) -> None:
     """A sample meets each weight of each product once, but for the last residual's."""
-    config = schema.from_config_dict(reference.get_config()).model
+    config = schema.from_config_dict(recipe.get_config()).model
     shapes = roofline.gemm_shapes(config, lambda _: 1, 1)
     init = WaveNet(config).init
     params = jax.eval_shape(init, jax.random.key(0), np.zeros((1, 1), np.int32))["params"]
@@ -55,7 +57,7 @@ def test_the_reference_model_has_the_multiply_adds_of_its_weights():
         for path, leaf in jax.tree_util.tree_leaves_with_path(params)
         if path[-1].key == "kernel" and path[0].key != "input"
     ]
-    assert roofline.multiply_adds(shapes) == sum(kernels) == 1_232_896
+    assert roofline.multiply_adds(shapes) == sum(kernels) == number
 
 
 def test_measures_and_prints():

@@ -92,8 +92,18 @@ def test_the_receptive_field_in_milliseconds() -> None:
         ),
         (
             {"block": "relu"},
-            r"The model's block is 'relu': use one of gated, or add it to layers.BLOCKS.",
+            r"The model's block is 'relu': use one of gated, fftnet, or add it to layers.BLOCKS.",
         ),
+        (
+            {"block": "fftnet", "kernel_size": 3},
+            "The model's kernel_size is 3: give 2 with blocks of the kind 'fftnet'.",
+        ),
+        (
+            {"block": "fftnet", "context_stacks": (ContextStackConfig(4, (1,), kernel_size=4),)},
+            r"The model's context_stacks\[0\]\.kernel_size is 4: give 2 with blocks of the "
+            "kind 'fftnet'.",
+        ),
+        ({"head_channels": -1}, "The model's head_channels is -1: give at least 0."),
         ({"kernel_size": "x"}, "The model's kernel_size is 'x': give a whole number."),
         ({"kernel_size": 2.5}, r"The model's kernel_size is 2.5: give a whole number."),
         ({"kernel_size": True}, "The model's kernel_size is True: give a whole number."),
