@@ -123,17 +123,17 @@ CONFIGS = {
         dilations=(4, 2, 1),
         block="fftnet",
         global_condition=ConditionConfig("labels", size=3, channels=4),
-        local_condition=LocalConditionConfig("vectors", 3, 4, hop_samples=4, upsampling="linear"),
-        context_stacks=(ContextStackConfig(4, (2, 1), residual_channels=18, gate_channels=19),),
+        local_condition=LocalConditionConfig("vectors", size=3, channels=4, hop_samples=4),
         **(SMALL | {"residual_channels": 34, "gate_channels": 17, "head_channels": 0}),
     ),
-    "fftnet, scalar": WaveNetConfig(
+    "fftnet, context": WaveNetConfig(
         dilations=(5, 2),
         block="fftnet",
         input_kernel_size=2,
         input="scalar",
         output="logistic_mixture",
         num_components=2,
+        context_stacks=(ContextStackConfig(4, (2, 1), residual_channels=18, gate_channels=19),),
         **(SMALL | {"residual_channels": 17, "gate_channels": 16, "skip_channels": 40}),
     ),
 }

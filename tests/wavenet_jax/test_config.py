@@ -58,7 +58,6 @@ def test_the_receptive_field_in_milliseconds() -> None:
         ({"residual_channels": 0}, "The model's residual_channels is 0: give at least 1."),
         ({"gate_channels": -1}, "The model's gate_channels is -1: give at least 1."),
         ({"skip_channels": 0}, "The model's skip_channels is 0: give at least 1."),
-        ({"head_channels": 0}, "The model's head_channels is 0: give at least 1."),
         ({"num_classes": 1}, "The model's num_classes is 1: give an even number from 2 to 65536."),
         ({"input": "raw"}, "The model's input is 'raw': use one of one_hot, scalar."),
         (
