@@ -249,6 +249,7 @@ class OtherBlock(layers.GatedBlock):
         ({}, "gpu", "platform gpu"),
         ({"gate_channels": 40}, "cpu", "64 and 40"),
         ({"block": "other"}, "cpu", "'other'"),
+        ({"block": "fftnet"}, "cpu", "'fftnet'"),
         ({"dtype": "bfloat16"}, "cpu", "'bfloat16'"),
         ({"dropout": 0.1}, "cpu", "0.1"),
         ({"rematerialize": True}, "cpu", "rematerialize"),

@@ -82,3 +82,24 @@ def test_a_swapped_block_is_another_model(monkeypatch) -> None:
     params, codes = grid.random_params(gated), grid.random_codes(gated, 1, 20)
     outputs = [grid.sequence_logits(config, params, codes, {}) for config in (gated, relu)]
     assert np.abs(outputs[0] - outputs[1]).max() > 0.01
+
+
+@pytest.mark.parametrize("block", layers.BLOCKS)
+def test_a_signal_passes_through_a_deep_stack_that_is_fresh(block: str) -> None:
+    """Eleven layers keep its power within the chance of their first kernels."""
+    stack = layers.Stack(
+        dilations=(1,) * 11,
+        kernel_size=2,
+        residual_channels=64,
+        gate_channels=64,
+        has_global=False,
+        num_sequences=0,
+        dtype=jnp.dtype("float32"),
+        block=block,
+    )
+    x = jax.random.normal(jax.random.key(0), (11 + 30, 2, 64))
+    init = jax.jit(stack.init_with_output, static_argnums=3)
+    outputs, _ = init(jax.random.key(1), x, layers.Conditions(), 30)
+    of_last = outputs[..., -64:]
+    assert outputs.shape[:2] == (30, 2)
+    assert 0.01 < jnp.mean(of_last**2) < 5
