@@ -4,6 +4,7 @@ test.json          the description (`description`)
 sound_0000.wav     the sounds, in an order that tells nothing of systems and texts
 """
 
+import dataclasses
 import os
 import pathlib
 import tempfile
@@ -15,7 +16,6 @@ import soundfile
 from data.audio import reading
 from experiments.listening import description, design, screening, sounds
 from experiments.listening.description import (
-    COMPARISON,
     CONTROL,
     DEGRADED,
     ITEM,
@@ -23,7 +23,6 @@ from experiments.listening.description import (
     MID_ANCHOR,
     MOS,
     MUSHRA,
-    PREFERENCE,
     RECORDING,
     REPEAT,
     Sound,
@@ -87,73 +86,108 @@ def prepare(
     """
     folder = pathlib.Path(out)
     model_folder.require_new(folder)
-    compared = _compared(kind, list(systems), with_recordings)
+    _compared(kind, list(systems), with_recordings)  # refused before their folders are looked at
     paths = _paths(pathlib.Path(recordings), systems, num_texts)
     texts = [path.stem for path in paths[RECORDING]]
-    num_controls = 0 if kind == MUSHRA else num_controls
-    _check_numbers(kind, len(texts), len(compared), num_listeners, num_controls, num_repeats)
     if sample_rate_hz is None:
         sample_rate_hz = reading.common_header(
             paths[RECORDING], any_rate=False, any_channels=True
         ).sample_rate_hz
-    random = np.random.default_rng([seed, 2])
-    notices = reading.Notices()
-    made: dict[tuple[str, str], np.ndarray] = {}
-    for system in dict.fromkeys((RECORDING, *systems)):
-        for text, path in zip(texts, paths[system], strict=True):
-            made[system, text] = sounds.read(path, sample_rate_hz, silence_db, notices)
-    for text in texts:
-        recording = made[RECORDING, text]
-        for anchor, pass_hz in ANCHORS_HZ.items() if kind == MUSHRA else ():
-            made[anchor, text] = sounds.low_passed(recording, sample_rate_hz, pass_hz)
-    sessions = _sessions(
-        kind, texts, compared, num_listeners, num_controls, num_repeats, seed, random
+    test = describe(
+        kind,
+        list(systems),
+        texts,
+        with_recordings=with_recordings,
+        num_listeners=num_listeners,
+        num_controls=num_controls,
+        num_repeats=num_repeats,
+        sample_rate_hz=sample_rate_hz,
+        loudness_lufs=loudness_lufs,
+        seed=seed,
     )
-    for _, keys, _ in (trial for session in sessions for trial in session):
-        for system, text in keys:
-            if system == DEGRADED and (system, text) not in made:
-                made[system, text] = sounds.modulated_noise(made[RECORDING, text], random)
-    used = {key for session in sessions for _, keys, _ in session for key in keys}
-    keys = sorted(used)
+    notices = reading.Notices()
+    made: dict[Sound, np.ndarray] = {}
+    for system in (RECORDING, *systems):
+        for text, path in zip(texts, paths[system], strict=True):
+            made[Sound(system, text)] = sounds.read(path, sample_rate_hz, silence_db, notices)
+    for i, text in enumerate(texts):
+        recording = made[Sound(RECORDING, text)]
+        made[Sound(DEGRADED, text)] = sounds.modulated_noise(
+            recording, np.random.default_rng([seed, 4, i])
+        )
+        for anchor, pass_hz in ANCHORS_HZ.items() if kind == MUSHRA else ():
+            made[Sound(anchor, text)] = sounds.low_passed(recording, sample_rate_hz, pass_hz)
     levelled, level = sounds.of_one_loudness(
-        [made[key] for key in keys],
-        [f"{text} of {system}" for system, text in keys],
+        [made[sound] for sound in test.sounds.values()],
+        [f"{sound.text} of {sound.system}" for sound in test.sounds.values()],
         sample_rate_hz,
         loudness_lufs,
     )
-    samples = dict(zip(keys, levelled, strict=True))
+    notices.log()
+    test = dataclasses.replace(test, loudness_lufs=round(level, 2))
+    _write(test, dict(zip(test.sounds, levelled, strict=True)), folder)
+    return test
+
+
+def describe(
+    kind: str,
+    systems: Sequence[str],
+    texts: Sequence[str],
+    *,
+    with_recordings: bool = True,
+    num_listeners: int = DEFAULT_LISTENERS,
+    num_controls: int = DEFAULT_CONTROLS,
+    num_repeats: int = DEFAULT_REPEATS,
+    sample_rate_hz: int,
+    loudness_lufs: float = DEFAULT_LOUDNESS_LUFS,
+    seed: int = 0,
+) -> description.Test:
+    """A listening test without its sounds, of which it has the names.
+
+    Args:
+      systems: their names.
+      texts: their names.
+      The others are those of `prepare`.
+
+    Raises:
+      InputError: invalid input.
+    """
+    compared = _compared(kind, systems, with_recordings)
+    num_controls = 0 if kind == MUSHRA else num_controls
+    _check_numbers(kind, len(texts), len(compared), num_listeners, num_controls, num_repeats)
+    random = np.random.default_rng([seed, 2])
+    sessions = _sessions(
+        kind, texts, compared, num_listeners, num_controls, num_repeats, seed, random
+    )
+    used = {sound for session in sessions for _, shown, _ in session for sound in shown}
     # The open reference of MUSHRA is a file of its own, or its name would tell the hidden one.
-    listed = [(key, False) for key in keys]
-    listed += [((RECORDING, text), True) for text in texts if kind == MUSHRA]
-    order = random.permutation(len(listed))
-    names = {listed[i]: f"sound_{n:04}.wav" for n, i in enumerate(order)}
-    test = description.Test(
+    files = [(sound, False) for sound in sorted(used, key=dataclasses.astuple)]
+    files += [(Sound(RECORDING, text), True) for text in texts if kind == MUSHRA]
+    names = {files[i]: f"sound_{n:04}.wav" for n, i in enumerate(random.permutation(len(files)))}
+    return description.Test(
         kind=kind,
         sample_rate_hz=sample_rate_hz,
-        loudness_lufs=round(level, 2),
+        loudness_lufs=loudness_lufs,
         seed=seed,
         systems=tuple(compared),
         texts=tuple(texts),
-        sounds={name: Sound(*key) for (key, _), name in sorted(names.items(), key=lambda x: x[1])},
+        sounds={name: sound for (sound, _), name in names.items()},
         sessions=tuple(
             tuple(
                 Trial(
                     role,
-                    tuple(names[key, False] for key in keys),
-                    names[(RECORDING, text), True] if kind == MUSHRA else "",
+                    tuple(names[sound, False] for sound in shown),
+                    names[Sound(RECORDING, text), True] if kind == MUSHRA else "",
                 )
-                for role, keys, text in session
+                for role, shown, text in session
             )
             for session in sessions
         ),
     )
-    notices.log()
-    _write(test, {name: samples[key] for (key, _), name in names.items()}, folder)
-    return test
 
 
-Presented = tuple[str, list[tuple[str, str]], str]
-"""A trial: its role, the system and text of each sound, and its text."""
+Presented = tuple[str, list[Sound], str]
+"""A trial: its role, its sounds in order, and its text."""
 
 
 def _sessions(
@@ -185,7 +219,7 @@ def _sessions(
             else:
                 shown = list(pairs[slot.condition])[:: -1 if slot.is_turned else 1]
             text = texts[slot.text]
-            items.append((ITEM, [(system, text) for system in shown], text))
+            items.append((ITEM, [Sound(system, text) for system in shown], text))
         session: list[Presented] = []
         is_first = drawn.permutation(np.arange(num_controls) % 2 == 0)
         for role, i in design.with_extras(len(items), num_controls, num_repeats, drawn):
@@ -193,11 +227,11 @@ def _sessions(
                 shown = [RECORDING, DEGRADED][:: 1 if is_first[i] else -1]
                 shown = shown[:1] if kind == MOS else shown
                 text = controls[(listener + i) % len(controls)]
-                session.append((CONTROL, [(system, text) for system in shown], text))
+                session.append((CONTROL, [Sound(system, text) for system in shown], text))
             else:
-                _, keys, text = items[i]
+                _, sounds_of, text = items[i]
                 # What is repeated comes the other way round.
-                session.append((role, keys[:: -1 if role == REPEAT else 1], text))
+                session.append((role, sounds_of[:: -1 if role == REPEAT else 1], text))
         sessions.append(session)
     return sessions
 
@@ -221,7 +255,9 @@ def _compared(kind: str, names: Sequence[str], with_recordings: bool) -> list[st
             )
     else:
         compared = [RECORDING, *names] if with_recordings else list(names)
-    if not names or (kind in (PREFERENCE, COMPARISON) and len(compared) < 2):
+    if not names or (
+        kind in (description.PREFERENCE, description.COMPARISON) and len(compared) < 2
+    ):
         raise InputError("There is nothing to compare: name more systems with --system=NAME=DIR.")
     if len(compared) > description.MAX_SYSTEMS:
         raise InputError(f"There are {len(compared)} systems, more than {description.MAX_SYSTEMS}.")

@@ -5,7 +5,6 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from experiments.listening import design, preparing
 from experiments.listening.answers import RANGES, Listener
 from experiments.listening.description import (
     COMPARISON,
@@ -16,7 +15,6 @@ from experiments.listening.description import (
     MUSHRA,
     PREFERENCE,
     RECORDING,
-    Sound,
     Test,
     Trial,
 )
@@ -52,39 +50,6 @@ class World:
     def quality(self, system: str) -> float:
         added = {RECORDING: 4.4, DEGRADED: 1.3, LOW_ANCHOR: 1.5, MID_ANCHOR: 2.8}
         return self.qualities.get(system, added.get(system, np.nan))
-
-
-def described(kind: str, systems: list[str], num_texts: int, num_listeners: int, seed: int) -> Test:
-    """A test as `preparing` lays it out, whose sounds are names without files."""
-    compared = preparing._compared(kind, systems, with_recordings=False)
-    texts = [f"t{i:02}" for i in range(num_texts)]
-    random = np.random.default_rng([seed, 2])
-    num_controls = 0 if kind == MUSHRA else preparing.DEFAULT_CONTROLS
-    sessions = preparing._sessions(
-        kind, texts, compared, num_listeners, num_controls, 2, seed, random
-    )
-    keys = sorted({key for session in sessions for _, shown, _ in session for key in shown})
-    names = {key: f"sound_{i:04}.wav" for i, key in enumerate(keys)}
-    return Test(
-        kind=kind,
-        sample_rate_hz=16000,
-        loudness_lufs=-23.0,
-        seed=seed,
-        systems=tuple(compared),
-        texts=tuple(texts),
-        sounds={name: Sound(*key) for key, name in names.items()},
-        sessions=tuple(
-            tuple(
-                Trial(
-                    role,
-                    tuple(names[key] for key in shown),
-                    names[RECORDING, text] if kind == MUSHRA else "",
-                )
-                for role, shown, text in session
-            )
-            for session in sessions
-        ),
-    )
 
 
 class Population:
