@@ -35,7 +35,7 @@ ROLES = (ITEM, CONTROL, REPEAT)
 MAX_BYTES = 2**26
 MAX_SESSIONS, MAX_TRIALS, MAX_SYSTEMS, MAX_TEXTS = 10_000, 1_000, 50, 10_000
 MAX_MUSHRA_SOUNDS = 12
-"""Of a trial, BS.1534-3, section 6."""
+"""Of a trial (BS.1534-3)."""
 
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_. -]{0,99}")
 SOUND = re.compile(r"sound_\d{4,6}\.wav")
@@ -144,7 +144,7 @@ def read(folder: pathlib.Path) -> Test:
             systems=_names(content["systems"], MAX_SYSTEMS),
             texts=_names(content["texts"], MAX_TEXTS),
             sounds={
-                _matching(name, SOUND): Sound(**_with(sound, Sound))
+                _matching(name, SOUND): _sound(sound)
                 for name, sound in _typed(content["sounds"], dict).items()
             },
             sessions=tuple(
@@ -162,11 +162,12 @@ def read(folder: pathlib.Path) -> Test:
 
 def _check(test: Test) -> None:
     """Raises ValueError unless the sessions are those of the kind of test."""
+    systems, texts = {*test.systems, RECORDING, DEGRADED}, set(test.texts)
     for sound in test.sounds.values():
-        if sound.system not in (*test.systems, RECORDING, DEGRADED):
-            raise ValueError(f"a sound has the unknown system {str(sound.system)[:50]!r}")
-        if sound.text not in test.texts:
-            raise ValueError(f"a sound has the unknown text {str(sound.text)[:50]!r}")
+        if sound.system not in systems:
+            raise ValueError(f"a sound has the unknown system {sound.system[:50]!r}")
+        if sound.text not in texts:
+            raise ValueError(f"a sound has the unknown text {sound.text[:50]!r}")
     numbers = {MOS: 1, MUSHRA: len(test.systems)}
     for i, session in enumerate(test.sessions):
         for j, trial in enumerate(session):
@@ -181,10 +182,10 @@ def _check(test: Test) -> None:
             sounds = [test.sounds[name] for name in (*trial.sounds, *references)]
             if len({sound.text for sound in sounds}) > 1:
                 raise ValueError(f"{where} has sounds of several texts")
-            systems = [sound.system for sound in sounds[: len(trial.sounds)]]
-            if test.kind == MUSHRA and set(systems) != set(test.systems):
+            shown = {sound.system for sound in sounds[: len(trial.sounds)]}
+            if test.kind == MUSHRA and shown != set(test.systems):
                 raise ValueError(f"{where} has not each system")
-            if trial.role != CONTROL and not set(systems) <= set(test.systems):
+            if trial.role != CONTROL and not shown <= set(test.systems):
                 raise ValueError(f"{where} has systems that are not compared")
 
 
@@ -241,6 +242,10 @@ def _with(value: Any, kind: type) -> dict[str, Any]:
     if set(_typed(value, dict)) != fields:
         raise ValueError(f"an entry has the fields {str(sorted(value))[:50]}")
     return dict(value)
+
+
+def _sound(value: Any) -> Sound:
+    return Sound(**{name: _typed(each, str) for name, each in _with(value, Sound).items()})
 
 
 def _trial(value: Any) -> Trial:

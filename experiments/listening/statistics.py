@@ -41,11 +41,12 @@ def estimates(
     """Weighted sums of the systems' means, with intervals and tests.
 
     The variance is that over listeners plus that over texts minus that over their crossings, which
-    is in both (Cameron, Gelbach and Miller, 2011, equation 2.9), and no less than either. The
+    is in both (Cameron, Gelbach and Miller, 2011), and no less than either. The
     interval is the percentile bootstrap over listeners and texts, drawn independently with
     replacement (Owen, 2007), whose spread about the value is brought to that variance, since
     the bootstrap has the crossings' three times, and to a t distribution's quantiles. The test
-    divides the value by the root of the variance, with the degrees of freedom of Satterthwaite.
+    divides the value by the root of the variance, with the degrees of freedom of
+    Satterthwaite (1946), of which what is subtracted takes some.
 
     Args:
       scores: `[listeners, texts, systems]`, NaN where there is none; at least two listeners and
@@ -77,7 +78,8 @@ def estimates(
     found = []
     for i, value in enumerate(values):
         deviations = replicates[:, i] - value
-        degrees = _degrees_of_freedom(of_listeners[i], of_texts[i], num_listeners, num_texts)
+        parts = of_listeners[i] ** 2 / (num_listeners - 1) + of_texts[i] ** 2 / (num_texts - 1)
+        degrees = float(variances[i] ** 2 / parts) if parts > 0 else 1.0
         quantile = scipy.stats.t.ppf((1 + CONFIDENCE) / 2, degrees)
         spread = float(deviations.std())
         factor = quantile / scipy.stats.norm.ppf((1 + CONFIDENCE) / 2)
@@ -109,14 +111,6 @@ def _resampled(sums: np.ndarray, counts: np.ndarray, number: int, seed: int) -> 
     with np.errstate(invalid="ignore"):  # a system that no drawn listener was asked about
         means: np.ndarray = drawn[0] / drawn[1]
     return means
-
-
-def _degrees_of_freedom(
-    of_listeners: float, of_texts: float, num_listeners: int, num_texts: int
-) -> float:
-    """Satterthwaite's, of a sum of two variances."""
-    parts = of_listeners**2 / (num_listeners - 1) + of_texts**2 / (num_texts - 1)
-    return (of_listeners + of_texts) ** 2 / parts if parts > 0 else 1.0
 
 
 def _p_value(value: float, variance: float, degrees: float, number: int) -> float:

@@ -203,7 +203,7 @@ def _set(*keys):
         (_set("sounds", "sound_0001.wav", {"system": "a"}), "an entry has the fields"),
         (_set("sounds", "sound_0001.wav", {"system": "z", "text": "t1"}), "unknown system"),
         (_set("sounds", "sound_0001.wav", {"system": "a", "text": "z"}), "unknown text"),
-        (_set("sounds", "sound_0001.wav", {"system": [], "text": "t1"}), "unknown system"),
+        (_set("sounds", "sound_0001.wav", {"system": [], "text": "t1"}), "is no str"),
         (_set("sessions", [[]]), "a list has 0 entries"),
         (_set("sessions", 0, 0, "role", "joke"), "'joke' is none of"),
         (_set("sessions", 0, 0, "sounds", 0, "sound_9999.wav"), "a sound that is not listed"),

@@ -260,7 +260,7 @@ def test_simulated_tests_are_right(kind: str, qualities: tuple[float, ...], caps
     truth = true_difference(kind, world, "a", "b")
     shares = np.zeros(4)
     for i in range(NUM_TESTS):
-        seed = i + NUM_TESTS * (len(set(qualities)) > 1)
+        seed = 1000 + i + NUM_TESTS * (len(set(qualities)) > 1)
         test = described(kind, seed, 12 if kind == MUSHRA else 20, systems)
         population = Population(test, world, seed)
         listeners = [population.listener(j) for j in range(24)]
