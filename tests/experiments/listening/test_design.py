@@ -76,3 +76,16 @@ def test_controls_and_repeats_are_spread(num_items: int, num_controls: int, seed
     repeats = [i for role, i in order if role == "repeat"]
     assert len(repeats) == len(set(repeats)) == num_repeats
     assert all(order.index(("repeat", i)) > order.index(("item", i)) for i in repeats)
+
+
+@given(num_blocks=st.integers(1, 4), **NUMBERS)
+def test_systems_come_in_another_order_for_each_listener(
+    num_blocks: int, num_conditions: int, seed: int
+) -> None:
+    """As many listeners as there are orders have all of them, in each block."""
+    square = design.williams_square(num_conditions)
+    sessions = design.plan(num_blocks * num_conditions, num_conditions, len(square), seed)
+    for i in range(num_blocks):
+        begin, end = i * num_conditions, (i + 1) * num_conditions
+        orders = {tuple(slot.condition for slot in session[begin:end]) for session in sessions}
+        assert orders == set(map(tuple, square.tolist()))
