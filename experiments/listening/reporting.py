@@ -231,7 +231,8 @@ def markdown(report: Report) -> str:
         cells += [f"{x.value:.1%} ({x.low:.1%} to {x.high:.1%})" for x in each.shares]
         cells += [f"{each.difference.value:+.{digits}f}", _interval(each.difference, digits)]
         more = "more texts instead" if each.more_listeners is None else str(each.more_listeners)
-        cells += [f"{each.corrected_p:.4f}", _verdict(each), more]
+        p = "< 0.0001" if each.corrected_p < 1e-4 else f"{each.corrected_p:.4f}"
+        cells += [p, _verdict(each), more]
         lines += ["| " + " | ".join(cells) + " |"]
     lines += ["", f"Agreement of listeners (Krippendorff's alpha, interval): {report.alpha:.2f}."]
     if math.isfinite(report.repeat_error):
