@@ -227,3 +227,15 @@ def test_what_is_no_description_is_refused(content: bytes, tmp_path: pathlib.Pat
         description.read(tmp_path)
     with pytest.raises(InputError, match="is missing"):
         description.read(tmp_path / "none")
+
+
+def test_a_control_is_no_item(tmp_path: pathlib.Path) -> None:
+    """Whose scores would be of no system that is compared."""
+    test = preparing.describe(PREFERENCE, ["a"], TEXTS, num_listeners=1, sample_rate_hz=16000)
+    description.write(test, tmp_path)
+    content = json.loads((tmp_path / "test.json").read_text())
+    for trial in content["sessions"][0]:
+        trial["role"] = ITEM
+    (tmp_path / "test.json").write_text(json.dumps(content))
+    with pytest.raises(InputError, match="has systems that are not compared"):
+        description.read(tmp_path)
