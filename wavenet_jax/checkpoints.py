@@ -174,7 +174,7 @@ class Checkpoints:
         """The step of the best score, or None where none was saved.
 
         Raises:
-          InputError: the newest checkpoint, which has the score's name, is damaged.
+          InputError: the newest checkpoint, which has the score's name, is damaged; or scores are.
         """
         name, newest = self._best_score, self.latest_step
         if name is None and newest is not None:
@@ -183,7 +183,22 @@ class Checkpoints:
             except storage.DamagedError as error:
                 raise InputError(self._damaged(newest, str(error))) from error
             name = config.get("best_score")
-        return _best_step({x: self._manager.metrics(x) for x in self._manager.all_steps()}, name)
+        return _best_step({x: self._scores(x) for x in self._manager.all_steps()}, name)
+
+    def _scores(self, step: int) -> Mapping[str, float] | None:
+        """The scores of a checkpoint, from its file, or None without any.
+
+        Raises:
+          InputError: they are no numbers by name.
+        """
+        scores = self._manager.metrics(step)
+        if scores is not None and not _are_scores(scores):
+            folder = self.directory / str(step)
+            raise InputError(
+                f"The scores of {folder} are {scores!r:.60}, which are no numbers by name: "
+                f"restore its files from a copy, or move it out of {self.directory}."
+            )
+        return scores
 
     def restore(self, step: int | str | None = "last") -> Checkpoint:
         """Restores a checkpoint.
@@ -341,6 +356,13 @@ class _NewestAndBest:
             scores = {checkpoint.step: checkpoint.metrics for checkpoint in checkpoints}
             kept.add(_best_step(scores, self.best_score))
         return [checkpoint.step in kept for checkpoint in checkpoints]
+
+
+def _are_scores(scores: Any) -> bool:
+    """Whether they are floats by name, which need not be finite."""
+    return isinstance(scores, Mapping) and all(
+        isinstance(x, float) or (isinstance(x, int) and abs(x) < 2**1000) for x in scores.values()
+    )
 
 
 def _best_step(scores: Mapping[int, Mapping[str, float] | None], name: str | None) -> int | None:

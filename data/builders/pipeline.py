@@ -9,6 +9,7 @@ stopped: its name is a hash of the items, the files they are read from and this 
 """
 
 import contextlib
+import functools
 import hashlib
 import itertools
 import os
@@ -186,6 +187,7 @@ def _listed(folder: pathlib.Path, encode: RecordEncoder, part: Sequence[tuple[An
     return path
 
 
+@functools.cache
 def _source_digest() -> bytes:
     """Of this package, so that no part is of another version of it."""
     digest = hashlib.sha256()
