@@ -262,13 +262,9 @@ def levelled(
         gain = 10 ** (peak_db / 20) / peak
     else:
         assert loudness_lufs is not None
-        length_s = len(samples) / rate_hz
-        loudness = -np.inf
-        if length_s > LOUDNESS_BLOCK_S:
-            import pyloudnorm  # slow, and rarely needed
-
-            loudness = pyloudnorm.Meter(rate_hz).integrated_loudness(scaled)
+        loudness = integrated_loudness_lufs(scaled, rate_hz)
         if not np.isfinite(loudness):
+            length_s = len(samples) / rate_hz
             raise DataError(
                 f"{path} has {length_s:.2f} s at a peak of {20 * np.log10(peak):.0f} dB: loudness "
                 f"is that of more than {LOUDNESS_BLOCK_S} s above -70 LUFS; use --peak_db instead"
@@ -278,6 +274,18 @@ def levelled(
             gain = MAX_PEAK / peak
             notices.add("quieter than --loudness_lufs asks, not to clip", path)
     return to_int16(scaled * gain * FULL_SCALE)
+
+
+def integrated_loudness_lufs(samples: np.ndarray, rate_hz: int) -> float:
+    """Integrated loudness (ITU-R BS.1770-4) of samples, float `[N]` in [-1, 1].
+
+    It is -inf where there is none: up to `LOUDNESS_BLOCK_S`, or nowhere above -70 LUFS.
+    """
+    if len(samples) <= LOUDNESS_BLOCK_S * rate_hz:
+        return -math.inf
+    import pyloudnorm  # slow, and rarely needed
+
+    return float(pyloudnorm.Meter(rate_hz).integrated_loudness(samples))
 
 
 def _open(path: pathlib.Path) -> soundfile.SoundFile:
