@@ -143,7 +143,8 @@ class Guard:
             return "The link is not complete: use it as it was given."
         # A page on another port of the host is of the same site for cookies, but not here.
         origin = headers.get("origin")
-        is_foreign = origin is not None and _netloc(origin) not in (host.lower(), self._public)
+        own = {host.lower(), self._public} - {""}
+        is_foreign = origin is not None and _netloc(origin) not in own
         if is_foreign and scope["method"] not in ("GET", "HEAD"):
             return "Another page has made this request: use the page itself."
         return ""
