@@ -127,6 +127,7 @@ def read(
     sample_rate_hz: int | None = None,
     mono: bool = False,
     notices: Notices | None = None,
+    max_seconds: float = math.inf,
 ) -> tuple[np.ndarray, int]:
     """Reads one whole recording.
 
@@ -136,26 +137,34 @@ def read(
         the file's own.
       mono: Whether to average several channels into one.
       notices: Collects the changes; None logs them at once.
+      max_seconds: The longest recording that is decoded.
 
     Returns:
       Samples, int16 `[N]` with N > 0, and their rate in Hz.
 
     Raises:
-      DataError: the recording is unusable (see the module's docstring), or has
-        several channels and `mono` is False.
+      DataError: the recording is unusable (see the module's docstring), has several channels
+        and `mono` is False, or is longer than `max_seconds`.
     """
     changes = notices or Notices()
     with _open(path) as file:
         exact = file.subtype == "PCM_16"
         promised, rate = file.frames, file.samplerate
+        too_long = DataError(
+            f"{path} lasts longer than {max_seconds:g} s, more than is taken here: cut it"
+        )
+        if promised > max_seconds * rate:
+            raise too_long
         try:
-            samples: Any = _decoded(file, "int16" if exact else "float32")
+            samples: Any = _decoded(file, "int16" if exact else "float32", max_seconds * rate)
         except soundfile.LibsndfileError as error:
             raise DataError(
                 f"{path} cannot be decoded to its end ({error}): it is damaged or truncated; "
                 "replace it, or drop such files with --skip_bad"
             ) from None
         is_float = file.subtype in ("FLOAT", "DOUBLE")
+    if len(samples) > max_seconds * rate:
+        raise too_long
     if len(samples) < promised:
         raise _truncated(path, f"{promised} samples", f"{len(samples)}")
     if not len(samples):
@@ -312,12 +321,14 @@ def _open(path: pathlib.Path) -> soundfile.SoundFile:
     return file
 
 
-def _decoded(file: soundfile.SoundFile, dtype: str) -> np.ndarray:
-    """The samples up to the end, `[N, channels]`. Memory follows them, not the header's promise."""
-    blocks = []
+def _decoded(file: soundfile.SoundFile, dtype: str, max_frames: float) -> np.ndarray:
+    """The samples up to the end, or to the block in which there are more than `max_frames`,
+    `[N, channels]`. Memory follows them, not the header's promise."""
+    blocks, length = [], 0
     frames = max(1, BLOCK_SAMPLES // file.channels)
-    while len(block := file.read(frames, dtype=dtype, always_2d=True)):
+    while length <= max_frames and len(block := file.read(frames, dtype=dtype, always_2d=True)):
         blocks.append(block)
+        length += len(block)
     return np.concatenate([np.zeros((0, file.channels), dtype), *blocks])
 
 

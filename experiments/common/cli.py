@@ -56,7 +56,9 @@ STEP: flags.FlagHolder[Any] = flags.DEFINE(
     "default the best where there is a score, and else the last.",
 )
 OUT: flags.FlagHolder[Any] = flags.DEFINE_string(
-    "out", None, "Folder for the files that are written; for speak the file itself."
+    "out",
+    None,
+    "Folder for the files that are written; for speak the file itself, or - for a pipe.",
 )
 JSON = flags.DEFINE_string("json", None, "File to write the figures to, as JSON.")
 SEED = flags.DEFINE_integer("seed", None, "Seed of all random numbers; 0 by default.", 0)

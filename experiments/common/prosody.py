@@ -17,7 +17,13 @@ from experiments.common.run import Run
 from wavenet_jax import InputError, model_folder
 from wavenet_jax.model_folder import SavedNetwork
 from wavenet_jax.prosody import checkpoints
-from wavenet_jax.prosody.networks import DURATION_UNIT_S, NUM_OUTPUTS, ProsodyConfig, predict
+from wavenet_jax.prosody.networks import (
+    DURATION_UNIT_S,
+    NUM_OUTPUTS,
+    ProsodyConfig,
+    padded_lengths,
+    predict,
+)
 
 SHORTEST_S = 0.005
 MIN_SPEED, MAX_SPEED = 0.5, 2.0
@@ -143,6 +149,13 @@ class Prosody(NamedTuple):
             pitch = data.pitch_features(log_f0)
             frames = np.concatenate([frames, pitch], axis=1)
         return frames, int(ends[-1])
+
+    def compile(self, max_samples: int, max_phones: int) -> None:
+        """Compiles the networks for every text that is as short, so that none waits for it."""
+        max_frames = -(-max_samples // self.run.config.local_condition.hop_samples)
+        for network, longest in ((self.duration, max_phones), (self.pitch, max_frames)):
+            for length in padded_lengths(longest):
+                predict(*network, np.zeros((length, network[0].features), np.float32))
 
 
 def load(workdir: str | os.PathLike[str], run: Run) -> Prosody:

@@ -18,7 +18,6 @@ from experiments.common.run import Run
 from experiments.common.sampling import AS_IT_IS, Sampling
 from experiments.tasks import generation
 from wavenet_jax import InputError
-from wavenet_jax.loading import CHUNK_SAMPLES
 
 MAX_CHARACTERS = 10_000
 MAX_SECONDS = 600.0
@@ -35,11 +34,13 @@ class Speech(NamedTuple):
       sample_rate_hz: of the sound.
       num_samples: of the whole, which is known before the first of them is generated.
       chunks: int16 `[N]` each, N > 0, one after the other; closing the generator ends the work.
+      primed_samples: the first of them, of a recording that the others go on from.
     """
 
     sample_rate_hz: int
     num_samples: int
     chunks: Iterator[np.ndarray]
+    primed_samples: int = 0
 
     @property
     def seconds(self) -> float:
@@ -71,7 +72,7 @@ def speak(
     Raises:
       InputError, data.DataError: bad input.
     """
-    speech = _begin(trained, spoken, example, speaker, seed, sampling, delivery, CHUNK_SAMPLES)
+    speech = _begin(trained, spoken, example, speaker, seed, sampling, delivery, None)
     # A missing filter is refused here, before any file is opened.
     sampling.filtered(np.zeros(1, np.int16), speech.sample_rate_hz)
     path = pathlib.Path(out)
@@ -118,9 +119,9 @@ def stream(
                 f"--{name} is {strength}, and that filter takes a whole sound, not one that is "
                 "heard while it is generated: leave it out, or write a file with --out=FILE."
             )
-    chunk_samples = round(STREAMED_CHUNK_S * trained.run.audio.sample_rate_hz)
+    part_samples = round(STREAMED_CHUNK_S * trained.run.audio.sample_rate_hz)
     return _begin(
-        trained, spoken, example, speaker, seed, sampling, delivery, chunk_samples, max_seconds
+        trained, spoken, example, speaker, seed, sampling, delivery, part_samples, max_seconds
     )
 
 
@@ -132,7 +133,7 @@ def _begin(
     seed: int,
     sampling: Sampling,
     delivery: Delivery,
-    chunk_samples: int,
+    part_samples: int | None,
     max_seconds: float = MAX_SECONDS,
 ) -> Speech:
     """An utterance of which all is known but the samples, without the filters of `sampling`."""
@@ -144,28 +145,20 @@ def _begin(
         delivery=delivery,
         max_seconds=max_seconds,
     )
-    # As frames that arrive, all at once: the chunks are then as long whatever the text, and no
-    # length has programs of its own to compile.
-    chunks = trained.generator.generate(
+    conditions: dict[str, Any] = {"local_condition": frames[None]}
+    if condition is not None:
+        conditions["global_condition"] = condition[None]
+    chunks = trained.generator.generate_batch(
+        [length],
         seed=seed,
-        labels=speaker,
-        local_condition=iter([frames]),
-        temperature=sampling.temperatures(run, frames),
+        temperature=sampling.temperatures(run, frames[None]),
         top_p=sampling.top_p,
         backend=sampling.backend,
         precision=sampling.precision,
-        chunk_samples=chunk_samples,
+        part_samples=part_samples,
+        **conditions,
     )
-    return Speech(run.audio.sample_rate_hz, length, _first(length, chunks))
-
-
-def _first(length: int, chunks: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
-    """The first samples of chunks, of which there may be more: whole frames are generated."""
-    for chunk in chunks:
-        yield chunk[:length]
-        length -= len(chunk)
-        if length <= 0:
-            return
+    return Speech(run.audio.sample_rate_hz, length, (chunk for (chunk,) in chunks))
 
 
 def utterance(

@@ -73,6 +73,8 @@ def unspeakable(texts: Iterable[str], *, voice: str) -> frozenset[str]:
     }
     # Every voice reads the letters of Latin-1.
     foreign = [word for word in words if any(c.isalpha() and c > "\xff" for c in word)]
+    if not foreign:
+        return frozenset(no_text)
     spoken = synthesise(Utterance(word, voice, WORDS_PER_MINUTE) for word in foreign)
     spelled = {
         word
