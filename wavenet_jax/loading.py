@@ -219,12 +219,14 @@ class Model:
             prime=codes,
             **options,
         )
+        # As a table, since chunks have many lengths.
+        decoded_codes = np.asarray(config.quantizer.decode_int16(np.arange(config.num_classes)))
         filters = [InverseFilter(self.audio.filter_taps, prime) for _ in indices]
 
         def decoded() -> Iterator[list[np.ndarray]]:
             done = 0
             for chunk in chunks:
-                pcm = np.asarray(config.quantizer.decode_int16(chunk))
+                pcm = decoded_codes[np.asarray(chunk)]
                 if lengths is None:
                     parts = list(pcm)
                 else:

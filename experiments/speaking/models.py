@@ -18,7 +18,8 @@ from experiments.speaking import wishes
 from experiments.speaking.wishes import RecordingWish, TextWish
 from experiments.tasks import speech
 from experiments.tasks.speech import Speech
-from wavenet_jax import InputError, WaveNetConfig, receptive_field
+from wavenet_jax import InputError, receptive_field
+from wavenet_jax.loading import CHUNK_SAMPLES
 
 PHONES_S = 10.0
 """In which eSpeak NG has to give the phones of a text."""
@@ -67,6 +68,9 @@ class OfferedModel(abc.ABC):
     def warm(self) -> None:
         """Compiles all programs that generation needs, and measures its share of real time."""
 
+    def rest(self) -> None:  # noqa: B027, for most have nothing to do
+        """What is done while nothing is generated, for the next wish."""
+
     def close(self) -> None:  # noqa: B027, for most start nothing
         """Ends what it has started."""
 
@@ -95,7 +99,7 @@ class TextModel(OfferedModel):
     ) -> None:
         super().__init__(name, trained, sampling)
         self._spoken = spoken
-        self._espeak = data.espeak.start()
+        self._espeak: data.espeak.Process | None = None
 
     def begin(self, wish: TextWish) -> Speech:
         """The speech of a wish, of which nothing is generated yet.
@@ -128,25 +132,51 @@ class TextModel(OfferedModel):
 
     def warm(self) -> None:
         run = self._trained.run
-        rate, options = self.sample_rate_hz, {"speaker": next(iter(self.speakers), None)}
-        self._spoken.compile(round(wishes.MAX_SPOKEN_S * rate), 2 * wishes.MAX_CHARACTERS)
+        longest = round(wishes.MAX_SPOKEN_S * self.sample_rate_hz)
+        self._spoken.compile(longest, 2 * wishes.MAX_CHARACTERS)
+        self._compile_chunks()
         for _ in range(2):  # the second is timed with all compiled
             warm = speech.stream(
                 self._trained,
                 self._spoken,
                 _every_phone(len(run.audio.classes["phones"])),
+                speaker=next(iter(self.speakers), None),
                 sampling=self._sampling,
-                **options,
             )
             self._measure(warm)
+        self.rest()
+
+    def _compile_chunks(self) -> None:
+        """Chunks have one of a few lengths (`generate`): those of texts of two chunks are all."""
+        run, generator = self._trained.run, self._trained.generator
+        assert run.wavenet.local_condition is not None
+        hop, size = run.wavenet.local_condition.hop_samples, run.wavenet.local_condition.size
+        names = self.speakers[:1]
+        condition = run.audio.global_condition(names)[None] if names else None
+        for num_samples in range(CHUNK_SAMPLES + 1, 2 * CHUNK_SAMPLES, CHUNK_SAMPLES // 16):
+            frames = np.zeros((1, -(-num_samples // hop), size), np.float32)
+            chunks = generator.generate_batch(
+                [num_samples],
+                global_condition=condition,
+                local_condition=frames,
+                part_samples=hop,
+                top_p=self._sampling.top_p,
+                backend=self._sampling.backend,
+                precision=self._sampling.precision,
+            )
+            next(chunks)
+
+    def rest(self) -> None:
+        self._espeak = self._espeak or data.espeak.start()
 
     def close(self) -> None:
-        self._espeak.kill()
-        self._espeak.communicate()
+        if self._espeak:
+            self._espeak.kill()
+            self._espeak.communicate()
 
     def _phones(self, text: str) -> dict[str, Any]:
-        """By the eSpeak NG that is ready; the next one is started."""
-        process, self._espeak = self._espeak, data.espeak.start()
+        """By the eSpeak NG that is ready, if one is."""
+        process, self._espeak = self._espeak or data.espeak.start(), None
         timer = threading.Timer(PHONES_S, process.kill)
         timer.start()
         try:
@@ -215,20 +245,16 @@ class ContinuingModel(OfferedModel):
 
     @property
     def _chunk(self) -> int:
-        frame = self._config.hop_samples
+        frame = self._trained.run.wavenet.hop_samples
         return -(-round(CONTINUED_CHUNK_S * self.sample_rate_hz) // frame) * frame
 
     @property
     def _prime_samples(self) -> int:
         """What the model depends on, in whole chunks."""
-        needed = max(receptive_field(self._config), round(HEARD_PRIME_S * self.sample_rate_hz))
+        needed = max(
+            receptive_field(self._trained.run.wavenet), round(HEARD_PRIME_S * self.sample_rate_hz)
+        )
         return -(-needed // self._chunk) * self._chunk
-
-    @property
-    def _config(self) -> WaveNetConfig:
-        config = self._trained.run.wavenet
-        assert isinstance(config, WaveNetConfig)
-        return config
 
 
 def _chained(heard: np.ndarray, chunks: Iterator[np.ndarray], chunk: int) -> Iterator[np.ndarray]:

@@ -184,6 +184,7 @@ class App:
         finally:
             # Behind the chunk that is being made, if any.
             self._worker.submit(getattr(chunks, "close", lambda: None))
+            self._front.submit(model.rest)
             tell(None)
 
 

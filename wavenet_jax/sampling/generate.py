@@ -177,8 +177,9 @@ class _Job:
             arguments.check_length(start, length)
             made = chunk if self._backend.compiles_per_length else length
             draws = self._draws(start, length, made)
+            parts = model.generate_parts(state, draws, conditions, self._part)
             left = length
-            for codes, state in model.generate_parts(state, draws, conditions, self._part):
+            for codes, state in parts:  # noqa: B007, for the next chunk
                 if left > 0:
                     yield codes[:, :left]
                 left -= codes.shape[1]
@@ -186,7 +187,11 @@ class _Job:
 
     def _draws(self, start: int, length: int, made: int) -> Draws:
         """Of `length` samples from `start` on, and of more that are not used, `made` in all."""
-        uniforms = randomness.uniforms(self._keys, start, self._chunk)[:made]
+        if self._backend.compiles_per_length:
+            uniforms = randomness.uniforms(self._keys, start, made)
+        else:  # one program for chunks of many lengths, which numpy cuts
+            longer = 1 << (self._chunk - 1).bit_length()
+            uniforms = np.asarray(randomness.uniforms(self._keys, start, longer))[:made]
         temperature = self._temperature
         if temperature.ndim:
             hop = 1 if self._frames is None else self._frames.hop_samples

@@ -107,9 +107,20 @@ async function* messages(response) {
 
 // ---- sound -------------------------------------------------------------------------
 
-const LEAD_S = 0.1;   // sound that is there before any is heard
 const BEGIN_S = 0.02; // from the decision to begin to the first sample
 const SAFETY = 0.9;   // share of the speed so far that the rest is expected to come with
+const MAX_LEAD_S = 0.6;
+
+let leadS = 0.15;     // sound that is there before any is heard; more after a gap
+
+/** Makes the sound's clock run, at the rate of a model; it takes a moment, once. */
+function openSound(model) {
+  if (!context || context.sampleRate !== model.sample_rate_hz) {
+    if (context) context.close();
+    context = new AudioContext({ sampleRate: model.sample_rate_hz, latencyHint: "interactive" });
+  }
+  return context.resume();
+}
 
 /** Plays samples that arrive, one chunk exactly after the other, by the clock of the sound. */
 class Player {
@@ -154,7 +165,7 @@ class Player {
     const measured = (this.received - this.first) / this.rate / Math.max(seconds, 0.001);
     // The share of the machine at rest, until this one says more.
     const share = SAFETY * (seconds > 0.3 ? Math.min(measured, this.share) : this.share);
-    return Math.max(LEAD_S * this.rate, (1 - share) * (this.total - this.primed));
+    return Math.max(leadS * this.rate, (1 - share) * (this.total - this.primed));
   }
 
   /** The samples that are missing, in seconds; 0 once it is heard. */
@@ -177,7 +188,8 @@ class Player {
       const now = this.audio.currentTime;
       if (this.nextFrame / this.rate < now) {
         this.gaps += 1;
-        const next = Math.ceil((now + LEAD_S) * this.rate);
+        leadS = Math.min(MAX_LEAD_S, 2 * leadS);
+        const next = Math.ceil((now + leadS) * this.rate);
         this.gapS += (next - this.nextFrame) / this.rate;
         this.startS += (next - this.nextFrame) / this.rate;
         this.nextFrame = next;
@@ -344,12 +356,7 @@ async function speak() {
   delete document.body.dataset.firstSoundMs;
   tell("Asked for.");
   try {
-    // While the click counts as a wish for sound.
-    if (!context || context.sampleRate !== model.sample_rate_hz) {
-      if (context) context.close();
-      context = new AudioContext({ sampleRate: model.sample_rate_hz, latencyHint: "interactive" });
-    }
-    const resumed = context.resume();
+    const resumed = openSound(model); // while the click counts as a wish for sound
     const response = await request(model, mine.abort.signal);
     if (!response.ok) throw new Sentence((await response.text()).trim());
     await resumed;
@@ -459,6 +466,11 @@ document.addEventListener("keydown", (event) => {
 });
 stopButton.addEventListener("click", stop);
 fields.model.addEventListener("change", arrange);
+for (const gesture of ["pointerdown", "keydown"]) { // before the click, where there is another
+  element("wish").addEventListener(gesture, () => {
+    if (!running && chosen()) openSound(chosen());
+  });
+}
 element("wish").addEventListener("input", showValues);
 
 async function begin() {
