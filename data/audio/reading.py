@@ -150,21 +150,18 @@ def read(
     with _open(path) as file:
         exact = file.subtype == "PCM_16"
         promised, rate = file.frames, file.samplerate
-        too_long = DataError(
-            f"{path} lasts longer than {max_seconds:g} s, more than is taken here: cut it"
-        )
-        if promised > max_seconds * rate:
-            raise too_long
+        if promised > max_seconds * rate:  # no more than is promised is decoded
+            raise DataError(
+                f"{path} lasts longer than {max_seconds:g} s, more than is taken here: cut it"
+            )
         try:
-            samples: Any = _decoded(file, "int16" if exact else "float32", max_seconds * rate)
+            samples: Any = _decoded(file, "int16" if exact else "float32")
         except soundfile.LibsndfileError as error:
             raise DataError(
                 f"{path} cannot be decoded to its end ({error}): it is damaged or truncated; "
                 "replace it, or drop such files with --skip_bad"
             ) from None
         is_float = file.subtype in ("FLOAT", "DOUBLE")
-    if len(samples) > max_seconds * rate:
-        raise too_long
     if len(samples) < promised:
         raise _truncated(path, f"{promised} samples", f"{len(samples)}")
     if not len(samples):
@@ -321,14 +318,12 @@ def _open(path: pathlib.Path) -> soundfile.SoundFile:
     return file
 
 
-def _decoded(file: soundfile.SoundFile, dtype: str, max_frames: float) -> np.ndarray:
-    """The samples up to the end, or to the block in which there are more than `max_frames`,
-    `[N, channels]`. Memory follows them, not the header's promise."""
-    blocks, length = [], 0
+def _decoded(file: soundfile.SoundFile, dtype: str) -> np.ndarray:
+    """The samples up to the end, `[N, channels]`. Memory follows them, not the header's promise."""
+    blocks = []
     frames = max(1, BLOCK_SAMPLES // file.channels)
-    while length <= max_frames and len(block := file.read(frames, dtype=dtype, always_2d=True)):
+    while len(block := file.read(frames, dtype=dtype, always_2d=True)):
         blocks.append(block)
-        length += len(block)
     return np.concatenate([np.zeros((0, file.channels), dtype), *blocks])
 
 

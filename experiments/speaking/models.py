@@ -7,7 +7,7 @@ import pathlib
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -37,7 +37,7 @@ class OfferedModel(abc.ABC):
       share: sound that it generates in a second, in seconds; 0 before it is warm.
     """
 
-    takes: str  # "text" or "recording"
+    takes: ClassVar[str]  # "text" or "recording"
 
     def __init__(self, name: str, trained: restore.TrainedModel, sampling: Sampling) -> None:
         self.name, self.share = name, 0.0
@@ -63,6 +63,14 @@ class OfferedModel(abc.ABC):
         """Names of the voices, none for a model of one."""
         audio = self._trained.run.audio
         return audio.classes[audio.global_labels[0]] if audio.global_labels else ()
+
+    @abc.abstractmethod
+    def begin(self, wish: Any) -> Speech:
+        """The speech of a wish that says what the model takes; nothing is generated yet.
+
+        Raises:
+          InputError, data.DataError: it cannot be granted.
+        """
 
     @abc.abstractmethod
     def warm(self) -> None:
@@ -102,11 +110,6 @@ class TextModel(OfferedModel):
         self._espeak: data.espeak.Process | None = None
 
     def begin(self, wish: TextWish) -> Speech:
-        """The speech of a wish, of which nothing is generated yet.
-
-        Raises:
-          InputError, data.DataError: it cannot be spoken.
-        """
         run = self._trained.run
         assert run.config.voice is not None
         if wish.speaker and wish.speaker not in self.speakers:
@@ -204,16 +207,11 @@ class ContinuingModel(OfferedModel):
 
     takes = "recording"
 
-    def begin(self, wish: RecordingWish, recording: np.ndarray) -> Speech:
-        """What goes on from the end of a recording, after some seconds of that.
+    def begin(self, wish: RecordingWish) -> Speech:
+        return self._go_on(wishes.read_recording(wish.file, self.sample_rate_hz), wish)
 
-        Args:
-          wish: what is asked for.
-          recording: int16 `[N]` at the model's rate.
-
-        Raises:
-          InputError: the recording is too short.
-        """
+    def _go_on(self, recording: np.ndarray, wish: RecordingWish) -> Speech:
+        """The end of a recording, int16 `[N]` at the model's rate, and what goes on from it."""
         rate, chunk = self.sample_rate_hz, self._chunk
         # Whole chunks, so that their programs are those that are compiled already.
         length = min(len(recording), self._prime_samples) // chunk * chunk
@@ -239,7 +237,7 @@ class ContinuingModel(OfferedModel):
     def warm(self) -> None:
         noise = np.random.default_rng(0).normal(0, 300, self._prime_samples).astype(np.int16)
         for _ in range(2):  # the second is timed with all compiled
-            warm = self.begin(RecordingWish(self.name, seconds=1), noise)
+            warm = self._go_on(noise, RecordingWish(self.name, seconds=1))
             heard = math.ceil(warm.primed_samples / self._chunk)
             self._measure(warm._replace(chunks=itertools.islice(warm.chunks, heard, None)))
 

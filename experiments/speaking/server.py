@@ -8,11 +8,10 @@ what was being generated for them ends with its chunk.
 
 import asyncio
 import concurrent.futures
-import contextlib
 import json
 import pathlib
 import struct
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
 from absl import logging
@@ -26,7 +25,8 @@ import data
 from experiments.common.prosody import MAX_SEMITONES, MAX_SPEED, MIN_SPEED
 from experiments.speaking import wishes
 from experiments.speaking.line import Line, Place
-from experiments.speaking.models import ContinuingModel, OfferedModel, TextModel
+from experiments.speaking.models import OfferedModel
+from experiments.speaking.wishes import Wish
 from experiments.tasks.speech import Speech
 from wavenet_jax import InputError
 
@@ -40,6 +40,9 @@ SEND_S = 30.0
 """In which a listener has to read what is sent."""
 
 STATE, SAMPLES = 0, 1
+
+Tell = Callable[[bytes | None], None]
+"""Takes the messages of a response, and None after the last."""
 
 
 class App:
@@ -85,34 +88,23 @@ class App:
 
     async def _speak(self, request: Request) -> Any:
         body = await request.body()
-
-        def begin() -> tuple[OfferedModel, Speech]:
-            wish = wishes.text_wish(body)
-            model = self._model(wish.model)
-            if not isinstance(model, TextModel):
-                raise InputError(f"The model {wish.model} speaks no text: give it a recording.")
-            return model, model.begin(wish)
-
-        return await self._answer(begin)
+        return await self._answer(lambda: wishes.text_wish(body))
 
     async def _continue(self, request: Request) -> Any:
         body = await request.body()
+        return await self._answer(lambda: wishes.recording_wish(request.query_params, body))
 
-        def begin() -> tuple[OfferedModel, Speech]:
-            wish = wishes.recording_wish(request.query_params)
-            model = self._model(wish.model)
-            if not isinstance(model, ContinuingModel):
-                raise InputError(f"The model {wish.model} takes no recording: give it a text.")
-            return model, model.begin(wish, wishes.read_recording(body, model.sample_rate_hz))
+    def _begin(self, read: Callable[[], Wish]) -> tuple[OfferedModel, Speech]:
+        wish = read()
+        if wish.model not in self._models:
+            known = ", ".join(self._models)
+            raise InputError(f"There is no model {wish.model[:40]!r}: use one of {known}.")
+        model = self._models[wish.model]
+        if model.takes != wish.takes:
+            raise InputError(f"The model {model.name} takes a {model.takes}: give it one.")
+        return model, model.begin(wish)
 
-        return await self._answer(begin)
-
-    def _model(self, name: str) -> OfferedModel:
-        if name not in self._models:
-            raise InputError(f"There is no model {name[:40]!r}: use one of {list(self._models)}.")
-        return self._models[name]
-
-    async def _answer(self, begin: Callable[[], tuple[OfferedModel, Speech]]) -> Any:
+    async def _answer(self, read: Callable[[], Wish]) -> Any:
         """A `Stream`, or a sentence with a status that says whose fault it is."""
         if self._listeners >= MAX_LISTENERS:
             return _sentence(
@@ -122,40 +114,28 @@ class App:
         place = self._line.join()
         try:
             loop = asyncio.get_running_loop()
-            model, speech = await loop.run_in_executor(self._front, begin)
+            model, speech = await loop.run_in_executor(self._front, self._begin, read)
         except BaseException as error:
-            self._line.leave(place)
-            self._listeners -= 1
+            self._forget(place)
             if isinstance(error, InputError | data.DataError):
                 return _sentence(422, str(error))
             raise
-        return Stream(self._messages(place, model, speech), self._forget)
+        return Stream(
+            lambda tell: self._generate(place, model, speech, tell), lambda: self._forget(place)
+        )
 
-    def _forget(self) -> None:
+    def _forget(self, place: Place) -> None:
+        self._line.leave(place)
         self._listeners -= 1
-
-    async def _messages(
-        self, place: Place, model: OfferedModel, speech: Speech
-    ) -> AsyncIterator[bytes]:
-        """What a listener is told. Generation does not wait for who reads slowly."""
-        ready: asyncio.Queue[bytes | None] = asyncio.Queue()
-        generating = asyncio.create_task(self._generate(place, model, speech, ready.put_nowait))
-        try:
-            while (message := await ready.get()) is not None:
-                yield message
-        finally:
-            generating.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await generating
 
     async def _generate(
         self,
         place: Place,
         model: OfferedModel,
         speech: Speech,
-        tell: Callable[[bytes | None], None],
+        tell: Tell,
     ) -> None:
-        """Waits in the line, and generates."""
+        """Waits in the line, and generates, however slowly the listener reads."""
         loop, chunks = asyncio.get_running_loop(), speech.chunks
         try:
             with place:
@@ -201,35 +181,40 @@ def state_message(**fields: Any) -> bytes:
 class Stream:
     """A response of messages, which ends when the listener leaves or reads no more."""
 
-    def __init__(self, messages: AsyncIterator[bytes], forget: Callable[[], None]) -> None:
+    def __init__(
+        self, generate: Callable[[Tell], Coroutine[Any, Any, None]], forget: Callable[[], None]
+    ) -> None:
         """Args:
-        messages: of which the body is made.
-        forget: called when it has ended, whichever way.
+        generate: tells the messages of the body, and None after them.
+        forget: called when the response has ended, whichever way.
         """
-        self._messages, self._forget = messages, forget
+        self._generate, self._forget = generate, forget
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        tasks = [asyncio.create_task(self._send(send)), asyncio.create_task(_left(receive))]
+        ready: asyncio.Queue[bytes | None] = asyncio.Queue()
+        generating = asyncio.create_task(self._generate(ready.put_nowait))
+        ends = [asyncio.create_task(_send(ready, send)), asyncio.create_task(_left(receive))]
         try:
-            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            for task in tasks:
+            for task in (generating, *ends):
                 task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await asyncio.gather(generating, *ends, return_exceptions=True)
             self._forget()
 
-    async def _send(self, send: Send) -> None:
-        start = {
-            "type": "http.response.start",
-            "status": 200,
-            "headers": [(b"content-type", b"application/octet-stream")],
-        }
-        async with contextlib.aclosing(self._messages) as messages:  # type: ignore[type-var]
-            await send(start)
-            async for each in messages:
-                async with asyncio.timeout(SEND_S):
-                    await send({"type": "http.response.body", "body": each, "more_body": True})
-            await send({"type": "http.response.body", "body": b""})
+
+async def _send(ready: asyncio.Queue[bytes | None], send: Send) -> None:
+    """Sends messages until there are no more."""
+
+    async def tell(**fields: Any) -> None:
+        async with asyncio.timeout(SEND_S):
+            await send(fields)
+
+    kind = (b"content-type", b"application/octet-stream")
+    await tell(type="http.response.start", status=200, headers=[kind])
+    while (each := await ready.get()) is not None:
+        await tell(type="http.response.body", body=each, more_body=True)
+    await tell(type="http.response.body", body=b"")
 
 
 async def _left(receive: Receive) -> None:

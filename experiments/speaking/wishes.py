@@ -6,7 +6,7 @@ import math
 import pathlib
 import tempfile
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -36,6 +36,8 @@ class Wish:
       temperature: of the distribution of a sample.
     """
 
+    takes: ClassVar[str]  # as of the models that can grant it
+
     model: str
     seed: int = 0
     temperature: float = 1.0
@@ -58,6 +60,8 @@ class TextWish(Wish):
       speaker: by name, of a model of several; "" of one voice.
       speed, pitch_semitones: as of `Delivery`.
     """
+
+    takes = "text"
 
     text: str = ""
     speaker: str = ""
@@ -86,9 +90,13 @@ class RecordingWish(Wish):
 
     Attributes:
       seconds: to generate.
+      file: the recording, of wav, flac or ogg.
     """
 
+    takes = "recording"
+
     seconds: int = 5
+    file: bytes = dataclasses.field(default=b"", repr=False)
 
     def __post_init__(self):
         super().__post_init__()
@@ -114,8 +122,8 @@ def text_wish(body: bytes) -> TextWish:
     return TextWish(**_checked(TextWish, fields))
 
 
-def recording_wish(query: Mapping[str, str]) -> RecordingWish:
-    """The wish in the query of a request, whose body is the recording.
+def recording_wish(query: Mapping[str, str], body: bytes) -> RecordingWish:
+    """The wish in the query of a request, whose body is the file.
 
     Raises:
       InputError: it is none.
@@ -130,7 +138,7 @@ def recording_wish(query: Mapping[str, str]) -> RecordingWish:
                 fields[name] = float(value) if name == "temperature" else int(value)
             except ValueError:
                 raise _wrong(name, value, "a number") from None
-    return RecordingWish(**_checked(RecordingWish, fields))
+    return RecordingWish(**_checked(RecordingWish, fields), file=body)
 
 
 def _checked(kind: type[Wish], given: Mapping[str, Any]) -> dict[str, Any]:
@@ -139,7 +147,7 @@ def _checked(kind: type[Wish], given: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
       InputError: one is unknown, missing or of another type.
     """
-    types = {field.name: field.type for field in dataclasses.fields(kind)}
+    types = {field.name: field.type for field in dataclasses.fields(kind) if field.name != "file"}
     checked: dict[str, Any] = {}
     for name, value in given.items():
         if name not in types:
@@ -181,24 +189,24 @@ def _short(value: object) -> str:
     return text if len(text) <= 60 else text[:57] + "..."
 
 
-def read_recording(body: bytes, sample_rate_hz: int) -> np.ndarray:
+def read_recording(file: bytes, sample_rate_hz: int) -> np.ndarray:
     """The samples of an uploaded recording, int16 `[N]`, of one channel.
 
     It is in a temporary file while it is read.
 
     Args:
-      body: of a wav, flac or ogg file.
+      file: of wav, flac or ogg.
       sample_rate_hz: to resample to.
 
     Raises:
       InputError: it is none, or longer than is taken.
     """
-    if not body:
+    if not file:
         raise InputError("There is no recording: choose a wav, flac or ogg file.")
-    with tempfile.NamedTemporaryFile(prefix="wavenet_jax_upload_") as file:
-        file.write(body)
-        file.flush()
-        path = pathlib.Path(file.name)
+    with tempfile.NamedTemporaryFile(prefix="wavenet_jax_upload_") as written:
+        written.write(file)
+        written.flush()
+        path = pathlib.Path(written.name)
         try:
             header = reading.read_header(path)
             if (
