@@ -429,7 +429,7 @@ function showStart() {
   const begin = make("button", { type: "button", className: "main", disabled: true }, "I agree: begin");
   const hint = make("p", { className: "hint", id: "hint" }, "Play the sound to its end first.");
   begin.setAttribute("aria-describedby", "hint");
-  const sounds = new Sounds(["The sound for the volume"], ["loudness.wav"], {
+  const sounds = new Sounds(["The sound"], ["loudness.wav"], {
     onHeard: () => {
       begin.disabled = false;
       hint.textContent = "";
@@ -548,6 +548,7 @@ function showTrial(trial, numDone, next) {
     keep((state) => {
       state.draft = { trial, heard: sounds.heard, values: input.values };
     });
+    if (input.answer) tell("");
     refresh();
   }
 
@@ -664,10 +665,15 @@ function makeSliders(sounds, values, onChange) {
       draw();
       onChange();
     };
+    // What is rated is what plays (BS.1534-3).
+    const listen = () => sounds.play(i + 1);
+    slider.addEventListener("pointerdown", listen);
     slider.addEventListener("input", rate);
     slider.addEventListener("click", rate); // where it stands already
     slider.addEventListener("keydown", (event) => {
-      if (/^(Arrow|Page|Home|End)/.test(event.key)) setTimeout(rate);
+      if (!/^(Arrow|Page|Home|End)/.test(event.key)) return;
+      listen();
+      setTimeout(rate);
     });
     draw();
     sliders.push(slider);
