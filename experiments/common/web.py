@@ -32,7 +32,7 @@ MAX_BODY_BYTES = 2**16
 BODY_S = 30
 """In which a request's body has to come."""
 
-MAX_CONNECTIONS = 256
+MAX_CONNECTIONS = 512
 ENDING_S = 3
 """For what is under way when the server ends."""
 

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import pathlib
+import re
 import socket
 import time
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ import pytest
 import short
 from browser import DESKTOP, PHONE, TABLET
 
-from experiments.listening import answers
+from experiments.listening import answers, serving
 from experiments.listening.description import COMPARISON, KINDS, MOS, MUSHRA, PREFERENCE
 
 SHOTS = os.environ.get("LISTENING_SHOTS", "")
@@ -343,3 +344,28 @@ def position(listener: Listener, i: int) -> float:
     """How much of a sound has been played, of 1."""
     style = f"document.querySelectorAll('.play')[{i}].style"
     return float(listener.run(f"{style}.getPropertyValue('--played')"))
+
+
+def luminance(colour: str) -> float:
+    """Relative luminance (WCAG 2) of #rgb or #rrggbb."""
+    digits = colour.lstrip("#")
+    digits = "".join(x * 2 for x in digits) if len(digits) == 3 else digits
+    parts = [int(digits[i : i + 2], 16) / 255 for i in (0, 2, 4)]
+    linear = [x / 12.92 if x <= 0.04045 else ((x + 0.055) / 1.055) ** 2.4 for x in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def test_contrast_is_that_of_wcag_aa() -> None:
+    css = (serving.PAGE / "page.css").read_text()
+    schemes = [dict(re.findall(r"--(\S+): (#\w+);", part)) for part in css.split("@media")[:2]]
+    assert [len(scheme) for scheme in schemes] == [9, 9] and schemes[0] != schemes[1]
+    for scheme in schemes:
+        for first, second, least in (
+            *(("ink", ground, 4.5) for ground in ("paper", "card", "chosen")),
+            *(("soft", ground, 4.5) for ground in ("paper", "card", "chosen")),
+            ("on-accent", "accent", 4.5),
+            *(("edge", ground, 3) for ground in ("paper", "card")),
+            *(("accent", ground, 3) for ground in ("paper", "chosen")),
+        ):
+            light, dark = sorted((luminance(scheme[first]), luminance(scheme[second])))[::-1]
+            assert (light + 0.05) / (dark + 0.05) >= least, (first, second)

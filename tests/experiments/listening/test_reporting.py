@@ -158,6 +158,24 @@ def test_the_rules_of_bs_1534() -> None:
     }
 
 
+def test_a_text_that_the_anchor_hardly_degrades_drops_nobody() -> None:
+    """Of 8 listeners three, more than a quarter, score its mid anchor above 90, and then two."""
+    values = np.zeros((8, 6, 2))
+    columns = (RECORDING, MID_ANCHOR)
+    values[:, :, 0] = 95
+    values[:3, 2, 1] = values[0, 3, 1] = 91
+    scores = screening.Scores(
+        MUSHRA, columns, tuple((x,) for x in columns), tuple("abcdefgh"), ("t",) * 6, values
+    )
+    others = {"a": "scored the mid anchor above 90 in 1 of 5 trials"}
+    assert screening.drop_by_reference(scores) == others
+    values[2, 2, 1] = 0
+    assert screening.drop_by_reference(scores) == {
+        "a": "scored the mid anchor above 90 in 2 of 6 trials",
+        "b": "scored the mid anchor above 90 in 1 of 6 trials",
+    }
+
+
 def test_the_table_of_webmushra_becomes_a_report(tmp_path: pathlib.Path, run) -> None:
     random = np.random.default_rng(0)
     lines = ["session_test_id,session_uuid,trial_id,rating_stimulus,rating_score,rating_time"]
