@@ -81,7 +81,9 @@ function make(tag, properties = {}, ...children) {
 /** An element that a screen reader passes over, since what it shows is said elsewhere. */
 const decoration = (tag, text = "") => make(tag, { "aria-hidden": "true" }, text);
 
-function tell(sentence) {
+/** Says what has changed: on the page, unless it is there already, and by a screen reader. */
+function tell(sentence, isThere = false) {
+  status.classList.toggle("unseen", isThere);
   if (status.textContent !== sentence) status.textContent = sentence;
 }
 
@@ -602,7 +604,7 @@ function showTrial(trial, numDone, next) {
   }
 
   function submit() {
-    if (go.disabled) return tell(hint.textContent);
+    if (go.disabled) return tell(hint.textContent, true);
     keep((state) => {
       state.unsent.push({ trial, answer: input.answer });
       state.draft = null;
@@ -638,7 +640,7 @@ function showTrial(trial, numDone, next) {
       digit: (key) => {
         if (isMushra) input.digit(Number(key));
         else if (sounds.isAllHeard) input.digit(key);
-        else tell(hint.textContent);
+        else tell(hint.textContent, true);
       },
       leave: () => sounds.stop(),
       help: input.help,
