@@ -173,9 +173,9 @@ def read(
         changes.add(f"resampled from {rate} to {sample_rate_hz} Hz", path)
         length = len(samples) / rate * sample_rate_hz
         if length > MAX_SAMPLES:
-            raise DataError(
+            raise RecordingError(
                 f"{path} has {len(samples)} samples at {rate} Hz, which are {length:.0f} at "
-                f"{sample_rate_hz} Hz, more than {MAX_SAMPLES}: correct its rate, or remove it"
+                f"{sample_rate_hz} Hz, more than {MAX_SAMPLES}: correct its rate, or leave it out"
             )
         samples = soxr.resample(samples.astype(np.float32), rate, sample_rate_hz)
         rate = sample_rate_hz
