@@ -160,12 +160,11 @@ def main(argv: Sequence[str]) -> None:
     if len(argv) != 2 or argv[1] not in COMMANDS:
         raise InputError(f"Say what to do, one of {', '.join(COMMANDS)}, and see --help.")
     command = argv[1]
-    run, read = COMMANDS[command]
-    for holder in {
-        each.name: each for _, holders in COMMANDS.values() for each in holders
-    }.values():
-        if flags.FLAGS[holder.name].present and holder not in read:
-            raise InputError(f"--{holder.name} is no flag of {command}: see --help.")
+    run, holders = COMMANDS[command]
+    read = {holder.name for holder in holders}
+    for name in {holder.name for _, holders in COMMANDS.values() for holder in holders} - read:
+        if flags.FLAGS[name].present:
+            raise InputError(f"--{name} is no flag of {command}: see --help.")
     run()
 
 
