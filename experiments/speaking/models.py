@@ -176,10 +176,13 @@ class TextModel(OfferedModel):
         if self._espeak:
             self._espeak.kill()
             self._espeak.communicate()
+            self._espeak = None
 
     def _phones(self, text: str) -> dict[str, Any]:
         """By the eSpeak NG that is ready, if one is."""
-        process, self._espeak = self._espeak or data.espeak.start(), None
+        process, self._espeak = self._espeak, None
+        if process is None or process.poll() is not None:
+            process = data.espeak.start()
         timer = threading.Timer(PHONES_S, process.kill)
         timer.start()
         try:

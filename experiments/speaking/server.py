@@ -46,12 +46,17 @@ Tell = Callable[[bytes | None], None]
 
 
 class App:
-    """Routes and what they share."""
+    """Routes and what they share.
+
+    Attributes:
+      starlette: the app for `web.serve`.
+      listeners: how many are served, wait, or still read.
+    """
 
     def __init__(self, models: Mapping[str, OfferedModel]) -> None:
         self._models = models
         self._line = Line()
-        self._listeners = 0
+        self.listeners = 0
         # One generates; texts are prepared beside it, one at a time too.
         self._worker = concurrent.futures.ThreadPoolExecutor(1, "generate")
         self._front = concurrent.futures.ThreadPoolExecutor(1, "prepare")
@@ -106,11 +111,11 @@ class App:
 
     async def _answer(self, read: Callable[[], Wish]) -> Any:
         """A `Stream`, or a sentence with a status that says whose fault it is."""
-        if self._listeners >= MAX_LISTENERS:
+        if self.listeners >= MAX_LISTENERS:
             return _sentence(
-                503, f"{self._listeners} listeners are here already: try again in a minute."
+                503, f"{self.listeners} listeners are here already: try again in a minute."
             )
-        self._listeners += 1
+        self.listeners += 1
         place = self._line.join()
         try:
             loop = asyncio.get_running_loop()
@@ -126,7 +131,7 @@ class App:
 
     def _forget(self, place: Place) -> None:
         self._line.leave(place)
-        self._listeners -= 1
+        self.listeners -= 1
 
     async def _generate(
         self,
