@@ -44,6 +44,7 @@ def test_the_programs_are_found() -> None:
         "experiments.benchmarks",
         "experiments.common",
         "experiments.listening",
+        "experiments.speaking",
         "experiments.metrics",
         "experiments.studies",
         "experiments.tasks",
