@@ -82,7 +82,9 @@ def test_the_lists_name_what_is_imported() -> None:
 def test_the_lists_name_nothing_that_is_not_imported() -> None:
     every = set().union(*map(imported_distributions, sorted(OURS - {"tests"})))
     needed_by_others = {"importlib-resources"}  # by tensorflow-datasets, which does not say so
-    used = CORE | EXTRAS["quality"] | EXTRAS["pesq"] | EXTRAS["beam"] | EXTRAS["app"] | EXTRAS["play"]
+    used = (
+        CORE | EXTRAS["quality"] | EXTRAS["pesq"] | EXTRAS["beam"] | EXTRAS["app"] | EXTRAS["play"]
+    )
     assert used == every | needed_by_others
 
 

@@ -76,6 +76,11 @@ class OfferedModel(abc.ABC):
     def warm(self) -> None:
         """Compiles all programs that generation needs, and measures its share of real time."""
 
+    def note_share(self, sound_s: float, seconds: float) -> None:
+        """Has the share follow what the machine does meanwhile."""
+        weight = min(0.5, 0.1 * sound_s)  # what is short says little
+        self.share += weight * (sound_s / max(seconds, 1e-6) - self.share)
+
     def rest(self) -> None:  # noqa: B027, for most have nothing to do
         """What is done while nothing is generated, for the next wish."""
 
@@ -119,8 +124,8 @@ class TextModel(OfferedModel):
         if foreign:
             parts = ", ".join(repr(part[:20]) for part in sorted(foreign)[:5])
             raise InputError(
-                f"The voice {run.config.voice} cannot say {parts}: leave out, or write in its "
-                "language, what it has no sounds for."
+                f"The voice {run.config.voice} cannot say {parts}: leave it out, or write "
+                "it in the voice's language."
             )
         return speech.stream(
             self._trained,

@@ -11,6 +11,7 @@ import concurrent.futures
 import json
 import pathlib
 import struct
+import time
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
@@ -155,11 +156,15 @@ class App:
                         share=model.share,
                     )
                 )
+                began_s, made = time.perf_counter(), 0
                 while True:
                     chunk = await loop.run_in_executor(self._worker, next, chunks, None)
                     if chunk is None:
                         break
                     tell(message(SAMPLES, chunk.astype("<i2").tobytes()))
+                    made += len(chunk)
+                sound_s = (made - speech.primed_samples) / speech.sample_rate_hz
+                model.note_share(sound_s, time.perf_counter() - began_s)
             tell(state_message(state="ended"))
         except (InputError, data.DataError) as error:
             tell(state_message(state="failed", sentence=str(error)))

@@ -111,7 +111,7 @@ const BEGIN_S = 0.02; // from the decision to begin to the first sample
 const SAFETY = 0.9;   // share of the speed so far that the rest is expected to come with
 const MAX_LEAD_S = 0.6;
 
-let leadS = 0.15;     // sound that is there before any is heard; more after a gap
+let leadS = 0.2;      // sound that is there before any is heard; more after a gap
 
 /** Makes the sound's clock run, at the rate of a model; it takes a moment, once. */
 function openSound(model) {
@@ -159,19 +159,18 @@ class Player {
     this.schedule();
   }
 
-  /** Samples that have to be there before the first is heard, for none to be late. */
-  needed() {
+  /** Samples that have to be there ahead, when so many are left to be heard, for none to be late. */
+  needed(left) {
     const seconds = (performance.now() - this.madeFromMs) / 1000;
     const measured = (this.received - this.first) / this.rate / Math.max(seconds, 0.001);
-    // The share of the machine at rest, until this one says more.
-    const share = SAFETY * (seconds > 0.3 ? Math.min(measured, this.share) : this.share);
-    return Math.max(leadS * this.rate, (1 - share) * (this.total - this.primed));
+    const share = SAFETY * Math.min(measured, this.share);
+    return Math.max(leadS * this.rate, (1 - share) * left);
   }
 
   /** The samples that are missing, in seconds; 0 once it is heard. */
   missingS() {
     if (this.startS !== null || this.hasEnded) return 0;
-    return Math.max(0, this.needed() - this.received) / this.rate;
+    return Math.max(0, this.needed(this.total - this.primed) - this.received) / this.rate;
   }
 
   schedule() {
@@ -189,7 +188,9 @@ class Player {
       if (this.nextFrame / this.rate < now) {
         this.gaps += 1;
         leadS = Math.min(MAX_LEAD_S, 2 * leadS);
-        const next = Math.ceil((now + leadS) * this.rate);
+        // As long as will do for what is left, so that there is no other.
+        const left = this.total - this.received + samples.length;
+        const next = Math.ceil(now * this.rate + this.needed(left));
         this.gapS += (next - this.nextFrame) / this.rate;
         this.startS += (next - this.nextFrame) / this.rate;
         this.nextFrame = next;
@@ -297,13 +298,17 @@ function colour(level) {
   return stops[i].map((from, c) => from + part * (stops[i + 1][c] - from));
 }
 
+function clear() {
+  const pen = canvas.getContext("2d");
+  pen.fillStyle = "#0b0716";
+  pen.fillRect(0, 0, canvas.width, canvas.height);
+}
+
 /** Draws a column for each piece of the sound, once it is heard. */
 class Spectrogram {
   constructor(player) {
     this.player = player;
     this.pen = canvas.getContext("2d");
-    this.pen.fillStyle = "#0b0716";
-    this.pen.fillRect(0, 0, canvas.width, canvas.height);
     this.column = 0;
     this.whole = new Float32Array(player.total);
     this.filled = 0;
@@ -338,7 +343,7 @@ class Spectrogram {
     const primed = this.player.primed;
     if (primed && Math.floor((primed / this.player.total) * canvas.width) === this.column) {
       this.pen.fillStyle = "#ffffff";
-      this.pen.fillRect(this.column, 0, 2, height);
+      this.pen.fillRect(this.column - 1, 0, 2, height);
     }
   }
 }
@@ -352,6 +357,7 @@ async function speak() {
   running = mine;
   stopButton.disabled = false;
   element("after").hidden = true;
+  clear();
   caption.textContent = "The spectrogram is drawn along.";
   delete document.body.dataset.firstSoundMs;
   tell("Asked for.");
