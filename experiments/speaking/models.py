@@ -220,13 +220,13 @@ class ContinuingModel(OfferedModel):
 
     def _go_on(self, recording: np.ndarray, wish: RecordingWish) -> Speech:
         """The end of a recording, int16 `[N]` at the model's rate, and what goes on from it."""
-        rate, chunk = self.sample_rate_hz, self._chunk
+        rate, chunk = self.sample_rate_hz, self.chunk_samples
         # Whole chunks, so that their programs are those that are compiled already.
-        length = min(len(recording), self._prime_samples) // chunk * chunk
+        length = min(len(recording), self.prime_samples) // chunk * chunk
         if length < chunk:
             raise InputError(
                 f"The recording lasts {len(recording) / rate:.2f} seconds: give a longer one, at "
-                f"best of {self._prime_samples / rate:.0f} seconds."
+                f"best of {self.prime_samples / rate:.0f} seconds."
             )
         prime = recording[len(recording) - length :]
         heard = prime[-round(HEARD_PRIME_S * rate) :]
@@ -243,24 +243,25 @@ class ContinuingModel(OfferedModel):
         return Speech(rate, length, _chained(heard, chunks, chunk), len(heard))
 
     def warm(self) -> None:
-        noise = np.random.default_rng(0).normal(0, 300, self._prime_samples).astype(np.int16)
+        noise = np.random.default_rng(0).normal(0, 300, self.prime_samples).astype(np.int16)
         for _ in range(2):  # the second is timed with all compiled
             warm = self._go_on(noise, RecordingWish(self.name, seconds=1))
-            heard = math.ceil(warm.primed_samples / self._chunk)
+            heard = math.ceil(warm.primed_samples / self.chunk_samples)
             self._measure(warm._replace(chunks=itertools.islice(warm.chunks, heard, None)))
 
     @property
-    def _chunk(self) -> int:
+    def chunk_samples(self) -> int:
+        """About a tenth of a second, in whole frames of the context stacks."""
         frame = self._trained.run.wavenet.hop_samples
         return -(-round(CONTINUED_CHUNK_S * self.sample_rate_hz) // frame) * frame
 
     @property
-    def _prime_samples(self) -> int:
+    def prime_samples(self) -> int:
         """What the model depends on, in whole chunks."""
         needed = max(
             receptive_field(self._trained.run.wavenet), round(HEARD_PRIME_S * self.sample_rate_hz)
         )
-        return -(-needed // self._chunk) * self._chunk
+        return -(-needed // self.chunk_samples) * self.chunk_samples
 
 
 def _chained(heard: np.ndarray, chunks: Iterator[np.ndarray], chunk: int) -> Iterator[np.ndarray]:
