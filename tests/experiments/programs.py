@@ -87,6 +87,14 @@ class Program:
             time.sleep(0.02)
         raise AssertionError("no line came")
 
+    def stdout_bytes(self) -> bytes:
+        """Waits for its end; gives what it wrote on stdout, which need not be text."""
+        self._process.join()
+        path = self._printed[0]
+        content = path.read_bytes()
+        path.write_bytes(b"")
+        return content
+
     def communicate(self, timeout: float | None = None) -> tuple[str, str]:
         """Waits for its end; gives what it printed on stdout and on stderr.
 

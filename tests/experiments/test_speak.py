@@ -5,11 +5,10 @@ import dataclasses
 import json
 import pathlib
 import shutil
-import subprocess
-import sys
 
 import jax
 import numpy as np
+import programs
 import pytest
 import soundfile
 import tiny
@@ -36,7 +35,6 @@ pytest.importorskip("espeakng_loader", reason="eSpeak NG is in the extra demo")
 pytest.importorskip("parselmouth", reason="Praat is in the extra demo")
 pytest.importorskip("pocketsphinx", reason="the recogniser is in the extra demo")
 
-ROOT = pathlib.Path(__file__).parents[2]
 RATE_HZ = 4000
 VOICES = ("en-us", "en-us+f2")
 
@@ -284,23 +282,15 @@ def test_the_programs(run, workdir, espeak_dir, tmp_path) -> None:
     how = ["--voiced_temperature=0.7", "--top_p=0.9", "--spectral_subtraction=1", "--comb_filter=1"]
     said = printed("speak", f"--out={wav}", "--text=two", "--speaker=en-us", *how)
     assert "s of step 3 in" in said
-    piped = tmp_path / "piped"
-    command = ["-m", "experiments.speak", f"--workdir={workdir}", "--text=two", "--speaker=en-us"]
-    with piped.open("wb") as file:
-        ended = subprocess.run(
-            [sys.executable, *command, "--out=-", "--seed=2"],
-            cwd=ROOT,
-            stdout=file,
-            stderr=subprocess.PIPE,
-            text=True,
-            check=True,
-        )
-    assert f"16-bit samples, one channel, {RATE_HZ} Hz" in ended.stderr
-    printed("speak", f"--out={wav}", "--text=two", "--speaker=en-us", "--seed=2")
+    said = [f"--workdir={workdir}", "--text=two", "--speaker=en-us", "--seed=2"]
+    piping = programs.Program("experiments.speak", *said, "--out=-")
+    pcm, errors = piping.stdout_bytes(), piping.communicate()[1]
+    assert piping.returncode == 0 and f"16-bit samples, one channel, {RATE_HZ} Hz" in errors
+    printed("speak", f"--out={wav}", *said[1:])
     written, _ = soundfile.read(wav, dtype="int16")
-    np.testing.assert_array_equal(np.frombuffer(piped.read_bytes(), "<i2"), written)
+    np.testing.assert_array_equal(np.frombuffer(pcm, "<i2"), written)
     for given in ([], ["--play", f"--out={wav}"]):
-        ended = run("experiments.speak", *command[2:], *given)
+        ended = run("experiments.speak", *said, *given)
         assert ended.returncode == 1 and "Give either --out=FILE, - for a pipe, or" in ended.stderr
     # It is trained already.
     said = printed("train_prosody", f"--data_dir={espeak_dir}")

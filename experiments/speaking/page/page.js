@@ -107,11 +107,12 @@ async function* messages(response) {
 
 // ---- sound -------------------------------------------------------------------------
 
-const BEGIN_S = 0.02; // from the decision to begin to the first sample
+// By when a chunk has to have its time: what begins too late is heard over what comes after it.
+const MARGIN_S = 0.06;
 const SAFETY = 0.9;   // share of the speed so far that the rest is expected to come with
 const MAX_LEAD_S = 0.6;
 
-let leadS = 0.2;      // sound that is there before any is heard; more after a gap
+let leadS = 0.15;     // sound that is there before any is heard; more after a gap
 
 /** Makes the sound's clock run, at the rate of a model; it takes a moment, once. */
 function openSound(model) {
@@ -176,7 +177,7 @@ class Player {
   schedule() {
     if (this.startS === null) {
       if (!this.received || (!this.hasEnded && this.missingS() > 0)) return;
-      this.nextFrame = Math.ceil((this.audio.currentTime + BEGIN_S) * this.rate);
+      this.nextFrame = Math.ceil((this.audio.currentTime + MARGIN_S) * this.rate);
       this.startS = this.nextFrame / this.rate;
       const latency = this.audio.outputLatency || this.audio.baseLatency || 0;
       const waits = this.startS - this.audio.currentTime + latency;
@@ -185,12 +186,12 @@ class Player {
     for (; this.scheduled < this.chunks.length; this.scheduled++) {
       const samples = this.chunks[this.scheduled];
       const now = this.audio.currentTime;
-      if (this.nextFrame / this.rate < now) {
+      if (this.nextFrame / this.rate < now + MARGIN_S / 2) {
         this.gaps += 1;
         leadS = Math.min(MAX_LEAD_S, 2 * leadS);
         // As long as will do for what is left, so that there is no other.
         const left = this.total - this.received + samples.length;
-        const next = Math.ceil(now * this.rate + this.needed(left));
+        const next = Math.ceil((now + MARGIN_S) * this.rate + this.needed(left));
         this.gapS += (next - this.nextFrame) / this.rate;
         this.startS += (next - this.nextFrame) / this.rate;
         this.nextFrame = next;

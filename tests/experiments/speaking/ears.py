@@ -1,6 +1,7 @@
 """A browser that records what its page plays, sample by sample, on the thread of the sound."""
 
 import base64
+import time
 from typing import Any
 
 import numpy as np
@@ -75,6 +76,16 @@ def take_wav(browser: Any, href: str) -> bytes:
     """The file behind a link to a blob of the page."""
     browser.set_script_timeout(20)
     return base64.b64decode(browser.execute_async_script(_WAV, href))
+
+
+def has_heard(browser: Any, samples: np.ndarray, seconds: float = 5.0) -> bool:
+    """Whether samples were played one after the other since the last time; what the thread of the
+    sound has recorded comes in a while."""
+    heard, deadline = take_heard(browser), time.monotonic() + seconds
+    while not is_whole(heard, samples) and time.monotonic() < deadline:
+        time.sleep(0.1)
+        heard = np.concatenate([heard, take_heard(browser)])
+    return is_whole(heard, samples)
 
 
 def is_whole(heard: np.ndarray, samples: np.ndarray) -> bool:

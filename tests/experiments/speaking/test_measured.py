@@ -126,7 +126,7 @@ def test_the_first_sound_and_no_gap(program, tmp_path: pathlib.Path) -> None:
             first_ms.append(int(data["firstSoundMs"]))
             samples = _downloaded(driver)
             lengths.append(len(samples) / 16000)
-            assert gaps[-1] or ears.is_whole(ears.take_heard(driver), samples)
+            assert gaps[-1] or ears.has_heard(driver, samples)
     first_ms.sort()
     print(
         f"first sound after a click: median {statistics.median(first_ms):.0f} ms, from "
@@ -195,7 +195,7 @@ def test_hostile_use(program) -> None:
         ("/speech", b"[" * 2**20, 422),
         (
             "/speech",
-            json.dumps({"model": "tts", "text": "one, " * 119, "speed": 0.5}).encode(),
+            json.dumps({"model": "tts", "text": "w " * 299, "speed": 0.5}).encode(),
             422,
         ),
         ("/continuation?model=violin&seconds=3", b"no sound at all" * 1000, 422),
