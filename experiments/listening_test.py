@@ -1,15 +1,19 @@
-"""Listening tests: lays one out, and reports what people answered.
+"""Listening tests: lays one out, serves it to people, and reports what they answered.
 
     python -m experiments.listening_test prepare --kind=mos --recordings=DIR --system=ours=DIR \\
         --system=theirs=DIR --out=DIR
     python -m experiments.listening_test prepare --kind=mos --system=copied=runs/tts \\
         --spoken=spoken=runs/tts --data_dir=corpora --split=test --out=DIR
+    python -m experiments.listening_test serve --test=DIR --answers=DIR [--host=NAME] [--port=N]
     python -m experiments.listening_test report --test=DIR --answers=DIR --out=DIR
     python -m experiments.listening_test report --answers=mushra.csv --out=DIR
 
 `prepare` takes folders of wav files with equal names, and models, which generate the recordings of
-a split, and writes `test.json` and the sounds, of one loudness and rate, in a folder. `report` reads the answers, a file a listener, or the table
-that webMUSHRA collects, and writes `report.md`, `report.png` and `report.csv`.
+a split, and writes `test.json` and the sounds, of one loudness and rate, in a folder. `serve`
+prints the link of a page: everybody who opens it takes one of the test's sessions, and each answer
+is stored as it comes. Ctrl-C or SIGTERM ends it, and the same command goes on. `report` reads the
+answers, a file a listener, or the table that webMUSHRA collects, and writes `report.md`,
+`report.png` and `report.csv`.
 """
 
 import pathlib
@@ -23,7 +27,7 @@ from experiments.common import cli
 from experiments.listening import description, preparing, reporting, systems
 from wavenet_jax import InputError, model_folder
 
-cli.takes(cli.OUT, cli.SEED, cli.DATA_DIR, cli.SPLIT, *cli.SAMPLING)
+cli.takes(cli.OUT, cli.SEED, cli.DATA_DIR, cli.SPLIT, *cli.SAMPLING, *cli.SERVING)
 _KIND: flags.FlagHolder[Any] = flags.DEFINE_enum(
     "kind", None, description.KINDS, "What listeners are asked (prepare)."
 )
@@ -85,17 +89,15 @@ _SILENCE_DB: flags.FlagHolder[Any] = flags.DEFINE_float(
     1.0,
 )
 _TEST: flags.FlagHolder[Any] = flags.DEFINE_string(
-    "test", None, "Folder that prepare wrote (report)."
+    "test", None, "Folder that prepare wrote (serve, report)."
 )
 _ANSWERS: flags.FlagHolder[Any] = flags.DEFINE_string(
-    "answers", None, "Folder of answers, or webMUSHRA's mushra.csv (report)."
+    "answers", None, "Folder of answers (serve, report), or webMUSHRA's mushra.csv (report)."
 )
 
-COMMANDS = ("prepare", "report")
-OF_REPORT = (_TEST, _ANSWERS)
 OF_PREPARE = (
     *(_KIND, _RECORDINGS, _SYSTEM, _SPOKEN, _WITH_RECORDINGS, _NUM_TEXTS, _NUM_LISTENERS),
-    *(_NUM_CONTROLS, _NUM_REPEATS, _RATE_HZ, _LEVEL_LUFS, _SILENCE_DB, cli.SEED),
+    *(_NUM_CONTROLS, _NUM_REPEATS, _RATE_HZ, _LEVEL_LUFS, _SILENCE_DB, cli.SEED, cli.OUT),
     *(cli.DATA_DIR, cli.SPLIT, *cli.SAMPLING),
 )
 
@@ -204,14 +206,37 @@ def _report() -> None:
     print(f"\nAlso in {folder}, with a figure and a CSV.")
 
 
+def _serve() -> None:
+    _require("serve", _TEST, _ANSWERS)
+    from experiments.listening import serving  # the other commands need no server
+
+    serving.serve(
+        _TEST.value,
+        _ANSWERS.value,
+        host=cli.HOST.value,
+        port=cli.PORT.value,
+        public_url=cli.PUBLIC_URL.value,
+    )
+
+
+COMMANDS = {
+    "prepare": (_prepare, OF_PREPARE),
+    "serve": (_serve, (_TEST, _ANSWERS, *cli.SERVING)),
+    "report": (_report, (_TEST, _ANSWERS, cli.OUT)),
+}
+"""What each does, and the flags that it reads."""
+
+
 def main(argv: Sequence[str]) -> None:
     if len(argv) != 2 or argv[1] not in COMMANDS:
         raise InputError(f"Say what to do, one of {', '.join(COMMANDS)}, and see --help.")
     command = argv[1]
-    for holder in OF_REPORT if command == "prepare" else OF_PREPARE:
-        if flags.FLAGS[holder.name].present:
-            raise InputError(f"--{holder.name} is no flag of {command}: see --help.")
-    _prepare() if command == "prepare" else _report()
+    run, holders = COMMANDS[command]
+    read = {holder.name for holder in holders}
+    for name in {holder.name for _, holders in COMMANDS.values() for holder in holders} - read:
+        if flags.FLAGS[name].present:
+            raise InputError(f"--{name} is no flag of {command}: see --help.")
+    run()
 
 
 if __name__ == "__main__":

@@ -9,9 +9,11 @@ session, each other one a trial and its answer, in any order and each trial once
 An answer is a list of whole numbers: one from 1 to 5 (mos); -1 for the first, 1 for the second or
 0 for neither (preference); -3 to 3, how much better the second is (comparison); 0 to 100 for each
 sound of the trial, in its order (mushra). The files come from strangers: whatever is no such thing
-is refused in one sentence, and nothing in them is used as a path.
+is refused in one sentence, and nothing in them is used as a path. What follows the last newline
+and is no JSON is the beginning of an answer that a killed server did not finish, and no answer.
 """
 
+import contextlib
 import csv
 import json
 import math
@@ -56,11 +58,15 @@ class Listener(NamedTuple):
     answers: Mapping[int, tuple[int, ...]]
 
 
-def read_folder(folder: pathlib.Path, test: Test) -> list[Listener]:
+def read_folder(folder: pathlib.Path, test: Test) -> tuple[list[Listener], dict[str, str]]:
     """The answers in a folder, in the order of the files' names.
 
+    Returns:
+      The listeners, and of each file that cannot be used the reason, by its name without the
+      ending.
+
     Raises:
-      InputError: there are none, or too many, or a file breaks a rule.
+      InputError: there are no files, or too many, or none can be used.
     """
     paths = sorted(folder.glob(f"*{SUFFIX}"))
     if not 0 < len(paths) <= MAX_FILES:
@@ -68,7 +74,16 @@ def read_folder(folder: pathlib.Path, test: Test) -> list[Listener]:
             f"{folder} has {len(paths)} files *{SUFFIX} of answers: give a folder with 1 to "
             f"{MAX_FILES}."
         )
-    return [read(path, test) for path in paths]
+    listeners: list[Listener] = []
+    refused: dict[str, str] = {}
+    for path in paths:
+        try:
+            listeners.append(_read(path, test))
+        except ValueError as error:
+            refused[path.stem] = f"the file cannot be used: {error}"
+    if not listeners:
+        read(paths[0], test)  # says why
+    return listeners, refused
 
 
 def read(path: pathlib.Path, test: Test) -> Listener:
@@ -77,30 +92,102 @@ def read(path: pathlib.Path, test: Test) -> Listener:
     Raises:
       InputError: the file breaks a rule; the sentence has its name and the line.
     """
+    try:
+        return _read(path, test)
+    except ValueError as error:
+        raise InputError(
+            f"{path} cannot be used: {error}; mend it, or take the file away."
+        ) from error
+
+
+def _read(path: pathlib.Path, test: Test) -> Listener:
+    """As `read`, but raises ValueError with the reason alone."""
     if not LISTENER.fullmatch(path.stem):
-        _refuse(path, 0, "its name is not of letters, digits, '-' and '_'")
-    if not path.is_file() or path.stat().st_size > MAX_FILE_BYTES:
-        _refuse(path, 0, f"it is no file of up to {MAX_FILE_BYTES} bytes")
-    lines = path.read_bytes().splitlines()
-    head = _object(path, 1, lines[0] if lines else b"", {"version", "test", "session"})
-    if head["version"] != VERSION:
-        _refuse(path, 1, f"its version is not {VERSION}")
-    if head["test"] != test.id:
-        _refuse(path, 1, f"it is of another test, and this one is {test.id}")
-    session = _whole(path, 1, head["session"], 0, len(test.sessions) - 1)
-    trials = test.sessions[session]
+        raise ValueError("its name is not of letters, digits, '-' and '_'")
+    try:
+        if not path.is_file() or path.stat().st_size > MAX_FILE_BYTES:
+            raise ValueError(f"it is no file of up to {MAX_FILE_BYTES} bytes")
+        lines = without_torn_end(path.read_bytes()).splitlines() or [b""]
+    except OSError as error:
+        raise ValueError(f"it cannot be read ({error.strerror})") from error
     found: dict[int, tuple[int, ...]] = {}
+    try:
+        session = _session(lines[0], test)
+    except ValueError as error:
+        raise ValueError(f"line 1, {error}") from error
     for number, line in enumerate(lines[1:], start=2):
-        entry = _object(path, number, line, {"trial", "answer"})
-        trial = _whole(path, number, entry["trial"], 0, len(trials) - 1)
-        length = len(trials[trial].sounds) if test.kind == MUSHRA else 1
-        answer = entry["answer"]
-        if not isinstance(answer, list) or len(answer) != length:
-            _refuse(path, number, f"the answer is no list of {length}")
-        if trial in found:
-            _refuse(path, number, f"trial {trial} is answered twice")
-        found[trial] = tuple(_whole(path, number, x, *RANGES[test.kind]) for x in answer)
+        try:
+            entry = fields_of(line, {"trial", "answer"})
+            trial, answer = checked(test, session, entry["trial"], entry["answer"])
+            if trial in found:
+                raise ValueError(f"trial {trial} is answered twice")
+        except ValueError as error:
+            raise ValueError(f"line {number}, {error}") from error
+        found[trial] = answer
     return Listener(path.stem, session, found)
+
+
+def _session(line: bytes, test: Test) -> int:
+    """The session that the first line of a file names."""
+    head = fields_of(line, {"version", "test", "session"})
+    if head["version"] != VERSION:
+        raise ValueError(f"its version is not {VERSION}")
+    if head["test"] != test.id:
+        raise ValueError(f"it is of another test, and this one is {test.id}")
+    return _whole(head["session"], 0, len(test.sessions) - 1)
+
+
+def fields_of(line: bytes, fields: set[str]) -> dict[str, Any]:
+    """The JSON object of a line.
+
+    Raises:
+      ValueError: it is none, or has other fields.
+    """
+    value = None
+    if len(line) <= MAX_LINE_BYTES:
+        with contextlib.suppress(ValueError, RecursionError):
+            value = json.loads(line)
+    if not isinstance(value, dict) or value.keys() != fields:
+        raise ValueError(f"it is no JSON object of {', '.join(sorted(fields))}")
+    return value
+
+
+def checked(test: Test, session: int, trial: Any, answer: Any) -> tuple[int, tuple[int, ...]]:
+    """A trial of a session and an answer to it.
+
+    Raises:
+      ValueError: they are not.
+    """
+    trials = test.sessions[session]
+    trial = _whole(trial, 0, len(trials) - 1)
+    length = len(trials[trial].sounds) if test.kind == MUSHRA else 1
+    if not isinstance(answer, list) or len(answer) != length:
+        raise ValueError(f"the answer is no list of {length}")
+    return trial, tuple(_whole(each, *RANGES[test.kind]) for each in answer)
+
+
+def without_torn_end(content: bytes) -> bytes:
+    """The content of a file, without the beginning of a line that was not finished."""
+    whole, newline, rest = content.rpartition(b"\n")
+    try:
+        json.loads(rest or b"0")
+    except (ValueError, RecursionError):
+        return whole + newline
+    return content
+
+
+def head_line(test: Test, session: int) -> bytes:
+    """The first line of a listener's file."""
+    return _line({"version": VERSION, "test": test.id, "session": session})
+
+
+def answer_line(trial: int, answer: tuple[int, ...]) -> bytes:
+    """A line of an answer."""
+    return _line({"trial": trial, "answer": list(answer)})
+
+
+def _line(value: Mapping[str, Any]) -> bytes:
+    return json.dumps(value).encode() + b"\n"
 
 
 def read_webmushra(path: pathlib.Path) -> dict[tuple[str, str, str], float]:
@@ -158,21 +245,9 @@ def _score(path: pathlib.Path, number: int, text: str) -> float:
     return value
 
 
-def _object(path: pathlib.Path, number: int, line: bytes, fields: set[str]) -> dict[str, Any]:
-    value = None
-    if len(line) <= MAX_LINE_BYTES:
-        try:
-            value = json.loads(line)
-        except (ValueError, RecursionError):
-            value = None
-    if not isinstance(value, dict) or value.keys() != fields:
-        _refuse(path, number, f"it is no JSON object of {', '.join(sorted(fields))}")
-    return value
-
-
-def _whole(path: pathlib.Path, number: int, value: Any, low: int, high: int) -> int:
+def _whole(value: Any, low: int, high: int) -> int:
     if type(value) is not int or not low <= value <= high:
-        _refuse(path, number, f"{str(value)[:20]!r} is no whole number of {low} to {high}")
+        raise ValueError(f"{str(value)[:20]!r} is no whole number of {low} to {high}")
     return value
 
 

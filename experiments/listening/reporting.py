@@ -83,11 +83,11 @@ def of_answers(folder: str | os.PathLike[str], test_folder: str | os.PathLike[st
     """The report of a folder of answers to a test that `preparing` wrote.
 
     Raises:
-      InputError: the test or the answers cannot be used, or too few listeners are left.
+      InputError: the test or no file of answers can be used, or too few listeners are left.
     """
     test = description.read(pathlib.Path(test_folder))
-    listeners = answers.read_folder(pathlib.Path(folder), test)
-    dropped = screening.drop(test, listeners)
+    listeners, refused = answers.read_folder(pathlib.Path(folder), test)
+    dropped = refused | screening.drop(test, listeners)
     kept = [listener for listener in listeners if listener.name not in dropped]
     return analyse(
         screening.scores_of(test, kept),
@@ -242,7 +242,9 @@ def markdown(report: Report) -> str:
             else f"Repeated trials: answers {report.repeat_error:.2f} apart, in the mean."
         ]
     lines += ["", f"## Dropped: {len(report.dropped)}", ""]
-    lines += [f"- {_cell(name)}: {reason}" for name, reason in sorted(report.dropped.items())]
+    lines += [
+        f"- {_cell(name)}: {_cell(reason)}" for name, reason in sorted(report.dropped.items())
+    ]
     return "\n".join(lines).rstrip() + "\n"
 
 
@@ -342,4 +344,5 @@ def _verdict(pair: Comparison) -> str:
 
 def _cell(name: str) -> str:
     """A name from elsewhere, within a table of Markdown."""
-    return "".join(f"\\{x}" if x in "\\|`*_[]<>" else x for x in name)
+    plain = "".join(x if x.isprintable() else "?" for x in name)
+    return "".join(f"\\{x}" if x in "\\|`*_[]<>" else x for x in plain)

@@ -15,6 +15,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 import traceback
 import weakref
 from collections.abc import Callable, Mapping
@@ -68,6 +69,23 @@ class Program:
 
     def kill(self) -> None:
         self._process.kill()
+
+    def read_line(self, limit_s: float = 60) -> str:
+        """The first line that it prints on stdout.
+
+        Raises:
+          AssertionError: it ended without one, or has none after so many seconds.
+        """
+        deadline_s = time.monotonic() + limit_s
+        out, errors = self._printed
+        while time.monotonic() < deadline_s:
+            ended = self.poll() is not None
+            line, newline, _ = (out.read_text() if out.exists() else "").partition("\n")
+            if newline:
+                return line
+            assert not ended, errors.read_text()
+            time.sleep(0.02)
+        raise AssertionError("no line came")
 
     def communicate(self, timeout: float | None = None) -> tuple[str, str]:
         """Waits for its end; gives what it printed on stdout and on stderr.
