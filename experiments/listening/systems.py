@@ -79,8 +79,8 @@ class Models:
                 f"The models were trained on the corpora {' and '.join(sorted(corpora))}, and no "
                 "recording is of both: compare folders of wav files."
             )
-        # Each refuses a corpus that is not like that of its training.
-        self._corpus = [run.load(data_dir, split) for run in runs][0]
+        loaded = [run.load(data_dir, split) for run in runs]  # each refuses what does not fit it
+        self._corpus = loaded[0]
         self._prosody = {
             name: prosody.load(model.folder, self._trained[name].run)
             for name, model in models.items()

@@ -45,6 +45,7 @@ def test_what_models_make_has_the_texts_of_the_recordings(digits_dir, tmp_path) 
     assert len(list(made["a"].iterdir())) == len(list(recordings.iterdir())) == 2
 
 
+@pytest.mark.long
 def test_a_test_of_models_by_one_command(digits_dir, tmp_path, run) -> None:
     def prepare(*flags: str):
         return run("experiments.listening_test", "prepare", "--kind=preference", *flags)
