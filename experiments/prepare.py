@@ -23,6 +23,7 @@ from absl import flags
 import data
 from experiments.common import cli
 from experiments.tasks.corpora import prepare
+from wavenet_jax import InputError
 
 cli.takes(cli.DATASET, cli.DATA_DIR, cli.SEED)
 flags.DEFINE_string(
@@ -110,13 +111,16 @@ def main(argv: Sequence[str]) -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     given = {option: flags.FLAGS[option].value for option in OPTION_FLAGS}
     options = {option: value for option, value in given.items() if value is not None}
-    summary = prepare(
-        cli.DATASET.value,
-        data_dir=cli.DATA_DIR.value,
-        num_workers=NUM_WORKERS.value,
-        beam_options=BEAM_OPTIONS.value,
-        **options,
-    )
+    try:
+        summary = prepare(
+            cli.DATASET.value,
+            data_dir=cli.DATA_DIR.value,
+            num_workers=NUM_WORKERS.value,
+            beam_options=BEAM_OPTIONS.value,
+            **options,
+        )
+    except data.RecordingError as error:
+        raise InputError(f"{error}, or drop such recordings with --skip_bad") from error
     print(summary)
 
 

@@ -1,7 +1,7 @@
 """Reading recordings on disk as 16-bit mono samples, without silent losses.
 
 The samples of 16-bit files are unchanged. All others are rounded to 16 bits once,
-at the end. Refused, each with a `DataError`: files that are missing, empty,
+at the end. Refused, each with a `RecordingError`: files that are missing, empty,
 truncated, not audio or silent (every sample equal), longer or faster than
 `data.limits` allows, and float files that contain NaN or infinity or exceed full scale.
 Logged, once a kind with counts (`Notices`): mixing to mono, resampling, limiting
@@ -25,7 +25,7 @@ import soundfile
 import soxr
 from absl import logging
 
-from data.errors import DataError
+from data.errors import DataError, RecordingError
 from data.limits import MAX_RATE_HZ, MAX_SAMPLES
 
 EXTENSIONS = (".flac", ".mp3", ".ogg", ".opus", ".wav")
@@ -151,15 +151,15 @@ def read(
         try:
             samples: Any = _decoded(file, "int16" if exact else "float32")
         except soundfile.LibsndfileError as error:
-            raise DataError(
+            raise RecordingError(
                 f"{path} cannot be decoded to its end ({error}): it is damaged or truncated; "
-                "replace it, or drop such files with --skip_bad"
+                "replace it, or leave it out"
             ) from None
         is_float = file.subtype in ("FLOAT", "DOUBLE")
     if len(samples) < promised:
         raise _truncated(path, f"{promised} samples", f"{len(samples)}")
     if not len(samples):
-        raise DataError(f"{path} has no samples: remove it, or drop such files with --skip_bad")
+        raise RecordingError(f"{path} has no samples: replace it, or leave it out")
     if not exact:
         samples = _scaled(path, samples, is_float, changes)
     if samples.shape[1] > 1:
@@ -173,9 +173,9 @@ def read(
         changes.add(f"resampled from {rate} to {sample_rate_hz} Hz", path)
         length = len(samples) / rate * sample_rate_hz
         if length > MAX_SAMPLES:
-            raise DataError(
+            raise RecordingError(
                 f"{path} has {len(samples)} samples at {rate} Hz, which are {length:.0f} at "
-                f"{sample_rate_hz} Hz, more than {MAX_SAMPLES}: correct its rate, or remove it"
+                f"{sample_rate_hz} Hz, more than {MAX_SAMPLES}: correct its rate, or leave it out"
             )
         samples = soxr.resample(samples.astype(np.float32), rate, sample_rate_hz)
         rate = sample_rate_hz
@@ -293,21 +293,20 @@ def _open(path: pathlib.Path) -> soundfile.SoundFile:
     if not path.is_file():
         raise DataError(f"{path} is not a file: check the path")
     if not path.stat().st_size:
-        raise DataError(f"{path} is empty (0 bytes): remove it, or drop such files with --skip_bad")
+        raise RecordingError(f"{path} is empty (0 bytes): replace it, or leave it out")
     _check_container(path)
     try:
         file = soundfile.SoundFile(path)
     except soundfile.LibsndfileError as error:
-        raise DataError(
-            f"{path} cannot be read as audio ({error}): remove it, convert it, or drop such "
-            "files with --skip_bad"
+        raise RecordingError(
+            f"{path} cannot be read as audio ({error}): convert it, or leave it out"
         ) from None
     if file.frames * file.channels > MAX_SAMPLES or file.samplerate > MAX_RATE_HZ:
         file.close()
-        raise DataError(
+        raise RecordingError(
             f"{path} has a header of {file.frames} samples, {file.channels} channels and "
             f"{file.samplerate} Hz, beyond the {MAX_SAMPLES} samples of all channels and "
-            f"{MAX_RATE_HZ} Hz that are read: cut it, or drop such files with --skip_bad"
+            f"{MAX_RATE_HZ} Hz that are read: cut it, or leave it out"
         )
     return file
 
@@ -354,10 +353,10 @@ def _check_container(path: pathlib.Path) -> None:
                 raise _truncated(path, "a page that ends it", "none")
 
 
-def _truncated(path: pathlib.Path, promised: str, held: str) -> DataError:
-    return DataError(
-        f"{path} is truncated: its header gives {promised}, and it has {held}; replace it, or drop "
-        "such files with --skip_bad"
+def _truncated(path: pathlib.Path, promised: str, held: str) -> RecordingError:
+    return RecordingError(
+        f"{path} is truncated: its header gives {promised}, and it has {held}; replace it, or "
+        "leave it out"
     )
 
 
@@ -368,15 +367,14 @@ def _scaled(
     peak = float(np.abs(samples).max())
     if not np.isfinite(peak):
         bad = int(np.count_nonzero(~np.isfinite(samples)))
-        raise DataError(
-            f"{path} carries {bad} samples that are NaN or infinite: replace it, or drop such "
-            "files with --skip_bad"
+        raise RecordingError(
+            f"{path} carries {bad} samples that are NaN or infinite: replace it, or leave it out"
         )
     if peak > 1:
         if is_float:
-            raise DataError(
+            raise RecordingError(
                 f"{path} peaks at {peak:.3f} times full scale, which 16 bits would clip: scale it "
-                "to within 1.0, or drop such files with --skip_bad"
+                "to within 1.0, or leave it out"
             )
         notices.add("decoded beyond full scale, limited to it", path)
     return np.clip(samples, -1, 1) * np.float32(FULL_SCALE)
@@ -385,9 +383,8 @@ def _scaled(
 def _check_signal(path: pathlib.Path, pcm: np.ndarray, notices: Notices) -> None:
     low, high = (int(pcm.min()), int(pcm.max())) if len(pcm) else (0, 0)
     if low == high:
-        raise DataError(
-            f"{path} is silent (every sample is {low}): remove it, or drop such files with "
-            "--skip_bad"
+        raise RecordingError(
+            f"{path} is silent (every sample is {low}): replace it, or leave it out"
         )
     if is_clipped(pcm):
         notices.add(f"clipped (at least {CLIPPED_SHARE:.0%} of samples at full scale)", path)

@@ -14,6 +14,7 @@ import secrets
 import signal
 import socket
 import sys
+import types
 import urllib.parse
 from collections.abc import Iterable, Sequence
 
@@ -31,7 +32,7 @@ MAX_BODY_BYTES = 2**16
 BODY_S = 30
 """In which a request's body has to come."""
 
-MAX_CONNECTIONS = 256
+MAX_CONNECTIONS = 512
 ENDING_S = 3
 """For what is under way when the server ends."""
 
@@ -248,6 +249,16 @@ def _replayed(body: bytes, receive: Receive) -> Receive:
     return replay
 
 
+class _Server(uvicorn.Server):
+    """Remembers which signal has stopped it."""
+
+    stopped_by = 0
+
+    def handle_exit(self, sig: int, frame: types.FrameType | None) -> None:
+        self.stopped_by = sig
+        super().handle_exit(sig, frame)
+
+
 def serve(
     app: ASGIApp,
     *,
@@ -308,11 +319,14 @@ def serve(
     print(f"{link}/?token={token}", flush=True)
     # uvicorn takes both signals, and when all is done sends them on to what was there before.
     before = signal.signal(signal.SIGTERM, lambda *_: None)
+    server = _Server(config)
     try:
         with listening:
-            uvicorn.Server(config).run(sockets=[listening])
+            server.run(sockets=[listening])
     finally:
         signal.signal(signal.SIGTERM, before)
+    if server.stopped_by == signal.SIGINT:
+        raise KeyboardInterrupt
 
 
 def _url(host: str, port: int) -> str:

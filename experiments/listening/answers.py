@@ -252,5 +252,5 @@ def _whole(value: Any, low: int, high: int) -> int:
 
 
 def _refuse(path: pathlib.Path, number: int, reason: str) -> NoReturn:
-    where = f"{path}, line {number}," if number else f"{path}"
-    raise InputError(f"{where} cannot be used: {reason}; mend it, or take the file away.")
+    where = f"line {number}, " if number else ""
+    raise InputError(f"{path} cannot be used: {where}{reason}; mend it, or take the file away.")

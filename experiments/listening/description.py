@@ -35,7 +35,7 @@ ROLES = (ITEM, CONTROL, REPEAT)
 MAX_BYTES = 2**26
 MAX_SESSIONS, MAX_TRIALS, MAX_SYSTEMS, MAX_TEXTS = 10_000, 1_000, 50, 10_000
 MAX_MUSHRA_SOUNDS = 12
-"""Of a trial (BS.1534-3)."""
+"""Of a trial (BS.1534-3, section 5.3)."""
 
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_. -]{0,99}")
 SOUND = re.compile(r"sound_\d{4,6}\.wav")

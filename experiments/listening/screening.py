@@ -26,6 +26,10 @@ MIN_CONTROLS = 6
 HIDDEN_REFERENCE, MAX_SHARE = 90.0, 0.15
 """BS.1534-3, section 4.1.2: of the scores of the hidden reference and of the mid anchor."""
 
+GOOD_ANCHOR_SHARE = 0.25
+"""Of listeners: a text whose mid anchor more of them score above 90 was not much degraded by it,
+and nobody is left out for it (ibid.)."""
+
 
 class Scores(NamedTuple):
     """Scores of a test.
@@ -114,7 +118,8 @@ def drop_by_reference(scores: Scores) -> dict[str, str]:
     """Whom BS.1534-3 leaves out of a MUSHRA test, section 4.1.2, with the reason.
 
     Who scores the hidden reference below 90, or the mid anchor above 90, in more than 15% of the
-    trials. What the test has not is not asked for.
+    trials; of the mid anchor those of texts that more than a quarter of the listeners score so do
+    not count. What the test has not is not asked for.
     """
     dropped = {}
     for system, is_wrong, what in (
@@ -124,6 +129,10 @@ def drop_by_reference(scores: Scores) -> dict[str, str]:
         if system not in scores.systems:
             continue
         column = scores.values[:, :, scores.systems.index(system)]
+        if system == MID_ANCHOR:
+            num_scored = np.maximum(1, np.isfinite(column).sum(axis=0))
+            share = is_wrong(column).sum(axis=0) / num_scored
+            column = column[:, share <= GOOD_ANCHOR_SHARE]
         for listener, row in zip(scores.listeners, column, strict=True):
             given = row[np.isfinite(row)]
             wrong = int(np.count_nonzero(is_wrong(given)))

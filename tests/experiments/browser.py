@@ -128,7 +128,7 @@ def take_log(browser: Any) -> Log:
         event = json.loads(each["message"])["message"]
         if event["method"] == "Network.requestWillBeSent":
             parts = urllib.parse.urlsplit(event["params"]["request"]["url"])
-            if parts.scheme not in ("data", "blob", "about"):
+            if parts.scheme in ("http", "https", "ws", "wss"):
                 hosts.add(parts.netloc)
         elif event["method"] == "Network.responseReceived":
             answer = event["params"]["response"]

@@ -8,41 +8,58 @@ const KINDS = {
     task: (n) => `You will hear ${n} sounds, and say of each how good it is.`,
     question: "How good is the quality of this sound?",
     labels: ["The sound"],
-    choices: [[5, "Excellent", "5"], [4, "Good", "4"], [3, "Fair", "3"], [2, "Poor", "2"], [1, "Bad", "1"]],
+    choices: [
+      [5, "Excellent", "5"],
+      [4, "Good", "4"],
+      [3, "Fair", "3"],
+      [2, "Poor", "2"],
+      [1, "Bad", "1"],
+    ],
   },
   preference: {
     heading: "Pair",
     task: (n) => `You will hear ${n} pairs of sounds, and say of each pair which one is better.`,
     question: "Which of the two sounds is better?",
     labels: ["First", "Second"],
-    choices: [[-1, "The first is better", "1"], [0, "No preference", "0"], [1, "The second is better", "2"]],
+    choices: [
+      [-1, "The first is better", "1"],
+      [0, "No preference", "0"],
+      [1, "The second is better", "2"],
+    ],
   },
   comparison: {
     heading: "Pair",
-    task: (n) => `You will hear ${n} pairs of sounds, and compare the second of each with the first.`,
+    task: (n) => `You will hear ${n} pairs of sounds, and compare the second with the first.`,
     question: "How good is the quality of the second sound, compared with the first?",
     labels: ["First", "Second"],
     choices: [
-      [3, "Much better", "7"], [2, "Better", "6"], [1, "Slightly better", "5"], [0, "About the same", "4"],
-      [-1, "Slightly worse", "3"], [-2, "Worse", "2"], [-3, "Much worse", "1"],
+      [3, "Much better", "7"],
+      [2, "Better", "6"],
+      [1, "Slightly better", "5"],
+      [0, "About the same", "4"],
+      [-1, "Slightly worse", "3"],
+      [-2, "Worse", "2"],
+      [-3, "Much worse", "1"],
     ],
   },
   mushra: {
     heading: "Set",
-    task: (n) => `You will hear ${n} sets of sounds, and rate all sounds of each against its reference.`,
+    task: (n) => `You will hear ${n} sets of sounds, and rate each sound against a reference.`,
     question:
       "How good is the quality of each sound, compared with the reference? " +
       "One of them is the reference itself: give 100 to what you cannot tell from it.",
   },
 };
 const BANDS = ["Bad", "Poor", "Fair", "Good", "Excellent"];
-const FADE_S = 0.005; // so that nothing clicks
+const FADE_S = 0.005; // a raised cosine, and no cross-fade (BS.1534-3, section 5.3)
+const RISE = Float32Array.from({ length: 33 }, (_, i) => (1 - Math.cos((Math.PI * i) / 32)) / 2);
+const FALL = RISE.slice().reverse();
 const PAUSE_S = 0.5; // between the sounds of a pair
 const TICK_MS = 50;
 const MAX_WAIT_S = 30; // until what failed is tried again
 const PARTS = 100; // of a sound, each of which is to be played
 
-// -- The page's elements ---------------------------------------------------------------------------
+// -- The page's elements --------------------------------------------------------------------------
 
 const main = document.getElementById("screen");
 const status = document.getElementById("status");
@@ -61,7 +78,12 @@ function make(tag, properties = {}, ...children) {
   return element;
 }
 
-function tell(sentence) {
+/** An element that a screen reader passes over, since what it shows is said elsewhere. */
+const decoration = (tag, text = "") => make(tag, { "aria-hidden": "true" }, text);
+
+/** Says what has changed: on the page, unless it is there already, and by a screen reader. */
+function tell(sentence, isThere = false) {
+  status.classList.toggle("unseen", isThere);
   if (status.textContent !== sentence) status.textContent = sentence;
 }
 
@@ -75,9 +97,8 @@ function show(title, nodes, { help = [], ...does } = {}) {
   document.title = title;
   actions = does;
   keys.hidden = help.length === 0;
-  document
-    .getElementById("key-list")
-    .replaceChildren(...help.flatMap(([key, text]) => [make("dt", {}, make("kbd", {}, key)), make("dd", {}, text)]));
+  const describe = ([key, text]) => [make("dt", {}, make("kbd", {}, key)), make("dd", {}, text)];
+  document.getElementById("key-list").replaceChildren(...help.flatMap(describe));
   if (isFirst) return;
   heading.focus();
   scrollTo(0, 0);
@@ -90,14 +111,15 @@ document.addEventListener("keydown", (event) => {
     if (event.key === " " || event.key === "Enter") return; // theirs
   }
   if (event.key === " " && at.matches("input[type=radio]:not(:checked)")) return;
-  const action =
-    event.key === " " ? actions.space : event.key === "Enter" ? actions.enter : /^\d$/.test(event.key) ? actions.digit : null;
+  const { space, enter, digit } = actions;
+  const isDigit = /^\d$/.test(event.key);
+  const action = { " ": space, Enter: enter }[event.key] ?? (isDigit ? digit : null);
   if (!action) return;
   event.preventDefault();
   action(event.key);
 });
 
-// -- What the browser keeps -------------------------------------------------------------------------
+// -- What the browser keeps -----------------------------------------------------------------------
 
 let test, session; // as the server gives them
 let memory = {}; // where the browser keeps nothing
@@ -139,8 +161,11 @@ function forget() {
 
 /** What the server answers; throws an Error with its sentence, and the status if there was one. */
 async function ask(path, body) {
-  const post = { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) };
-  const response = await fetch(path, { ...(body && post), signal: AbortSignal.timeout(20_000) });
+  const headers = { "Content-Type": "application/json" };
+  const response = await fetch(path, {
+    ...(body && { method: "POST", headers, body: JSON.stringify(body) }),
+    signal: AbortSignal.timeout(20_000),
+  });
   if (response.ok) return response;
   const text = await response.text();
   let sentence = text.trim();
@@ -240,41 +265,41 @@ class Player {
 
   /** Plays from an offset in seconds to the end, then calls `ended`; or again and again. */
   async play(buffer, { offset = 0, loop = false, ended = () => {} } = {}) {
-    this.stop();
+    const fadedAt = this.stop();
     const turn = this.#turn;
     this.#context ??= newContext(test.sample_rate_hz);
     if (this.#context.state !== "running") await this.#context.resume();
     if (turn !== this.#turn) return;
-    const now = this.#context.currentTime;
+    const begun = Math.max(this.#context.currentTime, fadedAt);
     const source = new AudioBufferSourceNode(this.#context, { buffer, loop });
     const gain = new GainNode(this.#context, { gain: 0 });
-    gain.gain.setValueAtTime(0, now);
-    gain.gain.linearRampToValueAtTime(1, now + FADE_S);
+    gain.gain.setValueCurveAtTime(RISE, begun, FADE_S);
     source.connect(gain).connect(this.#context.destination);
     source.onended = () => {
       if (this.#playing?.source !== source) return;
       this.#playing = null;
       ended();
     };
-    source.start(now, offset);
-    this.#playing = { source, gain, begun: now };
+    source.start(begun, offset);
+    this.#playing = { source, gain, begun };
   }
 
+  /** Stops; gives the time of the context from which on nothing is heard. */
   stop() {
     this.#turn += 1;
-    if (!this.#playing) return;
+    if (!this.#playing) return 0;
     const { source, gain } = this.#playing;
     const now = this.#context.currentTime;
     this.#playing = null;
     gain.gain.cancelScheduledValues(now);
-    gain.gain.setValueAtTime(1, now);
-    gain.gain.linearRampToValueAtTime(0, now + FADE_S);
+    gain.gain.setValueCurveAtTime(FALL, now, FADE_S);
     source.stop(now + FADE_S);
+    return now + FADE_S;
   }
 
   /** Seconds since the sound began, or 0. */
   get elapsed() {
-    return this.#playing ? this.#context.currentTime - this.#playing.begun : 0;
+    return this.#playing ? Math.max(0, this.#context.currentTime - this.#playing.begun) : 0;
   }
 }
 
@@ -312,7 +337,15 @@ class Sounds {
         make("span", { className: "state" }),
         make("span", { className: "bar" }),
       );
-      const item = { label, button, address: addresses[i], isBrief, buffer: null, isHeard: heard.includes(i), parts: new Set() };
+      const item = {
+        label,
+        button,
+        isBrief,
+        address: addresses[i],
+        buffer: null,
+        isHeard: heard.includes(i),
+        parts: new Set(), // that were played, of a looped sound
+      };
       button.addEventListener("click", () => this.toggle(i));
       return item;
     });
@@ -400,7 +433,9 @@ class Sounds {
     item.button.style.setProperty("--played", (at % duration) / duration);
     if (!this.#isLooped) return;
     const [from, to] = [this.#offset, at].map((x) => Math.round((x / duration) * PARTS));
-    for (let part = from; part < Math.min(to, from + PARTS); part += 1) item.parts.add(part % PARTS);
+    for (let part = from; part < Math.min(to, from + PARTS); part += 1) {
+      item.parts.add(part % PARTS);
+    }
     if (item.parts.size === PARTS) this.#hear(item);
   }
 
@@ -416,9 +451,11 @@ class Sounds {
     const state = item.isHeard ? "played" : item.buffer ? "not played yet" : "loading";
     const [sign, , shown] = item.button.children;
     sign.textContent = isPlaying ? "■" : "▶";
-    shown.textContent = item.isHeard ? (item.isBrief ? "✓" : "✓ played") : item.isBrief ? "" : state;
+    if (item.isBrief) shown.textContent = item.isHeard ? "✓" : "";
+    else shown.textContent = item.isHeard ? "✓ played" : state;
     item.button.dataset.state = isPlaying ? "playing" : "idle";
-    item.button.setAttribute("aria-label", `${isPlaying ? "Stop" : "Play"} ${item.label}, ${state}`);
+    const verb = isPlaying ? "Stop" : "Play";
+    item.button.setAttribute("aria-label", `${verb} ${item.label}, ${state}`);
     if (!isPlaying) item.button.style.setProperty("--played", 0);
   }
 }
@@ -426,10 +463,11 @@ class Sounds {
 // -- Screens --------------------------------------------------------------------------------------
 
 function showStart() {
-  const begin = make("button", { type: "button", className: "main", disabled: true }, "I agree: begin");
+  const begin = make("button", { type: "button", className: "main" }, "I agree: begin");
+  begin.disabled = true;
   const hint = make("p", { className: "hint", id: "hint" }, "Play the sound to its end first.");
   begin.setAttribute("aria-describedby", "hint");
-  const sounds = new Sounds(["The sound for the volume"], ["loudness.wav"], {
+  const sounds = new Sounds(["The sound"], ["loudness.wav"], {
     onHeard: () => {
       begin.disabled = false;
       hint.textContent = "";
@@ -451,11 +489,11 @@ function showStart() {
   const texts = [
     KINDS[test.kind].task(test.num_trials) + " Judge by what you hear alone; no answer is wrong.",
     "Use headphones, in a quiet place. On a phone, turn its silent mode off.",
-    "Play this sound, set the volume so that it is comfortable, and leave the volume as it is from then on.",
+    "Play this sound, set the volume so that it is comfortable, and then leave it as it is.",
   ];
   const stored =
-    "Your answers are stored, without your name, address or anything else about you. You may stop at any time; " +
-    "on this device the same link brings you back to where you were.";
+    "Your answers are stored, without your name, address or anything else about you. You may " +
+    "stop at any time; on this device the same link brings you back to where you were.";
   show(
     "Listening test",
     [
@@ -472,7 +510,8 @@ function showStart() {
       help: [["Space", "Play or stop the sound"], ["Enter", "Begin"]],
     },
   );
-  insist(() => sounds.load(), "The sound could not be loaded", () => actions.name === "start").catch(() => {});
+  const isShown = () => actions.name === "start";
+  insist(() => sounds.load(), "The sound could not be loaded", isShown).catch(() => {});
 }
 
 function showFull(sentence) {
@@ -490,7 +529,8 @@ function showUnknown(sentence) {
 
 function showEnd() {
   if (kept().unsent.length) {
-    show("Almost done", [make("p", {}, "Your last answers are being sent: keep this page open.")], { name: "end" });
+    const sentence = "Your last answers are being sent: keep this page open.";
+    show("Almost done", [make("p", {}, sentence)], { name: "end" });
     send();
     return;
   }
@@ -519,7 +559,8 @@ function showNext() {
 
 function addressesOf(trial) {
   const { sounds, reference } = session.trials[trial];
-  return [...(reference ? [reference] : []), ...sounds].map((name) => `sounds/${session.listener}/${name}`);
+  const names = reference ? [reference, ...sounds] : sounds;
+  return names.map((name) => `sounds/${session.listener}/${name}`);
 }
 
 function showTrial(trial, numDone, next) {
@@ -538,7 +579,9 @@ function showTrial(trial, numDone, next) {
       tell(sounds.isAllHeard ? "All is played: you can answer now." : `${label} is played.`);
     },
   });
-  const input = isMushra ? makeSliders(sounds, before.values, update) : makeChoices(kind, before.values, update);
+  const input = isMushra
+    ? makeSliders(sounds, before.values, update)
+    : makeChoices(kind, before.values, update);
   const go = make("button", { type: "submit", className: "main" }, "Next");
   const hint = make("p", { className: "hint", id: "hint" });
   go.setAttribute("aria-describedby", "hint");
@@ -548,6 +591,7 @@ function showTrial(trial, numDone, next) {
     keep((state) => {
       state.draft = { trial, heard: sounds.heard, values: input.values };
     });
+    if (input.answer) tell("");
     refresh();
   }
 
@@ -555,11 +599,12 @@ function showTrial(trial, numDone, next) {
     input.allow(sounds.isAllHeard);
     go.disabled = !(sounds.isAllHeard && input.answer);
     const all = labels.length > 1 ? "each sound" : "the sound";
-    hint.textContent = !sounds.isAllHeard ? `Play ${all} to its end first.` : input.answer ? "" : input.missing;
+    if (!sounds.isAllHeard) hint.textContent = `Play ${all} to its end first.`;
+    else hint.textContent = input.answer ? "" : input.missing;
   }
 
   function submit() {
-    if (go.disabled) return tell(hint.textContent);
+    if (go.disabled) return tell(hint.textContent, true);
     keep((state) => {
       state.unsent.push({ trial, answer: input.answer });
       state.draft = null;
@@ -574,14 +619,16 @@ function showTrial(trial, numDone, next) {
     submit();
   });
   refresh();
-  const progress = make("progress", { max: session.trials.length, value: numDone, "aria-label": "Progress" });
-  const numbers = `${numDone + 1} of ${session.trials.length}`;
+  const num = session.trials.length;
+  const numbers = `${numDone + 1} of ${num}`;
+  const progress = make("progress", { max: num, value: numDone, "aria-label": "Progress" });
+  const shown = isMushra ? sounds.buttons.slice(0, 1) : sounds.buttons; // the others have sliders
   const list = make("ul", { className: "sounds", role: "list" });
-  list.append(...(isMushra ? sounds.buttons.slice(0, 1) : sounds.buttons).map((button) => make("li", {}, button)));
+  list.append(...shown.map((button) => make("li", {}, button)));
   show(
     `${kind.heading} ${numbers}`,
     [
-      make("div", { className: "progress" }, progress, make("span", { "aria-hidden": "true" }, numbers)),
+      make("div", { className: "progress" }, progress, decoration("span", numbers)),
       make("p", { className: "question", id: "question" }, kind.question),
       list,
       form,
@@ -593,7 +640,7 @@ function showTrial(trial, numDone, next) {
       digit: (key) => {
         if (isMushra) input.digit(Number(key));
         else if (sounds.isAllHeard) input.digit(key);
-        else tell(hint.textContent);
+        else tell(hint.textContent, true);
       },
       leave: () => sounds.stop(),
       help: input.help,
@@ -613,11 +660,13 @@ function makeChoices(kind, values, onChange) {
     make("input", { type: "radio", name: "answer", value, checked: values.answer === value }),
   );
   inputs.forEach((each) => each.addEventListener("change", onChange));
-  const labels = kind.choices.map(([, text, key], i) =>
-    make("label", { className: "choice" }, inputs[i], make("span", {}, text), make("kbd", { "aria-hidden": "true" }, key)),
-  );
+  const labels = kind.choices.map(([, text, key], i) => {
+    const parts = [inputs[i], make("span", {}, text), decoration("kbd", key)];
+    return make("label", { className: "choice" }, ...parts);
+  });
   const chosen = () => inputs.find((each) => each.checked);
-  const fieldset = make("fieldset", { role: "radiogroup", "aria-labelledby": "question" }, ...labels);
+  const group = { role: "radiogroup", "aria-labelledby": "question" };
+  const fieldset = make("fieldset", group, ...labels);
   return {
     fieldset,
     allow(isAllowed) {
@@ -651,8 +700,9 @@ function makeSliders(sounds, values, onChange) {
   const [, ...buttons] = sounds.buttons;
   const sliders = [];
   const rows = buttons.map((button, i) => {
-    const slider = make("input", { type: "range", min: 0, max: 100, step: 1, value: given[i] ?? 0 });
-    const output = make("output", { "aria-hidden": "true" });
+    const slider = make("input", { type: "range", min: 0, max: 100, step: 1 });
+    slider.value = given[i] ?? 0;
+    const output = decoration("output");
     const draw = () => {
       const band = BANDS[Math.min(4, Math.floor(slider.value / 20))];
       output.textContent = given[i] ?? "–";
@@ -664,14 +714,20 @@ function makeSliders(sounds, values, onChange) {
       draw();
       onChange();
     };
+    // What is rated is what plays (BS.1534-3, section 5.4).
+    const listen = () => sounds.play(i + 1);
+    slider.addEventListener("pointerdown", listen);
     slider.addEventListener("input", rate);
     slider.addEventListener("click", rate); // where it stands already
     slider.addEventListener("keydown", (event) => {
-      if (/^(Arrow|Page|Home|End)/.test(event.key)) setTimeout(rate);
+      if (!/^(Arrow|Page|Home|End)/.test(event.key)) return;
+      listen();
+      setTimeout(rate);
     });
     draw();
     sliders.push(slider);
-    return make("li", { className: "row" }, button, make("div", { className: "slider" }, slider), output);
+    const track = make("div", { className: "slider" }, slider);
+    return make("li", { className: "row" }, button, track, output);
   });
   const scale = make("ol", {}, ...BANDS.map((band) => make("li", {}, band)));
   return {
@@ -687,7 +743,8 @@ function makeSliders(sounds, values, onChange) {
     missing: "Rate each sound.",
     help: [
       ["Space", "Play or pause"],
-      [`0, 1 to ${Math.min(9, sliders.length)}`, "Switch to the reference, or to a sound and its slider"],
+      ["0", "Switch to the reference"],
+      [`1 to ${Math.min(9, sliders.length)}`, "Switch to a sound, and to its slider"],
       ["← →", "Move the slider"],
       ["Enter", "Go on"],
     ],
@@ -723,7 +780,9 @@ async function begin() {
   test = await insist(async () => (await ask("test")).json(), "The server cannot be reached");
   tell("");
   const { listener } = kept();
-  if (listener === null) return test.is_open ? showStart() : showFull("Enough people have taken part.");
+  if (listener === null) {
+    return test.is_open ? showStart() : showFull("Enough people have taken part.");
+  }
   const unknown = await insist(async () => {
     try {
       await resume(listener);

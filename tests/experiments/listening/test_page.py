@@ -3,6 +3,8 @@
 import contextlib
 import os
 import pathlib
+import re
+import socket
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -13,7 +15,7 @@ import pytest
 import short
 from browser import DESKTOP, PHONE, TABLET
 
-from experiments.listening import answers
+from experiments.listening import answers, serving
 from experiments.listening.description import COMPARISON, KINDS, MOS, MUSHRA, PREFERENCE
 
 SHOTS = os.environ.get("LISTENING_SHOTS", "")
@@ -208,3 +210,162 @@ def cannot_answer_yet(listener: Listener, kind: str) -> None:
         assert not listener.run(f"{inputs}.some(x => x.checked)")
     listener.press(ENTER)
     assert listener.heading == heading and not listener.is_ready
+
+
+def test_a_killed_server_and_a_full_disk_cost_no_answer(tmp_path: pathlib.Path) -> None:
+    """What was answered meanwhile is kept by the browser, and sent when it can be stored."""
+    test = short.write(tmp_path / "test", MOS)
+    with socket.create_server(("127.0.0.1", 0)) as found:
+        port = found.getsockname()[1]
+    with contextlib.ExitStack() as first:
+        link = first.enter_context(served(tmp_path / "test", tmp_path / "answers", port))
+        with browsers.open_url(link, tmp_path / "profile") as browser:
+            listener = Listener(browser)
+            listener.wait_for("Listening test")
+            listener.begin()
+            (path,) = (tmp_path / "answers").glob("*.jsonl")
+            path.rename(tmp_path / "moved")  # so that writing fails
+            listener.hear_all()
+            listener.press("4", ENTER)
+            listener.wait_for("Sound 2 of 3")
+            listener.wait(lambda: "The answer could not be stored" in listener.status, "is told")
+            (tmp_path / "moved").rename(path)
+            listener.wait(lambda: listener.status == "All answers have arrived.", "sent again")
+            listener.hear_all()
+            loaded = "performance.getEntriesByType('resource').filter(x => /sound_/.test(x.name))"
+            listener.wait(lambda: listener.run(f"{loaded}.length") == 3, "the next sound is there")
+            first.close()
+            assert answers.read(path, test).answers == {0: (4,)}
+            with path.open("ab") as file:
+                file.write(b'{"trial": 1, "ans')  # what it was writing
+            listener.press("1", ENTER)
+            listener.wait_for("Sound 3 of 3")
+            listener.wait(lambda: listener.status.startswith("One answer is not sent yet"), "told")
+            with served(tmp_path / "test", tmp_path / "answers", port) as again:
+                assert again == link
+                listener.wait(lambda: listener.status == "All answers have arrived.", "again")
+                listener.hear_all()
+                listener.press("5", ENTER)
+                listener.wait_for("Thank you")
+    assert answers.read(path, test).answers == {0: (4,), 1: (1,), 2: (5,)}
+
+
+@pytest.mark.long
+def test_two_tabs_are_one_listener(tmp_path: pathlib.Path) -> None:
+    test = short.write(tmp_path / "test", MOS)
+    with (
+        served(tmp_path / "test", tmp_path / "answers") as link,
+        browsers.open_url(link, tmp_path / "profile", DESKTOP) as browser,
+    ):
+        listener = Listener(browser)
+        listener.wait_for("Listening test")
+        listener.begin()
+        first = browser.current_window_handle
+        browser.switch_to.new_window("tab")
+        browser.get(link)
+        listener.wait_for("Sound 1 of 3")
+        listener.hear_all()
+        listener.press("2", ENTER)
+        listener.wait_for("Sound 2 of 3")
+        browser.switch_to.window(first)
+        listener.wait_for("Sound 2 of 3")
+        for score in "34":
+            listener.hear_all()
+            listener.press(score, ENTER)
+        listener.wait_for("Thank you")
+    (path,) = (tmp_path / "answers").glob("*.jsonl")
+    assert answers.read(path, test).answers == {0: (2,), 1: (3,), 2: (4,)}
+
+
+@pytest.mark.long
+def test_a_second_listener_on_the_device_and_then_enough(tmp_path: pathlib.Path) -> None:
+    short.write(tmp_path / "test", PREFERENCE)
+    with (
+        served(tmp_path / "test", tmp_path / "answers") as link,
+        browsers.open_url(link, tmp_path / "profile") as browser,
+    ):
+        listener = Listener(browser)
+        for _ in range(short.NUM_LISTENERS):
+            listener.wait_for("Listening test")
+            listener.begin()
+            for _ in range(short.NUM_TRIALS):
+                listener.hear_all()
+                listener.press("0", ENTER)
+            listener.wait_for("Thank you")
+            listener.press(TAB, ENTER)
+        listener.wait_for("Thank you for coming")
+    assert len(list((tmp_path / "answers").glob("*.jsonl"))) == short.NUM_LISTENERS
+
+
+@pytest.mark.long
+def test_a_sound_that_was_stopped_was_not_played(tmp_path: pathlib.Path) -> None:
+    short.write(tmp_path / "test", MOS, sound_s=1.5)
+    with (
+        served(tmp_path / "test", tmp_path / "answers") as link,
+        browsers.open_url(link, tmp_path / "profile") as browser,
+    ):
+        listener = Listener(browser)
+        listener.wait_for("Listening test")
+        listener.begin()
+        listener.wait_for_sounds()
+        listener.press(SPACE)
+        listener.wait(lambda: position(listener, 0) > 0.3, "plays")
+        listener.press(SPACE)
+        time.sleep(2)
+        assert listener.heard == [] and position(listener, 0) == 0
+        listener.press("3", ENTER)
+        assert listener.heading == "Sound 1 of 3" and "to its end first" in listener.status
+
+
+@pytest.mark.long
+def test_sounds_of_mushra_are_switched_where_they_are(tmp_path: pathlib.Path) -> None:
+    short.write(tmp_path / "test", MUSHRA, sound_s=4.0)
+    with (
+        served(tmp_path / "test", tmp_path / "answers") as link,
+        browsers.open_url(link, tmp_path / "profile") as browser,
+    ):
+        listener = Listener(browser)
+        listener.wait_for("Listening test")
+        listener.begin()
+        listener.wait_for_sounds()
+        listener.press("0")
+        listener.wait(lambda: position(listener, 0) > 0.5, "plays")
+        listener.press("2")
+        listener.wait(lambda: position(listener, 2) > 0, "is switched")
+        assert position(listener, 2) > 0.5 and position(listener, 0) == 0
+        listener.press(SPACE)
+        assert listener.heard == []
+        listener.press(SPACE)  # and on from there, around the end
+        listener.wait(lambda: listener.heard == [2], "is played whole")
+        assert position(listener, 2) > 0.5
+
+
+def position(listener: Listener, i: int) -> float:
+    """How much of a sound has been played, of 1."""
+    style = f"document.querySelectorAll('.play')[{i}].style"
+    return float(listener.run(f"{style}.getPropertyValue('--played')"))
+
+
+def luminance(colour: str) -> float:
+    """Relative luminance (WCAG 2) of #rgb or #rrggbb."""
+    digits = colour.lstrip("#")
+    digits = "".join(x * 2 for x in digits) if len(digits) == 3 else digits
+    parts = [int(digits[i : i + 2], 16) / 255 for i in (0, 2, 4)]
+    linear = [x / 12.92 if x <= 0.04045 else ((x + 0.055) / 1.055) ** 2.4 for x in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def test_contrast_is_that_of_wcag_aa() -> None:
+    css = (serving.PAGE / "page.css").read_text()
+    schemes = [dict(re.findall(r"--(\S+): (#\w+);", part)) for part in css.split("@media")[:2]]
+    assert [len(scheme) for scheme in schemes] == [9, 9] and schemes[0] != schemes[1]
+    for scheme in schemes:
+        for first, second, least in (
+            *(("ink", ground, 4.5) for ground in ("paper", "card", "chosen")),
+            *(("soft", ground, 4.5) for ground in ("paper", "card", "chosen")),
+            ("on-accent", "accent", 4.5),
+            *(("edge", ground, 3) for ground in ("paper", "card")),
+            *(("accent", ground, 3) for ground in ("paper", "chosen")),
+        ):
+            light, dark = sorted((luminance(scheme[first]), luminance(scheme[second])))[::-1]
+            assert (light + 0.05) / (dark + 0.05) >= least, (first, second)

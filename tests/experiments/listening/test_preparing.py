@@ -9,6 +9,7 @@ import pyloudnorm
 import pytest
 import soundfile
 
+import data
 from experiments.listening import description, preparing
 from experiments.listening.description import (
     COMPARISON,
@@ -227,6 +228,28 @@ def test_what_is_no_description_is_refused(content: bytes, tmp_path: pathlib.Pat
         description.read(tmp_path)
     with pytest.raises(InputError, match="is missing"):
         description.read(tmp_path / "none")
+
+
+@pytest.mark.parametrize(
+    ("damage", "says"),
+    [
+        (lambda content: content[:5000], "is truncated"),
+        (lambda content: b"", "is empty"),
+        (lambda content: content[:44] + bytes(len(content) - 44), "is silent"),
+        (lambda content: b"text", "cannot be read as audio"),
+    ],
+)
+def test_what_is_wrong_with_a_sound_is_said_with_a_remedy_of_here(
+    damage, says, sound_dirs, tmp_path
+) -> None:
+    """Not one of `experiments.prepare`, which has other flags."""
+    folder = shutil.copytree(sound_dirs["ours"], tmp_path / "ours")
+    path = folder / "text_3.wav"
+    path.write_bytes(damage(path.read_bytes()))
+    with pytest.raises(data.DataError, match=f"text_3.wav {says}") as raised:
+        prepared(tmp_path / "out", sound_dirs, systems={"ours": folder})
+    assert "--" not in str(raised.value) and str(raised.value).endswith(", or leave it out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_control_is_no_item(tmp_path: pathlib.Path) -> None:

@@ -55,6 +55,7 @@ def test_from_a_test_and_answers_to_the_files(kind: str, tmp_path: pathlib.Path,
     (tmp_path / "test").mkdir()
     description.write(test, tmp_path / "test")
     write_answers(tmp_path / "answers", test, listeners)
+    (tmp_path / "answers" / "<b>_\x07.jsonl").write_text("{}\n")
     ended = run(
         "experiments.listening_test",
         "report",
@@ -65,10 +66,11 @@ def test_from_a_test_and_answers_to_the_files(kind: str, tmp_path: pathlib.Path,
     assert ended.returncode == 0, ended.stderr
     text = (tmp_path / "out" / "report.md").read_text()
     assert text in ended.stdout
-    assert "good better" in text and "## Dropped: 2" in text
+    assert "good better" in text and "## Dropped: 3" in text
+    assert "- \\<b\\>\\_?: the file cannot be used: its name is not of letters" in text
     assert "- left: answered 1 of" in text and "- chance: " in text
     report = reporting.of_answers(tmp_path / "answers", tmp_path / "test")
-    assert set(report.dropped) == {"left", "chance"}
+    assert set(report.dropped) == {"left", "chance", "<b>_\x07"}
     assert 0 < report.alpha < 1 and report.repeat_error >= 0 and report.num_texts == 12
     (pair,) = [each for each in report.comparisons if each.first == "good"]
     with (tmp_path / "out" / "report.csv").open(newline="") as file:
@@ -156,6 +158,24 @@ def test_the_rules_of_bs_1534() -> None:
     }
 
 
+def test_a_text_that_the_anchor_hardly_degrades_drops_nobody() -> None:
+    """Of 8 listeners three, more than a quarter, score its mid anchor above 90, and then two."""
+    values = np.zeros((8, 6, 2))
+    columns = (RECORDING, MID_ANCHOR)
+    values[:, :, 0] = 95
+    values[:3, 2, 1] = values[0, 3, 1] = 91
+    scores = screening.Scores(
+        MUSHRA, columns, tuple((x,) for x in columns), tuple("abcdefgh"), ("t",) * 6, values
+    )
+    others = {"a": "scored the mid anchor above 90 in 1 of 5 trials"}
+    assert screening.drop_by_reference(scores) == others
+    values[2, 2, 1] = 0
+    assert screening.drop_by_reference(scores) == {
+        "a": "scored the mid anchor above 90 in 2 of 6 trials",
+        "b": "scored the mid anchor above 90 in 1 of 6 trials",
+    }
+
+
 def test_the_table_of_webmushra_becomes_a_report(tmp_path: pathlib.Path, run) -> None:
     random = np.random.default_rng(0)
     lines = ["session_test_id,session_uuid,trial_id,rating_stimulus,rating_score,rating_time"]
@@ -223,7 +243,7 @@ def test_too_few_are_refused() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "Say what to do, one of prepare, report"),
+        ([], "Say what to do, one of prepare, serve, report"),
         (["listen"], "Say what to do"),
         (["prepare"], "--kind is missing: prepare needs it"),
         (["prepare", "--kind=abx"], "--kind"),
@@ -231,6 +251,12 @@ def test_too_few_are_refused() -> None:
         (["prepare", "--kind=mos", "--recordings=x", "--system=y", "--out=z"], "give NAME=DIR"),
         (["report", "--out=z"], "--answers is missing"),
         (["report", "--kind=mos"], "--kind is no flag of report"),
+        (["report", "--port=1"], "--port is no flag of report"),
+        (["serve", "--out=x"], "--out is no flag of serve"),
+        (["serve", "--answers=x"], "--test is missing: serve needs it"),
+        (["serve", "--test=x"], "--answers is missing: serve needs it"),
+        (["serve", "--test=x", "--answers=y"], "x/test.json is missing"),
+        (["serve", "--test=x", "--answers=y", "--port=65536"], "--port"),
         (["report", "--answers=nowhere.csv", "--out=z"], "it is no file"),
         (["report", "--answers=.", "--out=z"], "--test is missing"),
         (["report", "--answers=x.csv", "--test=y", "--out=z"], "x.csv is no folder"),
