@@ -4,16 +4,18 @@
         --system=theirs=DIR --out=DIR
     python -m experiments.listening_test prepare --kind=mos --system=copied=runs/tts \\
         --spoken=spoken=runs/tts --data_dir=corpora --split=test --out=DIR
+    python -m experiments.listening_test rehearse --test=DIR --answers=DIR [--quality=ours=3.5]
     python -m experiments.listening_test serve --test=DIR --answers=DIR [--host=NAME] [--port=N]
     python -m experiments.listening_test report --test=DIR --answers=DIR --out=DIR
     python -m experiments.listening_test report --answers=mushra.csv --out=DIR
 
 `prepare` takes folders of wav files with equal names, and models, which generate the recordings of
-a split, and writes `test.json` and the sounds, of one loudness and rate, in a folder. `serve`
-prints the link of a page: everybody who opens it takes one of the test's sessions, and each answer
-is stored as it comes. Ctrl-C or SIGTERM ends it, and the same command goes on. `report` reads the
-answers, a file a listener, or the table that webMUSHRA collects, and writes `report.md`,
-`report.png` and `report.csv`.
+a split, and writes `test.json` and the sounds, of one loudness and rate, in a folder. `rehearse`
+answers it by listeners who do not exist, to see what a report would tell of systems of some
+quality, and how many people it takes. `serve` prints the link of a page: everybody who opens it
+takes one of the test's sessions, and each answer is stored as it comes. Ctrl-C or SIGTERM ends it,
+and the same command goes on. `report` reads the answers, a file a listener, or the table that
+webMUSHRA collects, and writes `report.md`, `report.png` and `report.csv`.
 """
 
 import pathlib
@@ -24,7 +26,7 @@ from typing import Any
 from absl import flags
 
 from experiments.common import cli
-from experiments.listening import description, preparing, reporting, systems
+from experiments.listening import description, preparing, reporting, simulated, systems
 from wavenet_jax import InputError, model_folder
 
 cli.takes(cli.OUT, cli.SEED, cli.DATA_DIR, cli.SPLIT, *cli.SAMPLING, *cli.SERVING)
@@ -89,10 +91,18 @@ _SILENCE_DB: flags.FlagHolder[Any] = flags.DEFINE_float(
     1.0,
 )
 _TEST: flags.FlagHolder[Any] = flags.DEFINE_string(
-    "test", None, "Folder that prepare wrote (serve, report)."
+    "test", None, "Folder that prepare wrote (rehearse, serve, report)."
 )
 _ANSWERS: flags.FlagHolder[Any] = flags.DEFINE_string(
-    "answers", None, "Folder of answers (serve, report), or webMUSHRA's mushra.csv (report)."
+    "answers",
+    None,
+    "Folder of answers (rehearse, serve, report), or webMUSHRA's mushra.csv (report).",
+)
+_QUALITY: flags.FlagHolder[Any] = flags.DEFINE_multi_string(
+    "quality",
+    [],
+    "NAME=OPINION, what made-up listeners think of a system, from 1 to 5; "
+    f"{simulated.DEFAULT_QUALITY} by default (rehearse).",
 )
 
 OF_PREPARE = (
@@ -108,14 +118,14 @@ def _require(command: str, *holders: flags.FlagHolder[Any]) -> None:
             raise InputError(f"--{holder.name} is missing: {command} needs it, see --help.")
 
 
-def _named(holder: flags.FlagHolder[Any]) -> dict[str, str]:
-    """The folders of a flag by the names of the systems."""
+def _named(holder: flags.FlagHolder[Any], what: str = "DIR") -> dict[str, str]:
+    """What a flag gives for each system, by its name."""
     named: dict[str, str] = {}
     for given in holder.value:
-        name, separator, folder = given.partition("=")
-        if not separator or not folder or name in named:
-            raise InputError(f"--{holder.name} is {given!r}: give NAME=DIR, each name once.")
-        named[name] = folder
+        name, separator, value = given.partition("=")
+        if not separator or not value or name in named:
+            raise InputError(f"--{holder.name} is {given!r}: give NAME={what}, each name once.")
+        named[name] = value
     return named
 
 
@@ -192,6 +202,20 @@ def _refuse_flags_of_models() -> None:
             )
 
 
+def _rehearse() -> None:
+    _require("rehearse", _TEST, _ANSWERS)
+    test = description.read(pathlib.Path(_TEST.value))
+    qualities = {}
+    for name, given in _named(_QUALITY, "OPINION").items():
+        try:
+            qualities[name] = float(given)
+        except ValueError:
+            raise InputError(f"--quality is {name}={given}: give a number from 1 to 5.") from None
+    folder = pathlib.Path(_ANSWERS.value)
+    number = simulated.rehearse(test, folder, qualities, seed=cli.SEED.value or 0)
+    print(f"Made-up answers of {number} listeners in {folder}")
+
+
 def _report() -> None:
     _require("report", _ANSWERS, cli.OUT)
     if pathlib.Path(_ANSWERS.value).is_dir():
@@ -221,6 +245,7 @@ def _serve() -> None:
 
 COMMANDS = {
     "prepare": (_prepare, OF_PREPARE),
+    "rehearse": (_rehearse, (_TEST, _ANSWERS, _QUALITY, cli.SEED)),
     "serve": (_serve, (_TEST, _ANSWERS, *cli.SERVING)),
     "report": (_report, (_TEST, _ANSWERS, cli.OUT)),
 }

@@ -7,7 +7,6 @@ import pathlib
 import matplotlib.image
 import numpy as np
 import pytest
-from simulated import Population, World, true_difference
 
 from experiments.listening import description, preparing, reporting, screening
 from experiments.listening.answers import Listener
@@ -23,6 +22,7 @@ from experiments.listening.description import (
     RECORDING,
     Test,
 )
+from experiments.listening.simulated import Population, World, true_difference
 from wavenet_jax import InputError
 
 SYSTEMS = {"good": 3.6, "bad": 2.4}
@@ -243,7 +243,7 @@ def test_too_few_are_refused() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "Say what to do, one of prepare, serve, report"),
+        ([], "Say what to do, one of prepare, rehearse, serve, report"),
         (["listen"], "Say what to do"),
         (["prepare"], "--kind is missing: prepare needs it"),
         (["prepare", "--kind=abx"], "--kind"),
