@@ -8,7 +8,7 @@ import matplotlib.image
 import numpy as np
 import pytest
 
-from experiments.listening import description, preparing, reporting, screening
+from experiments.listening import description, preparing, reporting, screening, serving
 from experiments.listening.answers import Listener
 from experiments.listening.description import (
     COMPARISON,
@@ -56,6 +56,7 @@ def test_from_a_test_and_answers_to_the_files(kind: str, tmp_path: pathlib.Path,
     description.write(test, tmp_path / "test")
     write_answers(tmp_path / "answers", test, listeners)
     (tmp_path / "answers" / "<b>_\x07.jsonl").write_text("{}\n")
+    (tmp_path / "answers" / serving.TOKEN).write_text("of the server\n")
     ended = run(
         "experiments.listening_test",
         "report",
