@@ -34,7 +34,9 @@ app: .venv/.app
 demo: .venv/.demo
 	$(BIN)/python -m experiments.demo
 
-PYTEST = JAX_PLATFORMS=cpu $(BIN)/python -m pytest --numprocesses=auto --dist=worksteal
+# One worker more than there are cores, since programs that are run often wait.
+WORKERS = $(shell $(BIN)/python -c 'import os; print(os.cpu_count() + 1)')
+PYTEST = JAX_PLATFORMS=cpu $(BIN)/python -m pytest --numprocesses=$(WORKERS) --dist=worksteal
 test: lint
 	$(PYTEST) -m 'not long'
 

@@ -52,6 +52,20 @@ flags.DEFINE_float(
     None,
     "Bring each recording to this loudness by ITU-R BS.1770, such as -23 (all but espeak).",
 )
+flags.DEFINE_enum(
+    "own_range",
+    None,
+    ["linear", "mu_law"],
+    "Spread each recording over the whole range of 256 codes, with the companding of the model "
+    "(all but espeak; docs/published_bits.md).",
+)
+flags.DEFINE_integer(
+    "piece_samples",
+    None,
+    "Cut recordings into pieces of so many samples, a shorter rest left out (folder, youtube_mix, "
+    "beethoven, maestro).",
+    lower_bound=1,
+)
 flags.DEFINE_bool(
     "skip_bad", None, "Drop unusable recordings, saying which and why (all but espeak)."
 )

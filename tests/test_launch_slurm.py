@@ -59,6 +59,7 @@ def start(environment: dict[str, str], *arguments: str) -> subprocess.Popen[str]
     )
 
 
+@pytest.mark.long
 def test_two_processes_stopped_and_gone_on(
     cluster: dict[str, str], fsdd_dir: pathlib.Path, tmp_path: pathlib.Path
 ) -> None:

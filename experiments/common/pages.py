@@ -2,6 +2,7 @@
 
 import html
 import pathlib
+from collections.abc import Sequence
 
 from experiments.common import files, plots
 
@@ -42,10 +43,18 @@ def write(path: pathlib.Path, title: str, body: str) -> None:
     files.write_whole(path, page.encode())
 
 
-def sound(caption: str, name: str, suffix: str) -> str:
-    """A player and a picture of a sound: `name` + `suffix` and `name` + ".png", relative."""
+def sound(caption: str, name: str, suffix: str, remarks: Sequence[str] = ()) -> str:
+    """A player and a picture of a sound: `name` + `suffix` and `name` + ".png", relative.
+
+    Args:
+      caption: plain text.
+      name, suffix: of the files.
+      remarks: plain texts below the picture.
+    """
     return (
         f"<figure>\n<figcaption>{html.escape(caption)}</figcaption>\n"
         f'<audio controls preload="metadata" src="{name}{suffix}"></audio>\n'
-        f'<img loading="lazy" src="{name}.png" alt="Waveform and spectrogram">\n</figure>\n'
+        f'<img loading="lazy" src="{name}.png" alt="Waveform and spectrogram">\n'
+        + "".join(f"<p>{html.escape(remark)}</p>\n" for remark in remarks)
+        + "</figure>\n"
     )

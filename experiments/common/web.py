@@ -316,11 +316,11 @@ def serve(
             flush=True,
         )
     link = public_url or _url(address if is_local else host, port)
-    print(f"{link}/?token={token}", flush=True)
-    # uvicorn takes both signals, and when all is done sends them on to what was there before.
-    before = signal.signal(signal.SIGTERM, lambda *_: None)
     server = _Server(config)
+    # uvicorn takes both signals when it begins, and when it ends sends them on to what was there.
+    before = signal.signal(signal.SIGTERM, server.handle_exit)
     try:
+        print(f"{link}/?token={token}", flush=True)
         with listening:
             server.run(sockets=[listening])
     finally:

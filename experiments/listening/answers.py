@@ -39,6 +39,9 @@ SUFFIX = ".jsonl"
 RANGES = {MOS: (1, 5), PREFERENCE: (-1, 1), COMPARISON: (-3, 3), MUSHRA: (0, 100)}
 MAX_FILE_BYTES, MAX_FILES, MAX_LINE_BYTES = 2**20, 10_000, 4096
 MAX_CSV_BYTES, MAX_CSV_LINES = 2**26, 10**6
+MADE_UP = "made_up_"
+"""How names of listeners begin who do not exist."""
+
 LISTENER = re.compile(r"[A-Za-z0-9_-]{1,64}")
 WEBMUSHRA = {"reference": RECORDING, "anchor35": LOW_ANCHOR, "anchor70": MID_ANCHOR}
 """What webMUSHRA calls the sounds that it adds."""

@@ -78,15 +78,25 @@ class Report(NamedTuple):
     repeat_error: float
     num_texts: int
 
+    @property
+    def is_made_up(self) -> bool:
+        """Whether the listeners do not exist."""
+        return all(map(_is_made_up, self.listeners))
+
 
 def of_answers(folder: str | os.PathLike[str], test_folder: str | os.PathLike[str]) -> Report:
     """The report of a folder of answers to a test that `preparing` wrote.
 
     Raises:
-      InputError: the test or no file of answers can be used, or too few listeners are left.
+      InputError: the test or no file of answers can be used, made-up answers are among them, or
+        too few listeners are left.
     """
     test = description.read(pathlib.Path(test_folder))
     listeners, refused = answers.read_folder(pathlib.Path(folder), test)
+    if len({_is_made_up(listener.name) for listener in listeners}) > 1:
+        raise InputError(
+            f"{folder} has answers of people and made-up ones, {answers.MADE_UP}*: take those away."
+        )
     dropped = refused | screening.drop(test, listeners)
     kept = [listener for listener in listeners if listener.name not in dropped]
     return analyse(
@@ -209,6 +219,7 @@ def markdown(report: Report) -> str:
     lines = [
         f"# Listening test: {SCALES[report.kind]}",
         "",
+        *(["**Made-up answers: nobody has listened.**", ""] if report.is_made_up else []),
         f"{len(report.listeners)} listeners, {report.num_texts} texts. Intervals are of 95%, over "
         "listeners and texts; p is corrected for the number of comparisons (Holm).",
         "",
@@ -315,7 +326,8 @@ def figure(report: Report) -> Figure:
         if not report.systems:
             axes.axvline(0, color=plots.INK, linewidth=1, linestyle=(0, (4, 3)))
     axes.set_yticks(y, [name for name, _ in rows])
-    axes.set_xlabel(f"{SCALES[report.kind]}, {len(report.listeners)} listeners", color=plots.INK)
+    who = "made-up listeners" if report.is_made_up else "listeners"
+    axes.set_xlabel(f"{SCALES[report.kind]}, {len(report.listeners)} {who}", color=plots.INK)
     return drawn
 
 
@@ -330,6 +342,10 @@ def write(report: Report, out: str | os.PathLike[str]) -> pathlib.Path:
     files.write_whole(folder / CSV, table(report).encode())
     files.write_whole(folder / TABLE, markdown(report).encode())
     return folder
+
+
+def _is_made_up(listener: str) -> bool:
+    return listener.startswith(answers.MADE_UP)
 
 
 def _interval(estimate: Estimate, digits: int) -> str:

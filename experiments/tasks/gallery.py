@@ -4,10 +4,12 @@ gallery/index.html
 gallery/NAME/recorded_000.flac    a recording that it was not trained on
 gallery/NAME/copy_000.flac        what the model makes of its conditions
 gallery/NAME/spoken_000.flac      what it makes of a sentence
+gallery/NAME/continued_000.flac   a recording's beginning, and how the model goes on
 gallery/NAME/*.png                waveform and spectrogram of each
 """
 
 import dataclasses
+import functools
 import html
 import os
 import pathlib
@@ -40,7 +42,12 @@ class Exhibit:
         without.
       split: of recordings that it was not trained on.
       num_copies: of its recordings, to generate from the conditions of.
-      has_recordings: whether they may be shown, which is for whose they are to say.
+      num_continued: recordings that are begun by the first of the split.
+      prime_s: how much of it begins them.
+      seconds: how long they are with it.
+      num_recognized: of its recordings, to recognise the phones of.
+      has_recordings: whether they may be shown, which is for whose they are to say; a beginning
+        that may not is cut from what goes on from it.
       texts: sentences to speak.
       speakers: who speaks them, in turn; () for a model of one.
       drawing: flags of `sample` and `speak`.
@@ -52,6 +59,10 @@ class Exhibit:
     prepare: Sequence[str] = ()
     split: str = "test"
     num_copies: int = 0
+    num_continued: int = 0
+    prime_s: float = 4.0
+    seconds: float = 8.0
+    num_recognized: int = 0
     has_recordings: bool = True
     texts: Sequence[str] = ()
     speakers: Sequence[str] = ()
@@ -92,16 +103,37 @@ EXHIBITS = (
         texts=("nine eight seven six five", "four three two one zero"),
         drawing=_DRAWING,
     ),
+    Exhibit(  # of recordings that are nobody's to give away here, prepared as docs/music.md says
+        "violin",
+        "Solo violin",
+        split="validation",
+        num_continued=2,
+        has_recordings=False,
+    ),
+    Exhibit(
+        "espeak_phones",
+        "Phones recognised, in voices that it was not trained on",
+        prepare=(
+            "--dataset=espeak",
+            "--domain=sentences",
+            "--num_utterances=300",
+            "--voices=en-us+f3,en-us+m3,en-us+m5",
+            "--seed=1",
+            "--sample_rate_hz=16000",
+        ),
+        num_recognized=3,
+    ),
 )
 
 
 class Clip(NamedTuple):
-    """A sound: what it is, and int16 samples `[N]` at a rate in Hz."""
+    """A sound: what it is, int16 samples `[N]` at a rate in Hz, and what is said below it."""
 
     name: str
     title: str
     samples: np.ndarray
     sample_rate_hz: int
+    remarks: Sequence[str] = ()
 
 
 def make(
@@ -161,14 +193,14 @@ def sound_bytes(folder: pathlib.Path) -> int:
 def _section(exhibit: Exhibit, work: pathlib.Path, page: pathlib.Path) -> str:
     """Generates the sounds of a model below `page`; returns its part of the page."""
     model = exhibit.folder / exhibit.name
-    run = restore.load(model).run
+    made = _Made(exhibit, model, restore.load(model).run, work / "corpora", work / "made")
     clips = page / exhibit.name
     clips.mkdir()
     shown, commands = [], []
-    for commanded, pairs in _generated(exhibit, model, run, work):
-        commands += [commanded]
-        for pair in pairs:
-            shown += ["<div>" + "".join(_figure(clip, clips) for clip in pair) + "</div>\n"]
+    for command, groups in made.everything():
+        commands += [command]
+        for group in groups:
+            shown += ["<div>" + "".join(_figure(clip, clips) for clip in group) + "</div>\n"]
     card = model_card.read(model)
     return (
         f'<section id="{exhibit.name}">\n<h2>{html.escape(exhibit.title)}</h2>\n'
@@ -180,52 +212,134 @@ def _section(exhibit: Exhibit, work: pathlib.Path, page: pathlib.Path) -> str:
     )
 
 
-def _generated(
-    exhibit: Exhibit, model: pathlib.Path, run: Run, work: pathlib.Path
-) -> Iterator[tuple[str, list[list[Clip]]]]:
-    """Runs the programs; yields each command line and its clips, those that belong together."""
-    rate = run.audio.sample_rate_hz
-    corpora, made = work / "corpora", work / "made"
-    if made.exists():
-        shutil.rmtree(made)
-    if exhibit.num_copies:
-        if exhibit.prepare:
-            programs.run("prepare", *exhibit.prepare, f"--data_dir={corpora}")
-        flags = [
-            f"--workdir={model}",
-            f"--data_dir={corpora}",
+@dataclasses.dataclass(frozen=True)
+class _Made:
+    """What the programs make for an exhibit.
+
+    Attributes:
+      exhibit: what is to be made.
+      model: its folder.
+      run: the model's.
+      corpora: folder of the corpus.
+      folder: for what is made.
+    """
+
+    exhibit: Exhibit
+    model: pathlib.Path
+    run: Run
+    corpora: pathlib.Path
+    folder: pathlib.Path
+
+    def everything(self) -> Iterator[tuple[str, list[list[Clip]]]]:
+        """Runs the programs; yields each command line and its clips, by what belongs together."""
+        exhibit = self.exhibit
+        if self.folder.exists():
+            shutil.rmtree(self.folder)
+        self.folder.mkdir(parents=True)
+        needs_corpus = exhibit.num_copies or exhibit.num_continued or exhibit.num_recognized
+        if needs_corpus and exhibit.prepare:
+            programs.run("prepare", *exhibit.prepare, f"--data_dir={self.corpora}")
+        if exhibit.num_copies:
+            yield self._copies()
+        if exhibit.num_continued:
+            yield self._continued()
+        if exhibit.num_recognized:
+            yield self._recognized()
+        for i, text in enumerate(exhibit.texts):
+            yield self._spoken(i, text)
+
+    @functools.cached_property
+    def _corpus(self) -> data.Corpus:
+        return self.run.load(self.corpora, self.exhibit.split)
+
+    def _called(self, program: str, *arguments: str) -> str:
+        programs.run(program, f"--workdir={self.model}", *arguments)
+        return programs.command(program, f"--workdir={self.model}", *arguments)
+
+    def _recorded(self, i: int) -> Clip:
+        recording = self._corpus.recording(i)
+        said = recording.get("text") or f"recording {i + 1}"
+        rate = self.run.audio.sample_rate_hz
+        return Clip(f"recorded_{i:03}", f"recorded: {said}", recording["audio"], rate)
+
+    def _copies(self) -> tuple[str, list[list[Clip]]]:
+        out, exhibit = self.folder / "copies", self.exhibit
+        command = self._called(
+            "sample",
+            f"--data_dir={self.corpora}",
             f"--split={exhibit.split}",
             f"--num_samples={exhibit.num_copies}",
             "--seed=0",
             *exhibit.drawing,
-            f"--out={made / 'copies'}",
-        ]
-        programs.run("sample", *flags)
-        corpus = data.load(run.config.dataset, corpora, exhibit.split)
-        pairs = []
+            f"--out={out}",
+        )
+        groups = []
         for i in range(exhibit.num_copies):
-            recording = corpus.recording(i)
-            said = recording.get("text") or f"recording {i + 1}"
-            samples, _ = soundfile.read(made / "copies" / f"sample_{i:03}.wav", dtype="int16")
+            recorded = self._recorded(i)
+            copy = _clip(out / f"sample_{i:03}.wav", f"copy_{i:03}", "generated")
             if exhibit.has_recordings:
-                recorded = Clip(f"recorded_{i:03}", f"recorded: {said}", recording["audio"], rate)
-                pairs += [[recorded, Clip(f"copy_{i:03}", "generated", samples, rate)]]
+                groups += [[recorded, copy]]
             else:
-                title = f"generated, of {corpus.names[i]}: {said}"
-                pairs += [[Clip(f"copy_{i:03}", title, samples, rate)]]
-        yield programs.command("sample", *flags), pairs
-    for i, text in enumerate(exhibit.texts):
-        path = made / f"spoken_{i:03}.wav"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        flags = [f"--workdir={model}", f"--text={text}", "--seed=0", *exhibit.drawing]
-        title = f"spoken: {text}"
-        if exhibit.speakers:
-            speaker = exhibit.speakers[i % len(exhibit.speakers)]
-            flags, title = [*flags, f"--speaker={speaker}"], f"spoken by {speaker}: {text}"
-        programs.run("speak", *flags, f"--out={path}")
-        samples, _ = soundfile.read(path, dtype="int16")
-        clip = Clip(path.stem, title, samples, rate)
-        yield programs.command("speak", *flags, f"--out={path}"), [[clip]]
+                said = recorded.title.removeprefix("recorded: ")
+                groups += [[copy._replace(title=f"generated, of {self._corpus.names[i]}: {said}")]]
+        return command, groups
+
+    def _continued(self) -> tuple[str, list[list[Clip]]]:
+        out, prime = self.folder / "continued", self.folder / "prime.wav"
+        exhibit, recorded = self.exhibit, self._recorded(0)
+        rate = recorded.sample_rate_hz
+        num_prime = round(exhibit.prime_s * rate)
+        soundfile.write(prime, recorded.samples[:num_prime], rate)
+        command = self._called(
+            "sample",
+            f"--prime={prime}",
+            f"--num_samples={exhibit.num_continued}",
+            f"--seconds={exhibit.seconds:g}",
+            "--seed=0",
+            *exhibit.drawing,
+            f"--out={out}",
+        )
+        of = f"{exhibit.prime_s:g} s of {self._corpus.names[0]}"
+        groups = []
+        for i in range(exhibit.num_continued):
+            clip = _clip(out / f"sample_{i:03}.wav", f"continued_{i:03}", f"{of}, continued")
+            if not exhibit.has_recordings:
+                clip = clip._replace(
+                    samples=clip.samples[num_prime:], title=f"generated, after {of}"
+                )
+            groups += [[clip]]
+        return command, groups
+
+    def _recognized(self) -> tuple[str, list[list[Clip]]]:
+        out, phones = self.folder / "phones", self.run.phones
+        clips = [self._recorded(i) for i in range(self.exhibit.num_recognized)]
+        for clip in clips:
+            soundfile.write(self.folder / f"{clip.name}.wav", clip.samples, clip.sample_rate_hz)
+        paths = [str(self.folder / f"{clip.name}.wav") for clip in clips]
+        command = self._called("recognize", *paths, f"--out={out}")
+        groups = []
+        for i, clip in enumerate(clips):
+            spoken = phones.transcript(self._corpus.recording(i))
+            lines = (out / f"{clip.name}.txt").read_text().splitlines()
+            heard = phones.scored(phones.names.index(line.split(maxsplit=2)[2]) for line in lines)
+            remarks = (f"spoken: {' '.join(spoken)}", f"recognised: {' '.join(heard)}")
+            groups += [[clip._replace(remarks=remarks)]]
+        return command, groups
+
+    def _spoken(self, i: int, text: str) -> tuple[str, list[list[Clip]]]:
+        path, title, by = self.folder / f"spoken_{i:03}.wav", f"spoken: {text}", []
+        if speakers := self.exhibit.speakers:
+            speaker = speakers[i % len(speakers)]
+            by, title = [f"--speaker={speaker}"], f"spoken by {speaker}: {text}"
+        command = self._called(
+            "speak", f"--text={text}", "--seed=0", *self.exhibit.drawing, *by, f"--out={path}"
+        )
+        return command, [[_clip(path, path.stem, title)]]
+
+
+def _clip(path: pathlib.Path, name: str, title: str) -> Clip:
+    samples, rate = soundfile.read(path, dtype="int16")
+    return Clip(name, title, samples, rate)
 
 
 def _figure(clip: Clip, folder: pathlib.Path) -> str:
@@ -233,4 +347,4 @@ def _figure(clip: Clip, folder: pathlib.Path) -> str:
     soundfile.write(folder / f"{clip.name}.flac", clip.samples, clip.sample_rate_hz)
     picture = plots.spectrograms([("", clip.samples)], clip.sample_rate_hz)
     plots.save(picture, folder / f"{clip.name}.png", dpi=60)
-    return pages.sound(clip.title, f"{folder.name}/{clip.name}", ".flac")
+    return pages.sound(clip.title, f"{folder.name}/{clip.name}", ".flac", clip.remarks)

@@ -193,6 +193,25 @@ def write_chunks(
             _filter(file, 0 if prime is None else len(prime), sampling)
 
 
+def batched(
+    frames: Sequence[np.ndarray], conditions: Sequence[np.ndarray | None]
+) -> dict[str, Any]:
+    """The conditions of a batch for `write_generated`, those of shorter recordings padded.
+
+    Args:
+      frames: local features of each, `[F, C]`.
+      conditions: global condition of each; None where the model takes none.
+    """
+    longest = max(map(len, frames))
+    batch = {
+        "local_condition": np.stack(
+            [np.pad(each, ((0, longest - len(each)), (0, 0))) for each in frames]
+        )
+    }
+    given = [condition for condition in conditions if condition is not None]
+    return batch | ({"global_condition": np.stack(given)} if given else {})
+
+
 def _filter(file: soundfile.SoundFile, begin: int, sampling: Sampling) -> None:
     """Replaces what is in an open file from sample `begin` on."""
     file.seek(begin)

@@ -5,10 +5,12 @@ import pathlib
 import re
 
 import browser
+import jiwer
 import numpy as np
 import pytest
 import soundfile
 
+import data
 from experiments.tasks import gallery
 from experiments.tasks.exporting import export
 from wavenet_jax import InputError
@@ -112,3 +114,41 @@ def test_a_browser_opens_the_gallery_of_the_repository(tmp_path) -> None:
         pytest.skip("there is no gallery yet")
     assert gallery.sound_bytes(page.parent) <= gallery.MAX_SOUND_BYTES
     check_in_browser(page, tmp_path / "profile")
+
+
+def test_beginnings_continued(exhibit, fsdd_dir, tmp_path) -> None:
+    """A beginning that is not to be shown is cut off."""
+    going_on = dataclasses.replace(
+        exhibit,
+        num_copies=0,
+        num_continued=2,
+        prime_s=0.05,
+        seconds=0.2,
+        drawing=("--label=high",),
+    )
+    for has_recordings in (True, False):
+        shown = dataclasses.replace(going_on, has_recordings=has_recordings)
+        page = gallery.make(tmp_path / "page", data_dir=tmp_path / "work", exhibits=[shown])
+        sounds = [
+            soundfile.read(page.parent / "tiny" / f"continued_00{i}.flac", dtype="int16")[0]
+            for i in range(2)
+        ]
+        beginning = data.load("fsdd", fsdd_dir, "test").recording(0)["audio"][:400]
+        assert np.array_equal(sounds[0][:400], beginning) == has_recordings
+        assert [len(sound) for sound in sounds] == [2000 if has_recordings else 1600] * 2
+        assert not np.array_equal(sounds[0][-1600:], sounds[1][-1600:])
+        assert len(list(page.parent.rglob("*.flac"))) == 2
+
+
+@pytest.mark.long
+def test_phones_recognized(exhibit, tmp_path) -> None:
+    """Those of the repository's recogniser, below those that were spoken."""
+    pytest.importorskip("espeakng_loader", reason="eSpeak NG is in the extra demo")
+    (phones,) = (each for each in gallery.EXHIBITS if each.name == "espeak_phones")
+    one = dataclasses.replace(phones, num_recognized=1, folder=ROOT / gallery.PRETRAINED)
+    page = gallery.make(tmp_path / "page", data_dir=tmp_path / "work", exhibits=[one])
+    spoken, recognised = (
+        re.findall(f"<p>{kind}: (.*)</p>", page.read_text()) for kind in ("spoken", "recognised")
+    )
+    assert len(spoken) == len(recognised) == 1
+    assert jiwer.wer(spoken[0], recognised[0]) < 0.1

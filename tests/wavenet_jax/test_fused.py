@@ -129,7 +129,7 @@ def plain_stack(x, blocks, shapes):
     has_batch=strategies.booleans(),
     seed=strategies.integers(0, 2**31),
 )
-@hypothesis.settings(max_examples=8, deadline=None)
+@hypothesis.settings(max_examples=5, deadline=None)
 def test_stacks_of_any_shape(
     batch, length, taps, width, half, dilations, samples_per_frame, has_batch, seed
 ) -> None:
@@ -293,6 +293,7 @@ for precision in ("float32", "bfloat16"):
 """
 
 
+@pytest.mark.long
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="the other CPU is one of x86-64")
 def test_a_cpu_without_avx512(tmp_path) -> None:
     """Compiled for it, the functions are whole, and bfloat16 is float32."""

@@ -40,7 +40,7 @@ class HighwayBlock(layers.GatedBlock):
         return keep * x + (1 - keep) * y, a
 
 
-@pytest.mark.parametrize("block", [ReluBlock, HighwayBlock])
+@pytest.mark.parametrize("block", [ReluBlock, pytest.param(HighwayBlock, marks=pytest.mark.long)])
 @pytest.mark.parametrize("rematerialize", [False, pytest.param(True, marks=pytest.mark.long)])
 def test_a_swapped_block_trains_and_generates(block, rematerialize, monkeypatch) -> None:
     """It lowers the loss, and generates what it scores: sequence = step = prefill."""

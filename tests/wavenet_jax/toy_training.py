@@ -56,7 +56,10 @@ def assert_trees_equal(first: Any, second: Any, rtol: float) -> None:
 @functools.cache
 def loss_and_gradients() -> Any:
     def loss(params, batch):
-        bits, count = training.losses(CONFIG, params, batch)["bits_per_sample"]
-        return bits / count
+        terms, counts = (
+            training.losses(CONFIG, params, batch),
+            training.num_summands(CONFIG, batch),
+        )
+        return terms["bits_per_sample"] / counts["bits_per_sample"]
 
     return jax.jit(jax.value_and_grad(loss))

@@ -221,7 +221,7 @@ class FrameClassifier(nn.Module):
         return self.output(nn.relu(x))
 
 
-def frame_bits(logits: jax.Array, classes: jax.Array) -> tuple[jax.Array, jax.Array]:
+def frame_bits(logits: jax.Array, classes: jax.Array) -> jax.Array:
     """Cross-entropy of the frames that have a class.
 
     Args:
@@ -229,16 +229,14 @@ def frame_bits(logits: jax.Array, classes: jax.Array) -> tuple[jax.Array, jax.Ar
       classes: int32 `[B, F]`, `NO_LABEL` for frames without.
 
     Returns:
-      The sum of -log2 p over these frames and their number, float32 scalars.
+      The sum of -log2 p over these frames, a float32 scalar.
     """
     is_class = classes != NO_LABEL
     nats = optax.softmax_cross_entropy_with_integer_labels(logits, jnp.maximum(classes, 0))
-    return jnp.sum(nats, where=is_class) / jnp.log(2.0), jnp.sum(is_class, dtype=jnp.float32)
+    return jnp.sum(nats, where=is_class) / jnp.log(2.0)
 
 
-def sequence_bits(
-    logits: jax.Array, mask: jax.Array, classes: jax.Array
-) -> tuple[jax.Array, jax.Array]:
+def sequence_bits(logits: jax.Array, mask: jax.Array, classes: jax.Array) -> jax.Array:
     """-log2 p of sequences of classes, summed over their alignments (CTC).
 
     Args:
@@ -247,7 +245,7 @@ def sequence_bits(
       classes: int32 `[B, U]`, `NO_LABEL` after the last.
 
     Returns:
-      The sum over the batch and its number of classes, float32 scalars.
+      The sum over the batch, a float32 scalar.
     """
     is_class = classes != NO_LABEL
     nats = optax.ctc_loss(
@@ -257,4 +255,4 @@ def sequence_bits(
         jnp.where(is_class, 0.0, 1.0),
         blank_id=logits.shape[-1] - 1,
     )
-    return jnp.sum(nats) / jnp.log(2.0), jnp.sum(is_class, dtype=jnp.float32)
+    return jnp.sum(nats) / jnp.log(2.0)

@@ -10,7 +10,7 @@ from wavenet_jax.training.loop import (
     replicate,
     split_over_devices,
 )
-from wavenet_jax.training.loss import Batch, losses
+from wavenet_jax.training.loss import Batch, losses, num_summands
 from wavenet_jax.training.optimizer import learning_rate_schedule, make_optimizer
 from wavenet_jax.training.state import TrainState, init_state
 from wavenet_jax.training.step import train_step
@@ -42,6 +42,7 @@ __all__ = [
     "make_optimizer",
     "make_parallel_step",
     "model_params",
+    "num_summands",
     "replicate",
     "split_over_devices",
     "train_step",

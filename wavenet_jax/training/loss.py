@@ -31,7 +31,7 @@ frames that the recording has, F of them those of the segment; and `classes` int
 segment's frames `[B, F]`, or for CTC those of the recording in their order `[B, U]`; -1 where
 there is none."""
 
-Losses = dict[str, tuple[jax.Array, jax.Array]]
+Losses = dict[str, jax.Array]
 
 
 def losses(
@@ -44,7 +44,7 @@ def losses(
     key: jax.Array | None = None,
     fused_precision: fused.Precision | None = None,
 ) -> Losses:
-    """Loss terms, each by name as a sum and the number of its summands.
+    """Loss terms, each by name as a sum, of `num_summands`.
 
     Args:
       model_config: of the model.
@@ -92,7 +92,10 @@ def losses(
 
 
 def num_summands(model_config: ModelConfig, batch: Batch) -> dict[str, jax.Array]:
-    """The numbers of summands of `losses`, float32 scalars, which the batch alone decides."""
+    """The numbers of summands of `losses`, float32 scalars, which the batch alone decides.
+
+    A sample counts where it is scored, a frame or phone where it has a class.
+    """
     counts = {"bits_per_sample": jnp.sum(batch["mask"], dtype=jnp.float32)}
     if isinstance(model_config, RecognizerConfig):
         name = "bits_per_frame" if model_config.loss == "frames" else "bits_per_phone"
@@ -169,6 +172,5 @@ def _inputs(
 
 def _sample_bits(
     config: WaveNetConfig, outputs: Any, codes: jax.Array, mask: jax.Array
-) -> tuple[jax.Array, jax.Array]:
-    bits = -config.distribution.log_prob_bits(outputs, codes)
-    return jnp.sum(bits, where=mask), jnp.sum(mask, dtype=jnp.float32)
+) -> jax.Array:
+    return -jnp.sum(config.distribution.log_prob_bits(outputs, codes), where=mask)

@@ -67,7 +67,7 @@ def train_step(
             fused_precision=fused_precision,
         )
         # Of a microbatch its share of the means: the number of summands is that of the batch.
-        means = {name: terms[name][0] / summands[name] for name in summands}
+        means = {name: terms[name] / summands[name] for name in summands}
         total = functools.reduce(jnp.add, [weights[name] * means[name] for name in means])
         return total, means
 

@@ -192,7 +192,9 @@ def test_beam_that_is_not_installed_is_one_sentence(
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize(
+    "how", [pytest.param(signal.SIGTERM, marks=pytest.mark.long), signal.SIGKILL]
+)
 def test_no_process_and_nothing_half_written_is_left(
     tmp_path: pathlib.Path, how: signal.Signals
 ) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import importlib
 import pathlib
+import signal
 import socket
 import stat
 import sys
@@ -224,6 +225,19 @@ def test_what_cannot_be_served_is_one_sentence() -> None:
     ):
         with pytest.raises(InputError, match="--public_url is .*: give the address that leads"):
             web.serve(nothing, host="127.0.0.1", port=0, others_can="listen", public_url=url)
+
+
+def test_a_signal_before_the_server_runs_is_not_lost(monkeypatch) -> None:
+    run = web.uvicorn.Server.run
+
+    def signalled(self: web.uvicorn.Server, sockets: list[socket.socket]) -> None:
+        signal.raise_signal(signal.SIGTERM)
+        run(self, sockets)
+
+    monkeypatch.setattr(web.uvicorn.Server, "run", signalled)
+    before = signal.getsignal(signal.SIGTERM)
+    web.serve(nothing, host="127.0.0.1", port=0, others_can="listen")
+    assert signal.getsignal(signal.SIGTERM) == before
 
 
 @pytest.mark.parametrize("package", ["uvicorn", "starlette.types"])

@@ -7,9 +7,8 @@ import pathlib
 import matplotlib.image
 import numpy as np
 import pytest
-from simulated import Population, World, true_difference
 
-from experiments.listening import description, preparing, reporting, screening
+from experiments.listening import description, preparing, reporting, screening, serving
 from experiments.listening.answers import Listener
 from experiments.listening.description import (
     COMPARISON,
@@ -23,6 +22,7 @@ from experiments.listening.description import (
     RECORDING,
     Test,
 )
+from experiments.listening.simulated import Population, World, true_difference
 from wavenet_jax import InputError
 
 SYSTEMS = {"good": 3.6, "bad": 2.4}
@@ -56,6 +56,7 @@ def test_from_a_test_and_answers_to_the_files(kind: str, tmp_path: pathlib.Path,
     description.write(test, tmp_path / "test")
     write_answers(tmp_path / "answers", test, listeners)
     (tmp_path / "answers" / "<b>_\x07.jsonl").write_text("{}\n")
+    (tmp_path / "answers" / serving.TOKEN).write_text("of the server\n")
     ended = run(
         "experiments.listening_test",
         "report",
@@ -243,7 +244,7 @@ def test_too_few_are_refused() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "Say what to do, one of prepare, serve, report"),
+        ([], "Say what to do, one of prepare, rehearse, serve, report"),
         (["listen"], "Say what to do"),
         (["prepare"], "--kind is missing: prepare needs it"),
         (["prepare", "--kind=abx"], "--kind"),

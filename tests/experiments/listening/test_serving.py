@@ -4,6 +4,7 @@ import errno
 import json
 import pathlib
 import signal
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import programs
@@ -217,24 +218,29 @@ def test_who_cannot_be_stored_is_told(tmp_path: pathlib.Path, monkeypatch) -> No
     assert len(list(served.folder.iterdir())) == 1
 
 
-def serve(tmp_path: pathlib.Path, *arguments: str) -> programs.Program:
-    return programs.Program(
-        "experiments.listening_test",
-        "serve",
-        f"--test={tmp_path / 'test'}",
-        f"--answers={tmp_path / 'answers'}",
-        *arguments,
-    )
+@pytest.fixture
+def serve(tmp_path: pathlib.Path) -> Iterator[Callable[[], programs.Program]]:
+    """Starts the program for `tmp_path`'s test and answers."""
+    started: list[programs.Program] = []
+
+    def start() -> programs.Program:
+        folders = (f"--test={tmp_path / 'test'}", f"--answers={tmp_path / 'answers'}")
+        started.append(programs.Program("experiments.listening_test", "serve", *folders))
+        return started[-1]
+
+    yield start
+    for program in started:
+        program.kill()
 
 
-def test_the_program_ends_cleanly_and_has_its_folder_alone(tmp_path: pathlib.Path, run) -> None:
+def test_the_program_ends_cleanly_and_has_its_folder_alone(serve, tmp_path) -> None:
     short.write(tmp_path / "test", MOS)
     links = []
     for number, code, says in ((signal.SIGTERM, 0, ""), (signal.SIGINT, 130, "Stopped.\n")):
-        program = serve(tmp_path)
+        program = serve()
         links.append(program.read_line())
         if number == signal.SIGTERM:
-            _, errors = second_of(serve(tmp_path))
+            _, errors = second_of(serve())
             assert "answers is in use by process" in errors and errors.count("\n") == 1
         program.send_signal(number)
         out, errors = program.communicate(30)
@@ -251,10 +257,10 @@ def second_of(program: programs.Program) -> tuple[str, str]:
     return printed
 
 
-def test_bad_folders_end_in_one_sentence(tmp_path: pathlib.Path) -> None:
+def test_bad_folders_end_in_one_sentence(serve, tmp_path) -> None:
     test = short.write(tmp_path / "test", MOS)
     missing = sorted(test.sounds)[0]
     (tmp_path / "test" / missing).unlink()
-    _, errors = second_of(serve(tmp_path))
+    _, errors = second_of(serve())
     assert errors.startswith(f"error: {tmp_path / 'test' / missing} is missing")
     assert errors.count("\n") == 1 and not (tmp_path / "answers").exists()

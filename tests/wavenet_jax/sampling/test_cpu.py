@@ -133,6 +133,7 @@ def test_a_precision_is_compiled_once() -> None:
     assert len(kernels.generate.signatures) == before
 
 
+@pytest.mark.long
 def test_it_runs_where_nothing_can_be_written(tmp_path: pathlib.Path) -> None:
     """numba has no place for its cache then. (A file in place of a folder stops root as well.)"""
     package = pathlib.Path(wavenet_jax.__file__).parent

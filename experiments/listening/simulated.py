@@ -1,10 +1,17 @@
-"""Listeners who do not exist, of known preference and noise, and those who answer at random."""
+"""Listeners who do not exist, of known preference and noise, and those who answer at random.
+
+With them a test is rehearsed before people take it, and its statistics are tested.
+"""
 
 import dataclasses
+import json
+import pathlib
 from collections.abc import Mapping
 
 import numpy as np
 
+from experiments.common import cli, files
+from experiments.listening import answers
 from experiments.listening.answers import RANGES, Listener
 from experiments.listening.description import (
     COMPARISON,
@@ -18,6 +25,10 @@ from experiments.listening.description import (
     Test,
     Trial,
 )
+from wavenet_jax import InputError
+
+DEFAULT_QUALITY = 3.2
+"""Of a system, on the scale of opinions from 1 to 5."""
 
 UNITS = {MOS: 1.0, PREFERENCE: 1.0, COMPARISON: 1.0, MUSHRA: 18.0}
 """Of a scale, for one unit of quality."""
@@ -82,15 +93,15 @@ class Population:
                 + random.normal(0, world.noise)
             )
 
-        kind, answers = self._test.kind, {}
+        kind, found = self._test.kind, {}
         low, high = RANGES[kind]
         for i, trial in enumerate(self._test.sessions[session]):
             if random.uniform() < world.lapses:
-                answers[i] = self._any(trial)
+                found[i] = self._any(trial)
             elif kind == MOS:
                 (sound,) = trial.sounds
                 score = quality(sound) + level + self._of_text[self._test.sounds[sound].text]
-                answers[i] = (int(np.clip(np.rint(score), low, high)),)
+                found[i] = (int(np.clip(np.rint(score), low, high)),)
             elif kind == MUSHRA:
                 scores = []
                 for sound in trial.sounds:
@@ -100,16 +111,14 @@ class Population:
                         text = self._of_text[self._test.sounds[sound].text]
                         score = UNITS[kind] * (quality(sound) + level + text)
                         scores += [int(np.clip(np.rint(score), low, high))]
-                answers[i] = tuple(scores)
+                found[i] = tuple(scores)
             else:
                 difference = quality(trial.sounds[1]) - quality(trial.sounds[0])
                 if kind == PREFERENCE:
-                    answers[i] = (
-                        int(np.sign(difference) * (abs(difference) > world.indifference)),
-                    )
+                    found[i] = (int(np.sign(difference) * (abs(difference) > world.indifference)),)
                 else:
-                    answers[i] = (int(np.clip(np.rint(difference), low, high)),)
-        return Listener(name or f"listener_{session:02}", session, answers)
+                    found[i] = (int(np.clip(np.rint(difference), low, high)),)
+        return Listener(name or f"listener_{session:02}", session, found)
 
     def random_listener(self, session: int, name: str) -> Listener:
         """One who does not."""
@@ -139,3 +148,42 @@ def true_difference(kind: str, world: World, first: str, second: str) -> float:
     else:
         difference = np.clip(np.rint(drawn[0] - drawn[1]), low, high)
     return float((1 - world.lapses) * difference.mean())
+
+
+def rehearse(
+    test: Test, folder: pathlib.Path, qualities: Mapping[str, float], *, seed: int = 0
+) -> int:
+    """Writes made-up answers to all sessions of a test, by names that say so.
+
+    Args:
+      test: to be answered.
+      folder: for the files, new or empty.
+      qualities: of some of the systems, 1 to 5; the others have `DEFAULT_QUALITY`.
+      seed: of the listeners.
+
+    Returns:
+      The number of listeners.
+
+    Raises:
+      InputError: a quality is out of range or of no system, or the folder has files.
+    """
+    compared = [name for name in test.systems if name not in (RECORDING, LOW_ANCHOR, MID_ANCHOR)]
+    for name, quality in qualities.items():
+        if name not in compared:
+            raise InputError(f"There is no system {name!r}: give one of {', '.join(compared)}.")
+        if not 1 <= quality <= 5:
+            raise InputError(f"The quality of {name} is {quality:g}: give 1 to 5.")
+    if folder.exists() and any(folder.iterdir()):
+        raise InputError(f"{folder} is there already: choose a new folder for made-up answers.")
+    cli.require_writable(folder)
+    world = World(dict.fromkeys(compared, DEFAULT_QUALITY) | dict(qualities))
+    population = Population(test, world, seed)
+    for session in range(len(test.sessions)):
+        listener = population.listener(session, f"{answers.MADE_UP}{session + 1:03}")
+        lines: list[dict[str, object]] = [
+            {"version": answers.VERSION, "test": test.id, "session": session}
+        ]
+        lines += [{"trial": i, "answer": answer} for i, answer in listener.answers.items()]
+        content = "".join(json.dumps(line) + "\n" for line in lines)
+        files.write_whole(folder / f"{listener.name}{answers.SUFFIX}", content.encode())
+    return len(test.sessions)
