@@ -1,4 +1,5 @@
 # make speak  a sentence spoken by a trained model: make speak TEXT="the curious judge"
+# make app    a page that speaks what is typed, while it is generated
 # make demo   a WaveNet trained on this machine, and what it has to say
 # make test   lint, types and the test suite, on the CPU
 # make test-long  the tests that the suite leaves out: more models, voices and signals
@@ -19,13 +20,16 @@ LINE = $(shell $(BIN)/python -c 'import sys; print("3.11" if sys.version_info < 
 INSTALL = $(BIN)/python -m pip --disable-pip-version-check install --quiet \
   --constraint constraints-$(LINE).txt --editable
 
-.PHONY: speak demo test test-long lint soak fuzz memory clean venv
+.PHONY: speak app demo test test-long lint soak fuzz memory clean venv
 
 TEXT = the curious judge followed her shadow
 OUT = speech.wav
 speak: .venv/.demo
 	@$(BIN)/python -m experiments.speak --workdir=experiments/pretrained/tts --text="$(TEXT)" \
 	  --out="$(OUT)" --top_p=0.95 --comb_filter=1
+
+app: .venv/.app
+	@$(BIN)/python -m experiments.app --precision=int8 --top_p=0.95
 
 demo: .venv/.demo
 	$(BIN)/python -m experiments.demo
@@ -61,13 +65,17 @@ fuzz: .venv/.fuzz
 	$(INSTALL) '.[demo]'
 	@touch $@
 
+.venv/.app: setup.cfg constraints-3.11.txt constraints-3.13.txt | venv
+	$(INSTALL) '.[demo,app]'
+	@touch $@ .venv/.demo
+
 .venv/.test: setup.cfg constraints-3.11.txt constraints-3.13.txt | venv
 	$(INSTALL) '.[demo,test]'
-	@touch $@ .venv/.demo
+	@touch $@ .venv/.demo .venv/.app
 
 .venv/.fuzz: setup.cfg constraints-3.11.txt constraints-3.13.txt | venv
 	$(INSTALL) '.[demo,test,fuzz]'
-	@touch $@ .venv/.test .venv/.demo
+	@touch $@ .venv/.test .venv/.demo .venv/.app
 
 # A .venv that is there serves, unless PYTHON asks for another version.
 VERSION := -c 'import sys; print("Python %d.%d" % sys.version_info[:2])'

@@ -21,7 +21,7 @@ from data.audio.mel import MelConfig, MelFeatures, griffin_lim, mel_spectrogram
 from data.audio.pitch import f0
 from data.augmentation import Augmentation
 from data.corpus import Corpus
-from data.errors import DataError
+from data.errors import DataError, RecordingError
 from data.registry import OPTIONS, build, load, splits
 from data.text import espeak, hts
 from data.text.frames import (
@@ -47,6 +47,7 @@ __all__ = [
     "DataError",
     "MelConfig",
     "MelFeatures",
+    "RecordingError",
     "Targets",
     "WindowIterator",
     "build",

@@ -32,7 +32,7 @@ PARTS = "parts"
 
 # The options of each corpus with their defaults.
 OPTIONS: dict[str, dict[str, Any]] = {
-    "folder": recorded.TEXT_OPTIONS | {"labels": "none", "licence": None},
+    "folder": recorded.TEXT_OPTIONS | recorded.PIECES_OPTIONS | {"labels": "none", "licence": None},
     "fsdd": recorded.TEXT_OPTIONS,
     "ljspeech": recorded.TEXT_OPTIONS,
     "vctk": recorded.TEXT_OPTIONS | {"trim_db": 40.0, "microphone": "mic1"},
@@ -42,9 +42,9 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "hts": recorded.LABELLED_OPTIONS | {"f0": True, "questions": None},
     "speech_commands": recorded.OPTIONS,
     "magnatagatune": recorded.OPTIONS,
-    "youtube_mix": recorded.OPTIONS,
-    "beethoven": recorded.OPTIONS,
-    "maestro": recorded.OPTIONS,
+    "youtube_mix": recorded.OPTIONS | recorded.PIECES_OPTIONS,
+    "beethoven": recorded.OPTIONS | recorded.PIECES_OPTIONS,
+    "maestro": recorded.OPTIONS | recorded.PIECES_OPTIONS,
     "nsynth": recorded.OPTIONS,
     "espeak": {
         "sample_rate_hz": 8000,

@@ -27,6 +27,11 @@ cli.takes(cli.WORKDIR, cli.DATA_DIR, cli.SPLIT, cli.STEP, cli.JSON, *cli.PROCESS
 _TUNE_ON = flags.DEFINE_string(
     "tune_on", None, "Split on which the weights of a recognizer's decoder are chosen."
 )
+_SAMPLE_BITS = flags.DEFINE_string(
+    "sample_bits",
+    None,
+    "File to write the bits of each sample to: npz, an array for each recording (a WaveNet).",
+)
 
 
 def main(argv: Sequence[str]) -> None:
@@ -36,6 +41,11 @@ def main(argv: Sequence[str]) -> None:
     run = trained.run
     corpus = run.load(cli.DATA_DIR.value, cli.SPLIT.value)
     recognized: dict[str, Any] = {}
+    if _SAMPLE_BITS.value and (cli.MULTIHOST.value or not run.config.generates):
+        raise InputError(
+            f"--sample_bits is {_SAMPLE_BITS.value}, which one process writes, of a model that is "
+            "trained to generate: leave it out."
+        )
     if run.recognizer is not None:
         if cli.MULTIHOST.value:
             raise InputError("A recognizer is evaluated by one process: leave out --multihost.")
@@ -52,7 +62,7 @@ def main(argv: Sequence[str]) -> None:
         raise InputError(f"--tune_on is {_TUNE_ON.value}, but the model recognises no phones.")
     generated: dict[str, Any] = {}
     if run.config.generates:
-        generated = evaluate(trained, corpus)
+        generated = evaluate(trained, corpus, sample_bits=_SAMPLE_BITS.value)
         if not processes.is_first():
             return
         print(

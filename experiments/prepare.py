@@ -23,6 +23,7 @@ from absl import flags
 import data
 from experiments.common import cli
 from experiments.tasks.corpora import prepare
+from wavenet_jax import InputError
 
 cli.takes(cli.DATASET, cli.DATA_DIR, cli.SEED)
 flags.DEFINE_string(
@@ -50,6 +51,20 @@ flags.DEFINE_float(
     "loudness_lufs",
     None,
     "Bring each recording to this loudness by ITU-R BS.1770, such as -23 (all but espeak).",
+)
+flags.DEFINE_enum(
+    "own_range",
+    None,
+    ["linear", "mu_law"],
+    "Spread each recording over the whole range of 256 codes, with the companding of the model "
+    "(all but espeak; docs/published_bits.md).",
+)
+flags.DEFINE_integer(
+    "piece_samples",
+    None,
+    "Cut recordings into pieces of so many samples, a shorter rest left out (folder, youtube_mix, "
+    "beethoven, maestro).",
+    lower_bound=1,
 )
 flags.DEFINE_bool(
     "skip_bad", None, "Drop unusable recordings, saying which and why (all but espeak)."
@@ -110,13 +125,16 @@ def main(argv: Sequence[str]) -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     given = {option: flags.FLAGS[option].value for option in OPTION_FLAGS}
     options = {option: value for option, value in given.items() if value is not None}
-    summary = prepare(
-        cli.DATASET.value,
-        data_dir=cli.DATA_DIR.value,
-        num_workers=NUM_WORKERS.value,
-        beam_options=BEAM_OPTIONS.value,
-        **options,
-    )
+    try:
+        summary = prepare(
+            cli.DATASET.value,
+            data_dir=cli.DATA_DIR.value,
+            num_workers=NUM_WORKERS.value,
+            beam_options=BEAM_OPTIONS.value,
+            **options,
+        )
+    except data.RecordingError as error:
+        raise InputError(f"{error}, or drop such recordings with --skip_bad") from error
     print(summary)
 
 

@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 import soundfile
+from starlette.testclient import TestClient
 
 import data
 from data.audio import mel_conventions, reading
@@ -35,6 +36,8 @@ from data.datasets.nsynth import nsynth_dataset_builder as nsynth
 from data.datasets.timit import timit_dataset_builder as timit
 from experiments.common import reporting, restore
 from experiments.common.run import Run
+from experiments.listening import answers, description, preparing, serving
+from experiments.listening.collecting import Collection
 from wavenet_jax import InputError, model_folder
 from wavenet_jax.checkpoints import Checkpoints
 from wavenet_jax.model_folder import SavedNetwork
@@ -303,6 +306,43 @@ def _histories(folder: pathlib.Path) -> list[bytes]:
     return [(FIXTURE / "history.jsonl").read_bytes()]
 
 
+# -- listening tests --------------------------------------------------------------
+
+_LISTENING = preparing.describe(
+    "preference",
+    ["a", "b"],
+    ["t0", "t1", "t2"],
+    num_listeners=2,
+    num_repeats=1,
+    sample_rate_hz=8000,
+)
+
+
+def _listening(folder: pathlib.Path) -> list[bytes]:
+    description.write(_LISTENING, folder)
+    return [(folder / description.FILE).read_bytes()]
+
+
+def _answers(folder: pathlib.Path) -> list[bytes]:
+    head = {"version": 1, "test": _LISTENING.id, "session": 1}
+    lines = [head, {"trial": 0, "answer": [-1]}, {"trial": 3, "answer": [0]}]
+    return ["".join(json.dumps(line) + "\n" for line in lines).encode()]
+
+
+def _write_listener(folder: pathlib.Path) -> None:
+    (folder / "ann.jsonl").write_bytes(answers.head_line(_LISTENING, 1))
+
+
+@functools.cache
+def _served(folder: pathlib.Path) -> TestClient:
+    return TestClient(serving.app(Collection(_LISTENING, folder), folder))
+
+
+def _send_answer(path: pathlib.Path) -> None:
+    answer = _served(path.parent).post("/answers", content=path.read_bytes())
+    assert answer.status_code in (200, 400, 404), answer.text
+
+
 # fmt: off
 READERS = (
     Reader("sound", _sounds, _read_sound, "a.wav"),
@@ -374,6 +414,17 @@ READERS = (
     *map(_of_checkpoint, ("config/metadata", "checksums/metadata", "data/metadata",
                           "metrics/metrics", "_CHECKPOINT_METADATA", "state/_METADATA",
                           "state/manifest.ocdbt")),
+    Reader("listening test", _listening, lambda path: description.read(path.parent),
+           description.FILE),
+    Reader("answers", _answers, lambda path: answers.read(path, _LISTENING), "ann.jsonl"),
+    Reader("answer sent to a page", _texts('{"listener": "ann", "trial": 0, "answer": [-1]}'),
+           _send_answer, prepare=_write_listener),
+    Reader(
+        "webMUSHRA's table",
+        _csv(("test", "session_uuid", "trial_id", "rating_stimulus", "rating_score"),
+             ("x", "u1", "t1", "reference", "100"), ("x", "u1", "t1", "C1", "5.5")),
+        answers.read_webmushra,
+    ),
     Reader("history", _histories, lambda path: reporting.history(path.parent), "history.jsonl"),
 )
 # fmt: on

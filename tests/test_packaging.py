@@ -35,6 +35,7 @@ NAMES = {
 """Distributions whose packages have another name."""
 GPL = {"parselmouth": "praat-parselmouth"}
 QUALITY = {"moonshine-voice", "onnxruntime", "pystoi", "speechmos"}
+APP = {"starlette", "uvicorn"}
 
 
 def required(text: str) -> set[str]:
@@ -66,11 +67,12 @@ def test_the_lists_name_what_is_imported() -> None:
     optional = EXTRAS["demo"] - EXTRAS["data"] - EXTRAS["experiments"]
     assert optional == {"espeakng-loader", "pocketsphinx", "praat-parselmouth"}
     assert EXTRAS["quality"] - EXTRAS["demo"] == QUALITY and EXTRAS["pesq"] == {"pesq"}
-    assert EXTRAS["beam"] == {"apache-beam"}
-    optional |= QUALITY | EXTRAS["pesq"] | EXTRAS["beam"]
+    assert EXTRAS["beam"] == {"apache-beam"} and EXTRAS["app"] - EXTRAS["experiments"] == APP
+    assert EXTRAS["play"] == {"sounddevice"}
+    optional |= QUALITY | EXTRAS["pesq"] | EXTRAS["beam"] | EXTRAS["play"]
     assert imported_distributions("wavenet_jax") <= CORE
     assert imported_distributions("data") <= CORE | EXTRAS["data"] | (optional - QUALITY)
-    assert imported_distributions("experiments") <= CORE | EXTRAS["experiments"] | optional
+    assert imported_distributions("experiments") <= CORE | EXTRAS["experiments"] | optional | APP
     of_others = {"jaxlib", "tensorstore"}  # of jax and orbax
     assert imported_distributions("tests") - of_others <= CORE | EXTRAS["fuzz"] | {
         canonicalize_name(path.stem) for path in SOURCES["tests"]
@@ -80,7 +82,9 @@ def test_the_lists_name_what_is_imported() -> None:
 def test_the_lists_name_nothing_that_is_not_imported() -> None:
     every = set().union(*map(imported_distributions, sorted(OURS - {"tests"})))
     needed_by_others = {"importlib-resources"}  # by tensorflow-datasets, which does not say so
-    used = CORE | EXTRAS["quality"] | EXTRAS["pesq"] | EXTRAS["beam"]
+    used = (
+        CORE | EXTRAS["quality"] | EXTRAS["pesq"] | EXTRAS["beam"] | EXTRAS["app"] | EXTRAS["play"]
+    )
     assert used == every | needed_by_others
 
 
@@ -91,7 +95,7 @@ def test_each_line_of_versions_is_whole_and_exact(line: str) -> None:
     assert all(re.fullmatch(r"[\w.-]+==[\w.]+", each) for each in lines)
     fixed = {canonicalize_name(each.partition("==")[0]) for each in lines}
     assert len(fixed) == len(lines)
-    assert CORE | EXTRAS["fuzz"] | EXTRAS["pesq"] <= fixed
+    assert CORE | EXTRAS["fuzz"] | EXTRAS["pesq"] | EXTRAS["play"] <= fixed
     assert not {"torch", "tensorflow"} & fixed
 
 

@@ -57,6 +57,7 @@ class Model:
         backend: str = "auto",
         precision: str = "float32",
         chunk_samples: int = CHUNK_SAMPLES,
+        part_samples: int | None = None,
     ) -> Iterator[np.ndarray]:
         """Generates one utterance, a chunk at a time.
 
@@ -81,6 +82,8 @@ class Model:
           backend: one of `sampling.BACKENDS`, or "auto".
           precision: of the weights: float32, bfloat16 or int8.
           chunk_samples: the most samples of a chunk.
+          part_samples: for who listens meanwhile, the most of a chunk that are yielded at a time,
+            where the backend can (`cpu`); the samples are the same.
 
         Yields:
           int16 `[N]`, at `audio.sample_rate_hz`, without `prime`.
@@ -117,6 +120,7 @@ class Model:
             backend=backend,
             precision=precision,
             chunk_samples=chunk_samples,
+            part_samples=part_samples,
         )
         return (pcm for (pcm,) in chunks)
 
@@ -134,6 +138,7 @@ class Model:
         backend: str = "auto",
         precision: str = "float32",
         chunk_samples: int = CHUNK_SAMPLES,
+        part_samples: int | None = None,
     ) -> Iterator[list[np.ndarray]]:
         """Generates a batch of utterances, a chunk at a time, each as if it were alone.
 
@@ -147,7 +152,7 @@ class Model:
             such arrays.
           prime: int16 `[P]`, a recording that each continues.
           temperature: as in `generate`; of frames `[B, F]`.
-          top_p, backend, precision, chunk_samples: as in `generate`.
+          top_p, backend, precision, chunk_samples, part_samples: as in `generate`.
 
         Yields:
           For each utterance its next samples, int16 `[N]`, N being 0 after its end.
@@ -180,6 +185,7 @@ class Model:
             backend=backend,
             precision=precision,
             chunk_samples=chunk_samples,
+            part_samples=part_samples,
         )
 
     def _chunks(
@@ -213,12 +219,14 @@ class Model:
             prime=codes,
             **options,
         )
+        # As a table, since chunks have many lengths.
+        decoded_codes = np.asarray(config.quantizer.decode_int16(np.arange(config.num_classes)))
         filters = [InverseFilter(self.audio.filter_taps, prime) for _ in indices]
 
         def decoded() -> Iterator[list[np.ndarray]]:
             done = 0
             for chunk in chunks:
-                pcm = np.asarray(config.quantizer.decode_int16(chunk))
+                pcm = decoded_codes[np.asarray(chunk)]
                 if lengths is None:
                     parts = list(pcm)
                 else:

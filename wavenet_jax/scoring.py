@@ -23,11 +23,13 @@ class Score:
       recording: its name.
       bits: -log2 p of all its samples together.
       num_samples: the number of its samples.
+      sample_bits: -log2 p of each sample, float32 `[num_samples]`, if they are asked for.
     """
 
     recording: str
     bits: float
     num_samples: int
+    sample_bits: np.ndarray | None = dataclasses.field(default=None, compare=False)
 
 
 def bits_per_sample(scores: Iterable[Score]) -> float:
@@ -44,6 +46,7 @@ def score(
     batch_size: int = 8,
     chunk_samples: int = 2000,
     devices: list[jax.Device] | None = None,
+    keep_sample_bits: bool = False,
 ) -> Iterator[Score]:
     """Scores recordings of any length in bounded memory.
 
@@ -56,6 +59,7 @@ def score(
       batch_size: recordings scored side by side, at most.
       chunk_samples: samples of each at a time, rounded up to whole frames.
       devices: over which a batch is divided; all of this process by default.
+      keep_sample_bits: whether scores have the bits of each sample.
 
     Returns:
       An iterator over a score for each recording, in no particular order. It raises an
@@ -71,17 +75,23 @@ def score(
         )
     parallel.check_counts(batch_size=batch_size, chunk_samples=chunk_samples)
     return _scores(
-        config, params, recordings, batch_size, chunk_samples, parallel.local_devices(devices)
+        config,
+        params,
+        recordings,
+        batch_size,
+        chunk_samples,
+        parallel.local_devices(devices),
+        keep_sample_bits,
     )
 
 
-def _scores(config, params, recordings, batch_size, chunk_samples, devices):
+def _scores(config, params, recordings, batch_size, chunk_samples, devices, keep_sample_bits):
     chunk = -(-chunk_samples // config.hop_samples) * config.hop_samples
     for batch, padded in parallel.batches(recordings, batch_size, len(devices)):
-        yield from _score_batch(config, params, batch, padded, chunk, devices)
+        yield from _score_batch(config, params, batch, padded, chunk, devices, keep_sample_bits)
 
 
-def _score_batch(config, params, batch, padded, chunk, devices):
+def _score_batch(config, params, batch, padded, chunk, devices, keep_sample_bits):
     begin, advance = _programs(config, devices, len(padded))
     lengths = np.array([len(r["samples"]) for r in padded])
     if not lengths.min():
@@ -94,7 +104,7 @@ def _score_batch(config, params, batch, padded, chunk, devices):
     def local_frames(frames: np.ndarray) -> np.ndarray:
         return conditioning.frames_covering(config.local_condition, frames[None], start, chunk)
 
-    bits = np.zeros(len(padded))
+    bits, kept = np.zeros(len(padded)), []
     state = begin(params, globals_)
     for start in range(0, int(lengths.max()), chunk):
         samples = np.stack([_slice(r["samples"], start, chunk) for r in padded])
@@ -104,8 +114,11 @@ def _score_batch(config, params, batch, padded, chunk, devices):
         chunk_bits, state = advance(params, state, samples, globals_, local)
         exists = start + np.arange(chunk) < lengths[:, None]
         bits += np.sum(np.asarray(chunk_bits), axis=1, where=exists, dtype=np.float64)
-    for recording, total in zip(batch, bits, strict=False):
-        yield Score(recording["recording"], float(total), len(recording["samples"]))
+        kept += [np.asarray(chunk_bits)] if keep_sample_bits else []
+    for i, recording in enumerate(batch):
+        number = len(recording["samples"])
+        sample_bits = np.concatenate([part[i] for part in kept])[:number] if kept else None
+        yield Score(recording["recording"], float(bits[i]), number, sample_bits)
 
 
 def _condition(recording: Mapping, name: str):

@@ -1,7 +1,7 @@
 """Reading recordings on disk as 16-bit mono samples, without silent losses.
 
 The samples of 16-bit files are unchanged. All others are rounded to 16 bits once,
-at the end. Refused, each with a `DataError`: files that are missing, empty,
+at the end. Refused, each with a `RecordingError`: files that are missing, empty,
 truncated, not audio or silent (every sample equal), longer or faster than
 `data.limits` allows, and float files that contain NaN or infinity or exceed full scale.
 Logged, once a kind with counts (`Notices`): mixing to mono, resampling, limiting
@@ -25,7 +25,7 @@ import soundfile
 import soxr
 from absl import logging
 
-from data.errors import DataError
+from data.errors import DataError, RecordingError
 from data.limits import MAX_RATE_HZ, MAX_SAMPLES
 
 EXTENSIONS = (".flac", ".mp3", ".ogg", ".opus", ".wav")
@@ -127,6 +127,7 @@ def read(
     sample_rate_hz: int | None = None,
     mono: bool = False,
     notices: Notices | None = None,
+    max_seconds: float = math.inf,
 ) -> tuple[np.ndarray, int]:
     """Reads one whole recording.
 
@@ -136,30 +137,35 @@ def read(
         the file's own.
       mono: Whether to average several channels into one.
       notices: Collects the changes; None logs them at once.
+      max_seconds: The longest recording that is decoded.
 
     Returns:
       Samples, int16 `[N]` with N > 0, and their rate in Hz.
 
     Raises:
-      DataError: the recording is unusable (see the module's docstring), or has
-        several channels and `mono` is False.
+      DataError: the recording is unusable (see the module's docstring), has several channels
+        and `mono` is False, or is longer than `max_seconds`.
     """
     changes = notices or Notices()
     with _open(path) as file:
         exact = file.subtype == "PCM_16"
         promised, rate = file.frames, file.samplerate
+        if promised > max_seconds * rate:  # no more than is promised is decoded
+            raise DataError(
+                f"{path} lasts longer than {max_seconds:g} s, more than is taken here: cut it"
+            )
         try:
             samples: Any = _decoded(file, "int16" if exact else "float32")
         except soundfile.LibsndfileError as error:
-            raise DataError(
+            raise RecordingError(
                 f"{path} cannot be decoded to its end ({error}): it is damaged or truncated; "
-                "replace it, or drop such files with --skip_bad"
+                "replace it, or leave it out"
             ) from None
         is_float = file.subtype in ("FLOAT", "DOUBLE")
     if len(samples) < promised:
         raise _truncated(path, f"{promised} samples", f"{len(samples)}")
     if not len(samples):
-        raise DataError(f"{path} has no samples: remove it, or drop such files with --skip_bad")
+        raise RecordingError(f"{path} has no samples: replace it, or leave it out")
     if not exact:
         samples = _scaled(path, samples, is_float, changes)
     if samples.shape[1] > 1:
@@ -173,9 +179,9 @@ def read(
         changes.add(f"resampled from {rate} to {sample_rate_hz} Hz", path)
         length = len(samples) / rate * sample_rate_hz
         if length > MAX_SAMPLES:
-            raise DataError(
+            raise RecordingError(
                 f"{path} has {len(samples)} samples at {rate} Hz, which are {length:.0f} at "
-                f"{sample_rate_hz} Hz, more than {MAX_SAMPLES}: correct its rate, or remove it"
+                f"{sample_rate_hz} Hz, more than {MAX_SAMPLES}: correct its rate, or leave it out"
             )
         samples = soxr.resample(samples.astype(np.float32), rate, sample_rate_hz)
         rate = sample_rate_hz
@@ -262,13 +268,9 @@ def levelled(
         gain = 10 ** (peak_db / 20) / peak
     else:
         assert loudness_lufs is not None
-        length_s = len(samples) / rate_hz
-        loudness = -np.inf
-        if length_s > LOUDNESS_BLOCK_S:
-            import pyloudnorm  # slow, and rarely needed
-
-            loudness = pyloudnorm.Meter(rate_hz).integrated_loudness(scaled)
+        loudness = integrated_loudness_lufs(scaled, rate_hz)
         if not np.isfinite(loudness):
+            length_s = len(samples) / rate_hz
             raise DataError(
                 f"{path} has {length_s:.2f} s at a peak of {20 * np.log10(peak):.0f} dB: loudness "
                 f"is that of more than {LOUDNESS_BLOCK_S} s above -70 LUFS; use --peak_db instead"
@@ -280,26 +282,37 @@ def levelled(
     return to_int16(scaled * gain * FULL_SCALE)
 
 
+def integrated_loudness_lufs(samples: np.ndarray, rate_hz: int) -> float:
+    """Integrated loudness (ITU-R BS.1770-4) of samples, float `[N]` in [-1, 1].
+
+    It is -inf where there is none: up to `LOUDNESS_BLOCK_S`, or nowhere above -70 LUFS.
+    """
+    if len(samples) <= LOUDNESS_BLOCK_S * rate_hz:
+        return -math.inf
+    import pyloudnorm  # slow, and rarely needed
+
+    return float(pyloudnorm.Meter(rate_hz).integrated_loudness(samples))
+
+
 def _open(path: pathlib.Path) -> soundfile.SoundFile:
     """Opens a recording whose container is complete."""
     if not path.is_file():
         raise DataError(f"{path} is not a file: check the path")
     if not path.stat().st_size:
-        raise DataError(f"{path} is empty (0 bytes): remove it, or drop such files with --skip_bad")
+        raise RecordingError(f"{path} is empty (0 bytes): replace it, or leave it out")
     _check_container(path)
     try:
         file = soundfile.SoundFile(path)
     except soundfile.LibsndfileError as error:
-        raise DataError(
-            f"{path} cannot be read as audio ({error}): remove it, convert it, or drop such "
-            "files with --skip_bad"
+        raise RecordingError(
+            f"{path} cannot be read as audio ({error}): convert it, or leave it out"
         ) from None
     if file.frames * file.channels > MAX_SAMPLES or file.samplerate > MAX_RATE_HZ:
         file.close()
-        raise DataError(
+        raise RecordingError(
             f"{path} has a header of {file.frames} samples, {file.channels} channels and "
             f"{file.samplerate} Hz, beyond the {MAX_SAMPLES} samples of all channels and "
-            f"{MAX_RATE_HZ} Hz that are read: cut it, or drop such files with --skip_bad"
+            f"{MAX_RATE_HZ} Hz that are read: cut it, or leave it out"
         )
     return file
 
@@ -346,10 +359,10 @@ def _check_container(path: pathlib.Path) -> None:
                 raise _truncated(path, "a page that ends it", "none")
 
 
-def _truncated(path: pathlib.Path, promised: str, held: str) -> DataError:
-    return DataError(
-        f"{path} is truncated: its header gives {promised}, and it has {held}; replace it, or drop "
-        "such files with --skip_bad"
+def _truncated(path: pathlib.Path, promised: str, held: str) -> RecordingError:
+    return RecordingError(
+        f"{path} is truncated: its header gives {promised}, and it has {held}; replace it, or "
+        "leave it out"
     )
 
 
@@ -360,15 +373,14 @@ def _scaled(
     peak = float(np.abs(samples).max())
     if not np.isfinite(peak):
         bad = int(np.count_nonzero(~np.isfinite(samples)))
-        raise DataError(
-            f"{path} carries {bad} samples that are NaN or infinite: replace it, or drop such "
-            "files with --skip_bad"
+        raise RecordingError(
+            f"{path} carries {bad} samples that are NaN or infinite: replace it, or leave it out"
         )
     if peak > 1:
         if is_float:
-            raise DataError(
+            raise RecordingError(
                 f"{path} peaks at {peak:.3f} times full scale, which 16 bits would clip: scale it "
-                "to within 1.0, or drop such files with --skip_bad"
+                "to within 1.0, or leave it out"
             )
         notices.add("decoded beyond full scale, limited to it", path)
     return np.clip(samples, -1, 1) * np.float32(FULL_SCALE)
@@ -377,9 +389,8 @@ def _scaled(
 def _check_signal(path: pathlib.Path, pcm: np.ndarray, notices: Notices) -> None:
     low, high = (int(pcm.min()), int(pcm.max())) if len(pcm) else (0, 0)
     if low == high:
-        raise DataError(
-            f"{path} is silent (every sample is {low}): remove it, or drop such files with "
-            "--skip_bad"
+        raise RecordingError(
+            f"{path} is silent (every sample is {low}): replace it, or leave it out"
         )
     if is_clipped(pcm):
         notices.add(f"clipped (at least {CLIPPED_SHARE:.0%} of samples at full scale)", path)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from data.audio import pitch, reading
+from data.audio import own_range, pitch, reading
 from data.audio.reading import Notices
 from data.builders import labels
 from data.builders.records import Example, RecordingReader
@@ -95,6 +95,8 @@ class ClipReader(RecordingReader):
             samples = samples[begin:end]
         if options.get("trim_db"):
             samples = reading.trimmed(clip.path, samples, rate, options["trim_db"], notices)
+        if companding := options.get("own_range"):
+            return own_range.coded(samples, companding)
         return reading.levelled(
             clip.path,
             samples,

@@ -6,6 +6,7 @@ limit.
 """
 
 import abc
+import dataclasses
 import itertools
 import pathlib
 import re
@@ -18,7 +19,7 @@ import tensorflow_datasets as tfds
 import tqdm
 from absl import logging
 
-from data.audio import reading
+from data.audio import own_range, reading
 from data.builders import archives, splitting
 from data.builders.base import AudioDatasetBuilder
 from data.builders.clips import Clip, ClipReader, Spoken
@@ -34,9 +35,12 @@ OPTIONS: dict[str, Any] = {
     "trim_db": None,
     "peak_db": None,
     "loudness_lufs": None,
+    "own_range": None,
     "skip_bad": False,
     "max_dropped_share": 0.01,
 }
+# Of corpora of long recordings without labels in time.
+PIECES_OPTIONS: dict[str, Any] = {"piece_samples": None}
 # Features computed from the recording itself.
 PITCH_OPTIONS: dict[str, Any] = {"f0": False}
 TEXT_OPTIONS = OPTIONS | PITCH_OPTIONS | {"align": None}
@@ -58,9 +62,16 @@ class FileDatasetBuilder(AudioDatasetBuilder):
     `peak_db`: the level, in dB of full scale, that each recording's peak is brought to.
     `loudness_lufs`: the integrated loudness (ITU-R BS.1770-4) it is brought to; less where
       its peak would pass full scale. One of the two at most.
+    `own_range`: "linear" or "mu_law": each recording is spread over the whole range of 256 codes,
+      and stored as what they stand for (`data.audio.own_range`), as published likelihoods have it.
     `skip_bad`: drops recordings that cannot be used and logs each with the reason; otherwise
       the first stops the build.
     `max_dropped_share`: of the recordings that may be dropped; more stop the build.
+
+    Of those without labels in time:
+
+    `piece_samples`: recordings are cut into pieces of so many samples, once they are split; a rest
+      that is shorter is left out.
 
     And of those that are speech:
 
@@ -117,6 +128,9 @@ class FileDatasetBuilder(AudioDatasetBuilder):
         if self.options.get("f0"):
             added["f0_hz"] = tfds.features.Tensor(shape=(None,), dtype=np.float32)
         self._planned = self._splits(clips)
+        if number := self.options.get("piece_samples"):
+            rate = self.options["sample_rate_hz"] or header.sample_rate_hz
+            self._planned = _pieces(self._planned, number, rate)
         return self._recordings_info(
             {**self._features(clips), **added},
             sample_rate_hz=self.options["sample_rate_hz"] or header.sample_rate_hz,
@@ -194,6 +208,33 @@ class FileDatasetBuilder(AudioDatasetBuilder):
             )
 
 
+def _pieces(
+    splits: Mapping[str, Sequence[Clip]], number: int, rate_hz: int
+) -> dict[str, list[Clip]]:
+    """Clips of each split in pieces of a number of samples.
+
+    Raises:
+      DataError: a split has none so long.
+    """
+    found: dict[str, list[Clip]] = {}
+    for split, clips in splits.items():
+        found[split] = [
+            dataclasses.replace(
+                clip,
+                name=f"{clip.name}:{i}",
+                part_s=(i * number / rate_hz, (i + 1) * number / rate_hz),
+            )
+            for clip in clips
+            for i in range(round(clip.length_s * rate_hz) // number)
+        ]
+        if not found[split]:
+            raise DataError(
+                f"no recording of {split} has {number} samples at {rate_hz} Hz: choose a smaller "
+                "piece_samples"
+            )
+    return found
+
+
 class SortedBuilder(FileDatasetBuilder):
     """A corpus of wav files without labels, split in the order of their names, numbers in
     which are compared as numbers.
@@ -252,8 +293,19 @@ def _check_speakable(clip: Clip, unspeakable: frozenset[str], voice: str) -> Non
 
 
 def _check_options(options: Mapping[str, Any]) -> None:
-    if options["peak_db"] is not None and options["loudness_lufs"] is not None:
-        raise DataError("peak_db and loudness_lufs are both given: give one")
+    levels = [
+        name for name in ("peak_db", "loudness_lufs", "own_range") if options.get(name) is not None
+    ]
+    if len(levels) > 1:
+        raise DataError(f"{' and '.join(levels)} are both given: give one")
+    if (companding := options.get("own_range")) not in (None, *own_range.COMPANDINGS):
+        raise DataError(
+            f"own_range is {companding!r}: it must be one of {', '.join(own_range.COMPANDINGS)}"
+        )
+    if (number := options.get("piece_samples")) is not None and number < 1:
+        raise DataError(f"piece_samples is {number}: it must be at least 1")
+    if number is not None and (options.get("align") or options.get("f0")):
+        raise DataError("piece_samples goes without align and f0: leave them out")
     for name, low, high in (
         ("trim_db", 10, 120),
         ("peak_db", -60, 0),

@@ -56,7 +56,9 @@ STEP: flags.FlagHolder[Any] = flags.DEFINE(
     "default the best where there is a score, and else the last.",
 )
 OUT: flags.FlagHolder[Any] = flags.DEFINE_string(
-    "out", None, "Folder for the files that are written; for speak the file itself."
+    "out",
+    None,
+    "Folder for the files that are written; for speak the file itself, or - for a pipe.",
 )
 JSON = flags.DEFINE_string("json", None, "File to write the figures to, as JSON.")
 SEED = flags.DEFINE_integer("seed", None, "Seed of all random numbers; 0 by default.", 0)
@@ -134,6 +136,18 @@ NUM_PROCESSES = flags.DEFINE_integer(
 PROCESS_ID = flags.DEFINE_integer("process_id", None, "Which of them this is, from 0, likewise.", 0)
 PROCESSES: tuple[flags.FlagHolder[Any], ...] = (MULTIHOST, COORDINATOR, NUM_PROCESSES, PROCESS_ID)
 """The flags of `join_processes`."""
+
+HOST: flags.FlagHolder[Any] = flags.DEFINE_string(
+    "host", "127.0.0.1", "Address to serve at; only this machine's own browsers by default."
+)
+PORT: flags.FlagHolder[Any] = flags.DEFINE_integer(
+    "port", 0, "Port to serve at; any that is free by default.", 0, 65535
+)
+PUBLIC_URL: flags.FlagHolder[Any] = flags.DEFINE_string(
+    "public_url", None, "Address of a tunnel or proxy that leads here: the link is of it."
+)
+SERVING: tuple[flags.FlagHolder[Any], ...] = (HOST, PORT, PUBLIC_URL)
+"""The flags of `web.serve`."""
 
 NUM_STEPS = flags.DEFINE_integer("num_steps", 200, "Training steps of each variant.", 1)
 VARIANTS = flags.DEFINE_list("variants", None, "Which variants to train; all by default.")

@@ -4,6 +4,8 @@ The networks predict what a model's local condition depends on beside the contex
 the duration of each phone, and ln F0 and voicing of each frame.
 """
 
+import dataclasses
+import math
 import os
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -15,9 +17,47 @@ from experiments.common.run import Run
 from wavenet_jax import InputError, model_folder
 from wavenet_jax.model_folder import SavedNetwork
 from wavenet_jax.prosody import checkpoints
-from wavenet_jax.prosody.networks import DURATION_UNIT_S, NUM_OUTPUTS, ProsodyConfig, predict
+from wavenet_jax.prosody.networks import (
+    DURATION_UNIT_S,
+    NUM_OUTPUTS,
+    ProsodyConfig,
+    padded_lengths,
+    predict,
+)
 
 SHORTEST_S = 0.005
+MIN_SPEED, MAX_SPEED = 0.5, 2.0
+MAX_SEMITONES = 12.0
+"""By which F0 may be shifted, up or down."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Delivery:
+    """How a text is spoken, beside what the networks predict.
+
+    Attributes:
+      speed: by which the predicted durations are divided, from 0.5 to 2.
+      pitch_semitones: by which the predicted F0 is shifted, from -12 to 12. What it leaves of the
+        60 to 400 Hz that models take is cut off (`data.pitch_features`).
+    """
+
+    speed: float = 1.0
+    pitch_semitones: float = 0.0
+
+    def __post_init__(self):
+        if not MIN_SPEED <= self.speed <= MAX_SPEED:
+            raise InputError(
+                f"The speed is {self.speed}: give a number from {MIN_SPEED} to {MAX_SPEED}."
+            )
+        if not -MAX_SEMITONES <= self.pitch_semitones <= MAX_SEMITONES:
+            raise InputError(
+                f"The pitch is shifted by {self.pitch_semitones} semitones: give a number from "
+                f"{-MAX_SEMITONES} to {MAX_SEMITONES}."
+            )
+
+
+AS_PREDICTED = Delivery()
+"""With the durations and the F0 of the networks."""
 
 
 class Prosody(NamedTuple):
@@ -32,37 +72,72 @@ class Prosody(NamedTuple):
     duration: tuple[ProsodyConfig, Any]
     pitch: tuple[ProsodyConfig, Any]
 
-    def durations(self, contexts: np.ndarray, voice: np.ndarray) -> np.ndarray:
+    def durations(
+        self, contexts: np.ndarray, voice: np.ndarray, *, speed: float = 1.0
+    ) -> np.ndarray:
         """Duration of each phone in samples, int64 `[P]`, at least 5 ms.
 
         Args:
           contexts: of the phones `[P, D]`.
           voice: of `voice_of`.
+          speed: as of `Delivery`.
         """
         outputs = predict(*self.duration, with_voice(contexts, voice))
-        seconds = np.maximum(DURATION_UNIT_S * np.exp(outputs[:, 0]), SHORTEST_S)
+        seconds = np.maximum(DURATION_UNIT_S * np.exp(outputs[:, 0]) / speed, SHORTEST_S)
         # Rounding the ends, not the durations, keeps the length of the whole.
         ends = np.rint(np.cumsum(seconds) * self.run.audio.sample_rate_hz).astype(np.int64)
         return np.diff(ends, prepend=0)
 
-    def log_f0(self, frames: np.ndarray, voice: np.ndarray) -> np.ndarray:
+    def log_f0(
+        self, frames: np.ndarray, voice: np.ndarray, *, pitch_semitones: float = 0.0
+    ) -> np.ndarray:
         """ln F0 and voicing, float32 `[F, 2]` as `data.log_f0` has them.
 
         Args:
           frames: the linguistic ones, `[F, D + 4]`.
           voice: of `voice_of`.
+          pitch_semitones: as of `Delivery`.
         """
         outputs = predict(*self.pitch, with_voice(frames, voice))
         voiced = outputs[:, 1] > 0
-        return np.stack([outputs[:, 0] * voiced, voiced], axis=1).astype(np.float32)
+        height = outputs[:, 0] + pitch_semitones * math.log(2) / 12
+        return np.stack([height * voiced, voiced], axis=1).astype(np.float32)
 
-    def frames(self, contexts: np.ndarray, voice: np.ndarray) -> tuple[np.ndarray, int]:
+    def frames(
+        self,
+        contexts: np.ndarray,
+        voice: np.ndarray,
+        *,
+        delivery: Delivery = AS_PREDICTED,
+        max_seconds: float = math.inf,
+    ) -> tuple[np.ndarray, int]:
         """The local condition of phones without times.
+
+        Args:
+          contexts: of the phones `[P, D]`.
+          voice: of `voice_of`.
+          delivery: how they are spoken.
+          max_seconds: the longest speech that is made.
 
         Returns:
           Frames as the model takes them, and the number of samples that they cover.
+
+        Raises:
+          InputError: they last longer, or the pitch of a model without pitch is shifted.
         """
-        ends = np.cumsum(self.durations(contexts, voice))
+        if delivery.pitch_semitones and not self.run.has_pitch:
+            raise InputError(
+                f"The pitch is shifted by {delivery.pitch_semitones} semitones, and the model's "
+                f"local features {self.run.config.local_condition.features!r} have no pitch: leave "
+                "it as it is."
+            )
+        ends = np.cumsum(self.durations(contexts, voice, speed=delivery.speed))
+        seconds = ends[-1] / self.run.audio.sample_rate_hz
+        if seconds > max_seconds:
+            raise InputError(
+                f"The text lasts {seconds:.0f} seconds, and at most {max_seconds:g} are spoken at "
+                "a time: give it in parts."
+            )
         timed = {
             "audio": np.zeros(ends[-1], np.int16),
             "phone_starts": np.concatenate([[0], ends[:-1]]),
@@ -70,9 +145,17 @@ class Prosody(NamedTuple):
         }
         frames = linguistic_frames(self.run, timed, contexts)
         if self.run.has_pitch:
-            pitch = data.pitch_features(self.log_f0(frames, voice))
+            log_f0 = self.log_f0(frames, voice, pitch_semitones=delivery.pitch_semitones)
+            pitch = data.pitch_features(log_f0)
             frames = np.concatenate([frames, pitch], axis=1)
         return frames, int(ends[-1])
+
+    def compile(self, max_samples: int, max_phones: int) -> None:
+        """Compiles the networks for every text that is as short, so that none waits for it."""
+        max_frames = -(-max_samples // self.run.config.local_condition.hop_samples)
+        for network, longest in ((self.duration, max_phones), (self.pitch, max_frames)):
+            for length in padded_lengths(longest):
+                predict(*network, np.zeros((length, network[0].features), np.float32))
 
 
 def load(workdir: str | os.PathLike[str], run: Run) -> Prosody:

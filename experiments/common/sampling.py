@@ -35,6 +35,10 @@ class Sampling:
     backend: str = "auto"
     precision: str = "float32"
 
+    def at(self, temperature: float) -> "Sampling":
+        """The same, at another temperature."""
+        return dataclasses.replace(self, temperature=temperature)
+
     def temperatures(self, run: Run, local_condition: np.ndarray | None) -> Any:
         """The temperature, or that of each frame `[B, F]` of a local condition `[B, F, D]`.
 

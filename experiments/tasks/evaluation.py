@@ -1,6 +1,9 @@
 """Scores of a trained model on whole recordings: bits per sample, and phone errors."""
 
+import contextlib
 import dataclasses
+import os
+import pathlib
 import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -10,20 +13,31 @@ import numpy as np
 from tqdm import tqdm
 
 import data
-from experiments.common import processes, restore
+from experiments.common import cli, files, processes, restore
 from experiments.metrics import phone_errors
 from wavenet_jax import metrics, scoring
 
 
-def evaluate(trained: restore.TrainedModel, corpus: data.Corpus) -> dict[str, Any]:
+def evaluate(
+    trained: restore.TrainedModel,
+    corpus: data.Corpus,
+    *,
+    sample_bits: str | os.PathLike[str] | None = None,
+) -> dict[str, Any]:
     """Scores all recordings of a corpus's split, of which each process scores its share.
+
+    Args:
+      trained: of `restore.load`.
+      corpus: the recordings.
+      sample_bits: npz file for the bits of each sample, float32 `[N]` by the recording's name,
+        which appears once it is complete; by one process alone.
 
     Returns:
       `bits_per_sample`, `unigram_bits_per_sample`, `num_recordings`,
       `num_samples`, `step`, `split`, `wall_s`.
 
     Raises:
-      InputError: a recording cannot be scored.
+      InputError: a recording cannot be scored, or the file not written.
     """
     run, begun_s = trained.run, time.monotonic()
     quantizer = run.wavenet.quantizer
@@ -35,16 +49,27 @@ def evaluate(trained: restore.TrainedModel, corpus: data.Corpus) -> dict[str, An
             yield recording
 
     scores = []
+    path = None if sample_bits is None else pathlib.Path(sample_bits)
+    if path is not None:
+        cli.require_writable(path.parent)
     indices = processes.share(range(len(corpus)))
-    with tqdm(
-        total=int(corpus.lengths[list(indices)].sum()),
-        unit="sample",
-        unit_scale=True,
-        file=sys.stderr,
-    ) as bar:
+    with contextlib.ExitStack() as stack:
+        add = stack.enter_context(files.npz(path)) if path is not None else None
+        bar = stack.enter_context(
+            tqdm(
+                total=int(corpus.lengths[list(indices)].sum()),
+                unit="sample",
+                unit_scale=True,
+                file=sys.stderr,
+            )
+        )
         recordings = counted(run.recordings(corpus, indices))
-        for score in scoring.score(run.wavenet, trained.params, recordings):
-            scores.append(score)
+        for score in scoring.score(
+            run.wavenet, trained.params, recordings, keep_sample_bits=add is not None
+        ):
+            if add is not None and score.sample_bits is not None:
+                add(score.recording, score.sample_bits)
+            scores.append(dataclasses.replace(score, sample_bits=None))
             bar.update(score.num_samples)
     shares = processes.gather([[dataclasses.astuple(score) for score in scores], counts.tolist()])
     scores = [scoring.Score(*score) for share, _ in shares for score in share]

@@ -5,7 +5,7 @@ import itertools
 import os
 import pathlib
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -154,11 +154,33 @@ def write_generated(
         precision=sampling.precision,
         **conditions,
     )
+    write_chunks(
+        chunks, paths, lengths, rate, sampling=sampling, prime=prime, lead_samples=lead_samples
+    )
+
+
+def write_chunks(
+    chunks: Iterable[Sequence[np.ndarray]],
+    paths: Sequence[pathlib.Path],
+    lengths: np.ndarray,
+    sample_rate_hz: int,
+    *,
+    sampling: Sampling,
+    prime: np.ndarray | None = None,
+    lead_samples: int = 0,
+) -> None:
+    """Writes a batch that is being generated into wav files, as `write_generated`.
+
+    Args:
+      chunks: the next samples of each file, int16 `[N]`.
+      paths, lengths, sampling, prime, lead_samples: as in `write_generated`.
+      sample_rate_hz: of the files.
+    """
     with contextlib.ExitStack() as stack:
         bar = stack.enter_context(
             tqdm(total=int(lengths.sum()), unit="sample", unit_scale=True, file=sys.stderr)
         )
-        files = [stack.enter_context(_wav_file(path, rate)) for path in paths]
+        files = [stack.enter_context(_wav_file(path, sample_rate_hz)) for path in paths]
         for file in files:
             file.write(np.zeros(0, np.int16) if prime is None else prime)
         for parts in chunks:
@@ -169,6 +191,25 @@ def write_generated(
                 bar.update(len(pcm[skipped:]))
         for file in files if sampling.has_filter else ():
             _filter(file, 0 if prime is None else len(prime), sampling)
+
+
+def batched(
+    frames: Sequence[np.ndarray], conditions: Sequence[np.ndarray | None]
+) -> dict[str, Any]:
+    """The conditions of a batch for `write_generated`, those of shorter recordings padded.
+
+    Args:
+      frames: local features of each, `[F, C]`.
+      conditions: global condition of each; None where the model takes none.
+    """
+    longest = max(map(len, frames))
+    batch = {
+        "local_condition": np.stack(
+            [np.pad(each, ((0, longest - len(each)), (0, 0))) for each in frames]
+        )
+    }
+    given = [condition for condition in conditions if condition is not None]
+    return batch | ({"global_condition": np.stack(given)} if given else {})
 
 
 def _filter(file: soundfile.SoundFile, begin: int, sampling: Sampling) -> None:

@@ -104,7 +104,7 @@ def evaluate_speech(
             trained,
             paths,
             np.array([length for _, length in each]),
-            _batched([each_frames for each_frames, _ in each], conditions),
+            generation.batched([each_frames for each_frames, _ in each], conditions),
             seed=seed,
             sampling=sampling,
         )
@@ -176,19 +176,6 @@ def _texts(recordings: Sequence[dict[str, Any]]) -> list[tuple[list[str], list[s
         (each, [p for w in each for p in intelligibility.pronunciations(w)[0].split()])
         for each in words
     ]
-
-
-def _batched(
-    frames: Sequence[np.ndarray], conditions: Sequence[np.ndarray | None]
-) -> dict[str, Any]:
-    longest = max(map(len, frames))
-    batch = {
-        "local_condition": np.stack(
-            [np.pad(each, ((0, longest - len(each)), (0, 0))) for each in frames]
-        )
-    }
-    given = [condition for condition in conditions if condition is not None]
-    return batch | ({"global_condition": np.stack(given)} if given else {})
 
 
 def _choose(

@@ -1,21 +1,23 @@
 """A page in a real browser: headless Chromium, driven by Selenium, and a server that keeps count.
 
 Nothing is downloaded: without Chromium and ChromeDriver (Debian: chromium, chromium-driver), or
-without Selenium, `open_page` skips the test.
+without Selenium, `open_page` and `open_url` skip the test.
 """
 
 import contextlib
 import functools
 import http.server
+import json
 import pathlib
 import shutil
 import threading
+import urllib.parse
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import pytest
 
-PHONE = (360, 740)  # pixels of CSS
+PHONE, TABLET, DESKTOP = (360, 740), (768, 1024), (1280, 800)  # pixels of CSS
 
 
 class Page(NamedTuple):
@@ -38,10 +40,6 @@ def open_page(path: pathlib.Path, profile: pathlib.Path) -> Iterator[Page]:
       path: of the page.
       profile: an empty folder for the browser.
     """
-    selenium = pytest.importorskip("selenium.webdriver", reason="Selenium is in the extra test")
-    chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
-    if not (chromium and driver):
-        pytest.skip("no chromium and chromedriver here")
     missing: list[str] = []
 
     class Handler(http.server.SimpleHTTPRequestHandler):
@@ -53,6 +51,29 @@ def open_page(path: pathlib.Path, profile: pathlib.Path) -> Iterator[Page]:
             super().send_error(*answer, **more)
 
     handler = functools.partial(Handler, directory=path.parent)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            with open_url("about:blank", profile) as browser:
+                browser.get(f"http://127.0.0.1:{server.server_address[1]}/{path.name}")
+                yield Page(browser, missing)
+        finally:
+            server.shutdown()
+
+
+@contextlib.contextmanager
+def open_url(url: str, profile: pathlib.Path, size: tuple[int, int] = PHONE) -> Iterator[Any]:
+    """Opens a page of a server, and gives Selenium's browser, which keeps a log for `take_log`.
+
+    Args:
+      url: of the page.
+      profile: a folder for the browser, with what pages of an earlier browser stored.
+      size: of the window.
+    """
+    selenium = pytest.importorskip("selenium.webdriver", reason="Selenium is in the extra test")
+    chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
+    if not (chromium and driver):
+        pytest.skip("no chromium and chromedriver here")
     options = selenium.ChromeOptions()
     options.binary_location = chromium
     for flag in (
@@ -67,15 +88,55 @@ def open_page(path: pathlib.Path, profile: pathlib.Path) -> Iterator[Page]:
         f"--user-data-dir={profile}",
     ):
         options.add_argument(flag)
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        browser = selenium.Chrome(options=options, service=selenium.ChromeService(driver))
-        try:
-            width, height = PHONE
-            metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": True}
-            browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
-            browser.get(f"http://127.0.0.1:{server.server_address[1]}/{path.name}")
-            yield Page(browser, missing)
-        finally:
-            browser.quit()
-            server.shutdown()
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    browser = selenium.Chrome(options=options, service=selenium.ChromeService(driver))
+    try:
+        resize(browser, size)
+        browser.get(url)
+        yield browser
+    finally:
+        browser.quit()
+
+
+def resize(browser: Any, size: tuple[int, int]) -> None:
+    """Gives the page another window; one no wider than a phone's has a finger and no mouse."""
+    width, height = size
+    metrics = {"width": width, "height": height, "deviceScaleFactor": 1}
+    metrics["mobile"] = width <= PHONE[0]
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+
+
+class Log(NamedTuple):
+    """What a browser noted since the last time.
+
+    Attributes:
+      errors: of scripts, and of what could not be loaded.
+      hosts: that were asked for anything, with their ports.
+      statuses: of answers, by path; the last one.
+    """
+
+    errors: list[str]
+    hosts: set[str]
+    statuses: dict[str, int]
+
+
+def take_log(browser: Any) -> Log:
+    """What a browser noted since the last time."""
+    errors = [each["message"] for each in browser.get_log("browser") if each["level"] == "SEVERE"]
+    hosts, statuses = set(), {}
+    for each in browser.get_log("performance"):
+        event = json.loads(each["message"])["message"]
+        if event["method"] == "Network.requestWillBeSent":
+            parts = urllib.parse.urlsplit(event["params"]["request"]["url"])
+            if parts.scheme in ("http", "https", "ws", "wss"):
+                hosts.add(parts.netloc)
+        elif event["method"] == "Network.responseReceived":
+            answer = event["params"]["response"]
+            statuses[urllib.parse.urlsplit(answer["url"]).path] = answer["status"]
+    return Log(errors, hosts, statuses)
+
+
+def overflow(browser: Any) -> int:
+    """By how many pixels the page is wider than its window."""
+    wide = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+    return int(browser.execute_script(f"return {wide}"))

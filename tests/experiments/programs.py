@@ -15,6 +15,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 import traceback
 import weakref
 from collections.abc import Callable, Mapping
@@ -68,6 +69,31 @@ class Program:
 
     def kill(self) -> None:
         self._process.kill()
+
+    def read_line(self, limit_s: float = 60) -> str:
+        """The first line that it prints on stdout.
+
+        Raises:
+          AssertionError: it ended without one, or has none after so many seconds.
+        """
+        deadline_s = time.monotonic() + limit_s
+        out, errors = self._printed
+        while time.monotonic() < deadline_s:
+            ended = self.poll() is not None
+            line, newline, _ = (out.read_text() if out.exists() else "").partition("\n")
+            if newline:
+                return line
+            assert not ended, errors.read_text()
+            time.sleep(0.02)
+        raise AssertionError("no line came")
+
+    def stdout_bytes(self) -> bytes:
+        """Waits for its end; gives what it wrote on stdout, which need not be text."""
+        self._process.join()
+        path = self._printed[0]
+        content = path.read_bytes()
+        path.write_bytes(b"")
+        return content
 
     def communicate(self, timeout: float | None = None) -> tuple[str, str]:
         """Waits for its end; gives what it printed on stdout and on stderr.

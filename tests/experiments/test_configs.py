@@ -20,6 +20,7 @@ CONFIGS = pathlib.Path(__file__).parents[2] / "experiments" / "configs"
 
 # File: (classes of the corpus's labels, sample rate, parameters, receptive field).
 PINNED = {
+    "beethoven": ({}, 16000, 4117760, 4093),
     "demo": ({"phones": 23}, 8000, 188544, 485),
     "digits": ({"phones": 23}, 16000, 205664, 971),
     "espeak_phones": ({"phones": 60}, 16000, 363644, 1024),
@@ -32,11 +33,13 @@ PINNED = {
     "own_voice_22k": ({"phones": 60}, 22050, 738048, 2915),
     "piano": ({}, 16000, 1712064, 68859),
     "reference": ({}, 16000, 1255808, 3070),
+    "sc09": ({"digit": 10}, 16000, 4117760, 4093),
     "timit": ({"phones": 61}, 16000, 1114992, 1024),
     "tts": ({"phones": 60}, 16000, 639360, 971),
     "violin": ({}, 8000, 242112, 34285),
     "vocoder": ({}, 22050, 214592, 1457),
     "vocoder_16k": ({}, 16000, 214592, 1457),
+    "youtubemix": ({}, 16000, 4117760, 4093),
     "voices": ({"phones": 60, "speaker": 6}, 16000, 228864, 971),
 }
 

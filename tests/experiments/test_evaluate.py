@@ -39,3 +39,33 @@ def test_refuses_another_corpus(trained_dir: pathlib.Path, fsdd_dir: pathlib.Pat
     monkeypatch.setitem(trained.run.audio.classes, "speaker", ("ann", "bob"))
     with pytest.raises(InputError, match="speaker classes high, low.* made for ann, bob"):
         trained.run.load(fsdd_dir, "test")
+
+
+def test_the_bits_of_each_sample(trained_dir: pathlib.Path, fsdd_dir: pathlib.Path, tmp_path):
+    trained = restore.load(trained_dir)
+    corpus = trained.run.load(fsdd_dir, "test")
+    figures = evaluate(trained, corpus, sample_bits=tmp_path / "bits.npz")
+    with np.load(tmp_path / "bits.npz") as bits:
+        assert sorted(bits.files) == sorted(corpus.names)
+        for name, length in zip(corpus.names, corpus.lengths, strict=True):
+            assert bits[name].shape == (length,) and bits[name].dtype == np.float32
+        mean = np.concatenate([bits[name] for name in bits.files]).astype(float).mean()
+    assert figures["bits_per_sample"] == pytest.approx(mean, abs=1e-6)
+    assert figures == evaluate(trained, corpus) | {"wall_s": figures["wall_s"]}
+    assert [path.name for path in tmp_path.iterdir()] == ["bits.npz"]
+
+
+def test_the_bits_of_each_sample_are_of_one_process(trained_dir, fsdd_dir, tmp_path, run):
+    ended = run(
+        "experiments.evaluate",
+        f"--workdir={trained_dir}",
+        f"--data_dir={fsdd_dir}",
+        "--split=test",
+        f"--sample_bits={tmp_path}/x/bits.npz",
+        "--multihost",
+        "--coordinator=localhost:1",
+        "--num_processes=1",
+        "--process_id=0",
+    )
+    assert ended.returncode == 1 and "one process writes" in ended.stderr
+    assert not list(tmp_path.iterdir())

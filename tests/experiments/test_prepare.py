@@ -47,7 +47,9 @@ def test_bad_input_is_one_line_and_exit_code_one(
     cut.write_bytes(cut.read_bytes()[:5000])
     ended = run(PREPARE, "--dataset=folder", f"--source={source}", f"--data_dir={tmp_path / 'out'}")
     assert ended.returncode == 1
-    assert ended.stderr.splitlines()[-1].startswith(f"error: {cut} is truncated")
+    error = ended.stderr.splitlines()[-1]
+    assert error.startswith(f"error: {cut} is truncated")
+    assert error.endswith("; replace it, or leave it out, or drop such recordings with --skip_bad")
     assert "Traceback" not in ended.stderr
     assert not (tmp_path / "out").exists()
 

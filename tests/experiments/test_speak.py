@@ -8,12 +8,14 @@ import shutil
 
 import jax
 import numpy as np
+import programs
 import pytest
 import soundfile
 import tiny
 
 import data
 from experiments.common import prosody, restore, signals
+from experiments.common.prosody import Delivery
 from experiments.common.run import Run
 from experiments.common.sampling import Sampling
 from experiments.configs.schema import ExperimentConfig
@@ -113,10 +115,10 @@ def test_frames_to_speak_are_those_trained_on(espeak_dir, features: str) -> None
     pitch = prosody.pitch_example(run, recording)[1]
 
     class Oracle(prosody.Prosody):
-        def durations(self, contexts, voice):
+        def durations(self, contexts, voice, *, speed=1.0):
             return recording["phone_ends"] - recording["phone_starts"]
 
-        def log_f0(self, frames, voice):
+        def log_f0(self, frames, voice, *, pitch_semitones=0.0):
             return pitch
 
     oracle = Oracle(run, (None, None), (None, None))
@@ -280,6 +282,16 @@ def test_the_programs(run, workdir, espeak_dir, tmp_path) -> None:
     how = ["--voiced_temperature=0.7", "--top_p=0.9", "--spectral_subtraction=1", "--comb_filter=1"]
     said = printed("speak", f"--out={wav}", "--text=two", "--speaker=en-us", *how)
     assert "s of step 3 in" in said
+    said = [f"--workdir={workdir}", "--text=two", "--speaker=en-us", "--seed=2"]
+    piping = programs.Program("experiments.speak", *said, "--out=-")
+    pcm, errors = piping.stdout_bytes(), piping.communicate()[1]
+    assert piping.returncode == 0 and f"16-bit samples, one channel, {RATE_HZ} Hz" in errors
+    printed("speak", f"--out={wav}", *said[1:])
+    written, _ = soundfile.read(wav, dtype="int16")
+    np.testing.assert_array_equal(np.frombuffer(pcm, "<i2"), written)
+    for given in ([], ["--play", f"--out={wav}"]):
+        ended = run("experiments.speak", *said, *given)
+        assert ended.returncode == 1 and "Give either --out=FILE, - for a pipe, or" in ended.stderr
     # It is trained already.
     said = printed("train_prosody", f"--data_dir={espeak_dir}")
     assert "validation: durations" in said
@@ -390,6 +402,87 @@ def test_labels_of_hts_are_said(tmp_path) -> None:
     some = {"labels": example["labels"][:3]}
     spoken = prosody.load(tmp_path / "run", trained.run)
     assert speech.speak(trained, spoken, some, out=tmp_path / "a.wav") > 0
+
+
+@pytest.mark.parametrize("backend", ["cpu", "scan"])
+def test_what_is_streamed_is_what_is_written(trained, spoken, tmp_path, backend: str) -> None:
+    """To the sample; in chunks of 50 ms, where the backend can."""
+    sampling = Sampling(temperature=0.8, voiced_temperature=0.6, top_p=0.9, backend=backend)
+    options = {"speaker": "en-us+f2", "seed": 5, "sampling": sampling}
+    options["delivery"] = Delivery(speed=0.8, pitch_semitones=3)
+    example = speech.utterance(trained.run, text="seven nine one")
+    streamed = speech.stream(trained, spoken, example, **options)
+    chunks = list(streamed.chunks)
+    speech.speak(trained, spoken, example, out=tmp_path / "a.wav", **options)
+    written, rate = soundfile.read(tmp_path / "a.wav", dtype="int16")
+    assert (streamed.num_samples, streamed.sample_rate_hz) == (len(written), rate)
+    assert streamed.seconds == len(written) / rate
+    np.testing.assert_array_equal(np.concatenate(chunks), written)
+    longest = max(map(len, chunks))
+    assert longest == (200 if backend == "cpu" else len(chunks[0])) and min(map(len, chunks)) > 0
+
+
+def test_closing_ends_the_work(trained, spoken, monkeypatch) -> None:
+    """At the chunk that is being made: no more is generated, and what generates is closed."""
+    steps = []
+    plain = sampling.generate
+
+    def counted(*args, **kwargs):
+        try:
+            for codes in plain(*args, **kwargs):
+                steps.append(codes.shape[1])
+                yield codes
+        finally:
+            steps.append("closed")
+
+    monkeypatch.setattr(sampling, "generate", counted)
+    example = speech.utterance(trained.run, text="one")
+    streamed = speech.stream(trained, spoken, example, speaker="en-us")
+    assert not steps
+    next(streamed.chunks)
+    streamed.chunks.close()
+    assert steps == [200, "closed"]
+
+
+def test_a_speed_is_that_of_all_phones_and_a_pitch_that_of_voiced_frames(trained, spoken) -> None:
+    run = trained.run
+    contexts = prosody.contexts_of(run, speech.utterance(run, text="seven"))
+    voice = prosody.voice_of(run, np.array(0))
+    plain = spoken.durations(contexts, voice)
+    slow = spoken.durations(contexts, voice, speed=0.5)
+    np.testing.assert_allclose(np.cumsum(slow), 2 * np.cumsum(plain), atol=2)
+    assert (spoken.durations(contexts, voice, speed=2.0) >= 19).all()  # 5 ms, rounded
+
+    frames = np.zeros((40, spoken.pitch[0].features - len(voice)), np.float32)
+    low, high = (spoken.log_f0(frames, voice, pitch_semitones=by) for by in (0.0, 12.0))
+    np.testing.assert_array_equal(low[:, 1], high[:, 1])
+    np.testing.assert_allclose(high[:, 0], low[:, 0] + np.log(2) * low[:, 1], atol=1e-6)
+
+
+def test_deliveries_that_are_none(trained, spoken, monkeypatch) -> None:
+    for speed in (0.4, 2.1, float("nan"), float("inf")):
+        with pytest.raises(InputError, match=f"The speed is {speed}: give a number from 0.5 to 2"):
+            Delivery(speed=speed)
+    for semitones in (-13, float("nan")):
+        with pytest.raises(InputError, match=f"shifted by {semitones} semitones: give a number fr"):
+            Delivery(pitch_semitones=semitones)
+    example = speech.utterance(trained.run, text="one")
+    with pytest.raises(InputError, match=r"lasts 0 seconds, and at most 0.1 are spoken at a time"):
+        speech.stream(trained, spoken, example, speaker="en-us", max_seconds=0.1)
+    with pytest.raises(InputError, match="has 3 characters, and at most 2 are spoken at a time: g"):
+        speech.utterance(trained.run, text="one", max_characters=2)
+    monkeypatch.setattr(Run, "has_pitch", False)
+    with pytest.raises(InputError, match="by 1 semitones, and the model's local features 'lingui"):
+        speech.stream(
+            trained, spoken, example, speaker="en-us", delivery=Delivery(pitch_semitones=1)
+        )
+
+
+@pytest.mark.parametrize("name", ["comb_filter", "spectral_subtraction"])
+def test_a_filter_takes_a_whole_sound(trained, spoken, name: str) -> None:
+    example = speech.utterance(trained.run, text="one")
+    with pytest.raises(InputError, match=f"--{name} is 1.0, and that filter takes a whole sound"):
+        speech.stream(trained, spoken, example, speaker="en-us", sampling=Sampling(**{name: 1.0}))
 
 
 def test_nothing_half_written_when_stopped(trained, spoken, tmp_path, monkeypatch) -> None:

@@ -213,9 +213,17 @@ def batch_of(features: list[np.ndarray], targets: list[np.ndarray]) -> Batch:
 def padded_features(features: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     """Sentences padded to one of a few lengths, each of which is compiled for: features
     `[B, T, D]` and mask `[B, T]`."""
-    longest = max(map(len, features))
-    unit = 1 << max(5, longest.bit_length() - 3)
-    length = -(-longest // unit) * unit
+    length = _padded_length(max(map(len, features)))
     padded = np.stack([np.pad(x, ((0, length - len(x)), (0, 0))) for x in features])
     mask = np.arange(length) < np.array([[len(x)] for x in features])
     return padded.astype(np.float32), mask
+
+
+def padded_lengths(longest: int) -> list[int]:
+    """All lengths to which sentences of up to so many positions are padded."""
+    return sorted({_padded_length(length) for length in range(1, longest + 1)})
+
+
+def _padded_length(length: int) -> int:
+    unit = 1 << max(5, length.bit_length() - 3)
+    return -(-length // unit) * unit

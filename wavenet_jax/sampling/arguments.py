@@ -12,12 +12,15 @@ MAX_SAMPLES = 2**31 - 1
 """Of an utterance with its prime: a sample's index is an int32."""
 
 
-def check_counts(batch: int, num_samples: int | None, chunk_samples: int):
+def check_counts(
+    batch: int, num_samples: int | None, chunk_samples: int, part_samples: int | None = None
+):
     """Refuses counts below 1."""
     for name, value in (
         ("batch", batch),
         ("number of samples", 1 if num_samples is None else num_samples),
         ("chunk length", chunk_samples),
+        ("length of parts", 1 if part_samples is None else part_samples),
     ):
         if isinstance(value, bool) or not isinstance(value, int | np.integer):
             raise InputError(f"The {name} to generate is {value!r}: give a whole number.")

@@ -37,6 +37,7 @@ def generate(
     temperature: float | np.ndarray = 1.0,
     top_p: float = 1.0,
     chunk_samples: int = 4000,
+    part_samples: int | None = None,
     devices: Sequence[jax.Device] | None = None,
     backend: str = "auto",
     precision: Precision = "float32",
@@ -64,6 +65,8 @@ def generate(
       top_p: to draw among the fewest likeliest codes that have this probability together; 1
         among all. For the output "categorical".
       chunk_samples: at most so many samples at a time (made whole frames).
+      part_samples: for who listens meanwhile, of a chunk at most so many at a time, where the
+        backend can (`cpu`). The codes are the same; those of other chunks are so to rounding.
       devices: over which the batch is spread; all of this process by default.
       backend: a name of `backends.BACKENDS`, or `auto`: the first of them that supports model
         and devices, and whose numbers are those of `WaveNet.step`.
@@ -80,7 +83,7 @@ def generate(
     """
     arguments.check_keys(keys)
     batch = keys.shape[0]
-    arguments.check_counts(batch, num_samples, chunk_samples)
+    arguments.check_counts(batch, num_samples, chunk_samples, part_samples)
     temperature = np.asarray(temperature, float)
     arguments.check_temperature(temperature, batch)
     arguments.check_top_p(config, top_p)
@@ -125,6 +128,7 @@ def generate(
         temperature=temperature,
         top_p=top_p,
         chunk=-(-chunk // config.hop_samples) * config.hop_samples,
+        part=part_samples,
     )
     return job.generate(prime, num_samples)
 
@@ -144,9 +148,10 @@ class _Job:
         temperature: np.ndarray,
         top_p: float,
         chunk: int,
+        part: int | None,
     ):
         self._config, self._backend, self._model = config, backend, model
-        self._keys, self._chunk = keys, chunk
+        self._keys, self._chunk, self._part = keys, chunk, part or chunk
         self._temperature, self._top_p = temperature, top_p
         self._global_condition, self._frames = global_condition, frames
 
@@ -172,13 +177,21 @@ class _Job:
             arguments.check_length(start, length)
             made = chunk if self._backend.compiles_per_length else length
             draws = self._draws(start, length, made)
-            codes, state = model.generate_chunk(state, draws, conditions)
+            parts = model.generate_parts(state, draws, conditions, self._part)
+            left = length
+            for codes, state in parts:  # noqa: B007, for the next chunk
+                if left > 0:
+                    yield codes[:, :left]
+                left -= codes.shape[1]
             start += length
-            yield codes[:, :length]
 
     def _draws(self, start: int, length: int, made: int) -> Draws:
         """Of `length` samples from `start` on, and of more that are not used, `made` in all."""
-        uniforms = randomness.uniforms(self._keys, start, self._chunk)[:made]
+        if self._backend.compiles_per_length:
+            uniforms = randomness.uniforms(self._keys, start, made)
+        else:  # one program for chunks of many lengths, which numpy cuts
+            longer = 1 << (self._chunk - 1).bit_length()
+            uniforms = np.asarray(randomness.uniforms(self._keys, start, longer))[:made]
         temperature = self._temperature
         if temperature.ndim:
             hop = 1 if self._frames is None else self._frames.hop_samples

@@ -2,7 +2,7 @@
 
 import abc
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -98,6 +98,12 @@ class ModelOnDevices:
             conditions = jax.tree.map(lambda x: x[padded], conditions)
         codes, state = self.programs(batch).generate_chunk(self._params, state, draws, conditions)
         return np.asarray(codes)[:batch], state
+
+    def generate_parts(
+        self, state: State, draws: Draws, conditions: ChunkConditions, part_samples: int
+    ) -> Iterator[tuple[np.ndarray, State]]:
+        del part_samples  # a chunk is one program
+        yield self.generate_chunk(state, draws, conditions)
 
     def programs(self, batch: int) -> "Programs":
         """The compiled programs for a batch."""

@@ -4,7 +4,7 @@ A backend is one file that defines an object with the members of `Backend`, and 
 `backends.BACKENDS`.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 import flax.struct
@@ -77,6 +77,19 @@ class PreparedModel(Protocol):
 
         Returns:
           int32 codes `[B, T]`, and the state after them.
+        """
+
+    def generate_parts(
+        self, state: Any, draws: Draws, conditions: ChunkConditions, part_samples: int
+    ) -> Iterator[tuple[np.ndarray, Any]]:
+        """As `generate_chunk`, of which parts are there before the others are generated.
+
+        Args:
+          state, draws, conditions: as of `generate_chunk`.
+          part_samples: how many at a time, where the backend can; else all.
+
+        Yields:
+          int32 codes `[B, N]`, and the state after them.
         """
 
 

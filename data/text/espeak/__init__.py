@@ -5,5 +5,6 @@ the phones and words of a text, `texts` makes sentences. `data.datasets.espeak` 
 """
 
 from data.text.espeak.front_end import unspeakable, utterance
+from data.text.espeak.synthesis import Process, start
 
-__all__ = ["unspeakable", "utterance"]
+__all__ = ["Process", "start", "unspeakable", "utterance"]

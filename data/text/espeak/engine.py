@@ -124,14 +124,17 @@ def main() -> None:
     # The library may print to standard output, which is for answers.
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    engine = None
+    engine: Engine | str
+    try:
+        engine = Engine()  # at once, for a process that waits for its text
+    except EngineError as error:
+        engine = str(error)
     with contextlib.suppress(EOFError, BrokenPipeError):
         while True:
             request = pickle.load(sys.stdin.buffer)
             answer: Any
             try:
-                engine = engine or Engine()
-                answer = engine.synthesise(*request)
+                answer = engine if isinstance(engine, str) else engine.synthesise(*request)
             except EngineError as error:
                 answer = str(error)
             pickle.dump(answer, answers)

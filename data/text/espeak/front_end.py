@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from data.errors import DataError
-from data.text.espeak.synthesis import WORDS_PER_MINUTE, Utterance, synthesise
+from data.text.espeak.synthesis import WORDS_PER_MINUTE, Process, Utterance, synthesise
 from data.text.spans import PAUSE, STRESSES
 
 # Categories of Unicode: control, private, unassigned and broken characters, and pictures.
@@ -15,13 +15,16 @@ _NO_TEXT = ("Cc", "Cn", "Co", "Cs", "So")
 _MAX_PHONES_A_LETTER = 7  # a name such as "Chinese letter" has nine or more
 
 
-def utterance(text: str, *, voice: str, phones: Sequence[str]) -> dict[str, Any]:
+def utterance(
+    text: str, *, voice: str, phones: Sequence[str], process: Process | None = None
+) -> dict[str, Any]:
     """Phones and words of a text, without the sound.
 
     Args:
       text: In the voice's language.
       voice: Of eSpeak, such as en-us.
       phones: Names of the classes of phones.
+      process: Of eSpeak NG, fresh (`start`), which ends with this; None to start one.
 
     Returns:
       `phones`, `phone_stress`, `phone_starts` and `phone_ends` `[P]`, `words`, `word_starts`
@@ -32,7 +35,7 @@ def utterance(text: str, *, voice: str, phones: Sequence[str]) -> dict[str, Any]
       DataError: the text has no phones, a phone is none of `phones`, the voice is unknown, or
         eSpeak NG is not installed.
     """
-    (speech,) = synthesise([Utterance(text, voice, WORDS_PER_MINUTE)])
+    (speech,) = synthesise([Utterance(text, voice, WORDS_PER_MINUTE)], process)
     if all(phone.name == PAUSE for phone in speech.phones):
         raise DataError(f"the text {text[:60]!r} has no phones: give some words")
     unknown = sorted({phone.name for phone in speech.phones} - set(phones))
@@ -70,6 +73,8 @@ def unspeakable(texts: Iterable[str], *, voice: str) -> frozenset[str]:
     }
     # Every voice reads the letters of Latin-1.
     foreign = [word for word in words if any(c.isalpha() and c > "\xff" for c in word)]
+    if not foreign:
+        return frozenset(no_text)
     spoken = synthesise(Utterance(word, voice, WORDS_PER_MINUTE) for word in foreign)
     spelled = {
         word

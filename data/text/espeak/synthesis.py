@@ -32,15 +32,28 @@ class Utterance:
     words_per_minute: int
 
 
-def synthesise(utterances: Iterable[Utterance]) -> Iterator[Speech]:
+Process = subprocess.Popen
+"""eSpeak NG in a process of its own, of `start`."""
+
+
+def start() -> Process:
+    """A process that loads eSpeak NG at once, for one call of `synthesise`; `kill` ends it."""
+    return Process(
+        [sys.executable, "-P", engine.__file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+
+
+def synthesise(utterances: Iterable[Utterance], process: Process | None = None) -> Iterator[Speech]:
     """Speech of the utterances in order, each synthesised while the one before is used.
+
+    Args:
+      utterances: what is to be said.
+      process: a fresh one of `start`, which ends with this; None to start one.
 
     Raises:
       DataError: `espeakng-loader` is not installed, a voice is unknown, or eSpeak NG ended.
     """
-    with subprocess.Popen(
-        [sys.executable, "-P", engine.__file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    ) as process:
+    with process or start() as process:
         assert process.stdin is not None and process.stdout is not None
         pending = None
         try:

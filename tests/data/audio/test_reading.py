@@ -177,3 +177,12 @@ def test_differing_headers_name_both_files(tmp_path: pathlib.Path) -> None:
 def test_the_shared_recordings_match_soundfile(shared: pathlib.Path) -> None:
     for path in sorted((shared / "fsdd" / "recordings").glob("0_george_1*.wav")):
         np.testing.assert_array_equal(reading.read(path)[0], soundfile.read(path, dtype="int16")[0])
+
+
+@pytest.mark.parametrize("suffix", [".wav", ".ogg"])
+def test_longer_than_is_taken(tmp_path: pathlib.Path, suffix: str) -> None:
+    path = tmp_path / f"long{suffix}"
+    soundfile.write(path, np.random.default_rng(0).normal(0, 0.1, 9000), 8000)
+    assert len(reading.read(path, max_seconds=1.125)[0]) == 9000
+    with pytest.raises(DataError, match=r"lasts longer than 1.1 s, more than is taken here: cut"):
+        reading.read(path, max_seconds=1.1)

@@ -117,3 +117,34 @@ def test_parts_in_order(count: int) -> None:
     parts = in_order(names, {"train": 0.88, "validation": 0.06, "test": 0.06})
     assert [name for part in parts.values() for name in part] == names
     assert len(parts["train"]) == int(0.88 * count + 1e-9)
+
+
+def test_pieces_of_one_length_each_over_its_own_range(
+    tmp_path: pathlib.Path, source: pathlib.Path
+) -> None:
+    """Of 9,600 samples two pieces of 4,000, whose extremes have the first and the last code."""
+    pieces = built(tmp_path, source, own_range="linear", piece_samples=4000)
+    assert sorted(pieces) == [f"{i}.wav:{j}" for i in range(3) for j in range(2)]
+    for samples in pieces.values():
+        assert len(samples) == 4000
+        assert samples.min() == -32768 and samples.max() == 127 * 256
+        assert not np.any(samples % 256)
+    whole = built(tmp_path / "whole", source)
+    loudest = whole["0.wav"][:4000].argmax()
+    assert pieces["0.wav:0"][loudest] == 127 * 256
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"own_range": "log"}, "own_range is 'log': it must be one of linear, mu_law"),
+        ({"own_range": "linear", "peak_db": -1.0}, "peak_db and own_range are both given"),
+        ({"piece_samples": 0}, "piece_samples is 0"),
+        ({"piece_samples": 10**6}, "no recording of .* has 1000000 samples"),
+        ({"piece_samples": 100, "f0": True}, "goes without align and f0"),
+    ],
+)
+def test_pieces_and_ranges_that_are_refused(options, message, tmp_path, source) -> None:
+    with pytest.raises(data.DataError, match=message):
+        built(tmp_path, source, **options)
+    assert not (tmp_path / "out").exists()

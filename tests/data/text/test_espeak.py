@@ -212,3 +212,18 @@ def test_what_no_voice_reads() -> None:
     assert not data.espeak.unspeakable([], voice="en-us")
     with pytest.raises(data.DataError, match="no voice 'martian'"):
         data.espeak.unspeakable(["Łódź"], voice="martian")
+
+
+def test_a_process_that_waits_gives_the_same_phones() -> None:
+    """It is for one text, and ends with it."""
+    names = [*"01234", "_"]
+    process = data.espeak.start()
+    with pytest.raises(data.DataError, match="has the phones"):
+        data.espeak.utterance("seven", voice="en-us", phones=names, process=process)
+    assert process.poll() is not None
+    waiting = data.espeak.start()
+    texts = [synthesis.Utterance("seven", "en-us", 150)]
+    (of_waiting,) = synthesis.synthesise(texts, waiting)
+    (of_another,) = synthesis.synthesise(texts)
+    assert of_waiting.phones == of_another.phones
+    np.testing.assert_array_equal(of_waiting.samples, of_another.samples)

@@ -94,3 +94,11 @@ def test_learns(kind: str) -> None:
 def test_refusals(changes: dict, message: str) -> None:
     with pytest.raises(InputError, match=message):
         ProsodyConfig(**({"kind": "pitch", "features": 3} | changes))
+
+
+def test_the_lengths_of_padding_are_few_and_all() -> None:
+    lengths = networks.padded_lengths(1000)
+    assert len(lengths) < 20 and lengths == sorted(set(lengths))
+    for length in (1, 33, 500, 999, 1000):
+        padded, _ = networks.padded_features([np.zeros((length, 1))])
+        assert padded.shape[1] in lengths

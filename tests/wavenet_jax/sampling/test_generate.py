@@ -211,6 +211,30 @@ def test_utterances_of_any_length_are_made_of_few_lengths_of_chunks() -> None:
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("name", ["phones", "context"])
+def test_parts_of_chunks_are_the_chunks(name: str, backend: str) -> None:
+    """For who listens meanwhile: to the bit, and in parts where the backend can."""
+    config, params, conditions = case(name)
+    wanted = generated(name, backend, chunk_samples=20)
+    chunks = list(
+        generate(
+            config,
+            params,
+            keys=utterance_keys(SEED, range(BATCH)),
+            **{f"{key}_condition": value for key, value in conditions.items()},
+            num_samples=LENGTH,
+            devices=jax.devices()[:1],
+            backend=backend,
+            chunk_samples=20,
+            part_samples=7,
+        )
+    )
+    np.testing.assert_array_equal(np.concatenate(chunks, axis=1), wanted)
+    longest = max(codes.shape[1] for codes in chunks)
+    assert (longest == 7) == (backend == "cpu")
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
 def test_a_batch_gives_what_each_item_gives_alone(backend: str) -> None:
     for item in range(BATCH):
         alone = generated("all", backend, items=slice(item, item + 1))

@@ -3,7 +3,7 @@
 import concurrent.futures
 import dataclasses
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -77,6 +77,16 @@ class CpuModel:
     def generate_chunk(
         self, state: State | CpuState, draws: Draws, conditions: ChunkConditions
     ) -> tuple[np.ndarray, CpuState]:
+        ((codes, state),) = self.generate_parts(state, draws, conditions, len(draws.uniforms))
+        return codes, state
+
+    def generate_parts(
+        self,
+        state: State | CpuState,
+        draws: Draws,
+        conditions: ChunkConditions,
+        part_samples: int,
+    ) -> Iterator[tuple[np.ndarray, CpuState]]:
         if isinstance(state, State):
             shares = packing.pack_state(state, self._precision)
             state = CpuState(shares, dataclasses.replace(state, rings=()))
@@ -89,26 +99,42 @@ class CpuModel:
         phase = conditions.phase
         samples_per_frame = samples_per_projection(self._config.local_condition)
         own = Conditions(projected, samples_per_frame, phase % max(1, samples_per_frame))
+        length = numbers.shape[1]
+        for begin in range(0, length, part_samples):
+            end = min(length, begin + part_samples)
+            codes, state = self._generate_between(state, drawn, own, conditions, begin, end)
+            yield codes, state
+
+    def _generate_between(
+        self,
+        state: CpuState,
+        drawn: packing.Draws,
+        own: Conditions,
+        conditions: ChunkConditions,
+        begin: int,
+        end: int,
+    ) -> tuple[np.ndarray, CpuState]:
+        """Some samples of a chunk, of which `drawn`, `own` and `conditions` are."""
         if not self._config.context_stacks:
-            return self._generate(state, drawn, own)
-        frame, length, parts = self._config.frame_samples, numbers.shape[1], []
-        done = 0
-        while done < length:  # until the next step of a context stack
-            is_due = not (phase + done) % frame
+            part = _conditions_between(own, begin, end)
+            return self._generate(state, drawn.of_samples(slice(begin, end)), part)
+        frame, phase, parts = self._config.frame_samples, conditions.phase, []
+        while begin < end:  # until the next step of a context stack
+            is_due = not (phase + begin) % frame
             contexts, shares = self._programs.step_contexts(
                 self._params, state.contexts, conditions.global_condition, is_due=is_due
             )
             state = dataclasses.replace(state, contexts=contexts)
-            end = min(length, done + frame - (phase + done) % frame)
+            until = min(end, begin + frame - (phase + begin) % frame)
             codes, state = self._generate(
                 state,
-                drawn.of_samples(slice(done, end)),
-                _conditions_between(own, done, end, np.asarray(shares)),
+                drawn.of_samples(slice(begin, until)),
+                _conditions_between(own, begin, until, np.asarray(shares)),
             )
             contexts = self._programs.append_codes(state.contexts, codes)
             state = dataclasses.replace(state, contexts=contexts)
             parts.append(codes)
-            done = end
+            begin = until
         return np.concatenate(parts, axis=1), state
 
     def _generate(
@@ -142,14 +168,14 @@ class CpuModel:
 
 
 def _conditions_between(
-    conditions: Conditions, begin: int, end: int, contexts: np.ndarray
+    conditions: Conditions, begin: int, end: int, contexts: np.ndarray | None = None
 ) -> Conditions:
     """The conditions of some of the samples, with the shares of context stacks `[L, B, 2G]`."""
     frames, size, phase = conditions
     if size:
         first, phase = divmod(phase + begin, size)
         frames = frames[first : -(-(conditions.phase + end) // size)]
-    return Conditions(frames + contexts[None], size, phase)
+    return Conditions(frames if contexts is None else frames + contexts[None], size, phase)
 
 
 class _Programs(StatePrograms):
