@@ -176,6 +176,7 @@ def test_training_is_measured_with_each_kind_of_layers():
     assert [row["name"] for row in figures] == names
 
 
+@pytest.mark.long
 def test_a_recognizer_is_measured_in_times_real_time(monkeypatch):
     monkeypatch.setattr(throughput, "RECOGNIZED_S", 1)
     config = small_experiment(timit, 320, channels=8)

@@ -145,6 +145,7 @@ def test_known_phones_are_aligned(trained, spoken_dir, recording) -> None:
     assert off < 0.5 * np.abs(even - true).mean()
 
 
+@pytest.mark.long
 def test_ctc_learns_from_sequences_alone(spoken_dir, tmp_path) -> None:
     config = tiny.recognizer_config(loss="ctc")
     config.segment_samples = 20000

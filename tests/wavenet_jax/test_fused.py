@@ -129,7 +129,7 @@ def plain_stack(x, blocks, shapes):
     has_batch=strategies.booleans(),
     seed=strategies.integers(0, 2**31),
 )
-@hypothesis.settings(max_examples=5, deadline=None)
+@hypothesis.settings(max_examples=3, deadline=None)
 def test_stacks_of_any_shape(
     batch, length, taps, width, half, dilations, samples_per_frame, has_batch, seed
 ) -> None:

@@ -4,7 +4,7 @@ import pathlib
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -24,6 +24,7 @@ def published(samples: np.ndarray, companding: str) -> np.ndarray:
 
 
 @companding
+@settings(max_examples=20)
 @given(samples=hnp.arrays(np.int16, st.integers(2, 300)))
 def test_the_model_s_quantizer_makes_the_codes_again(companding, samples) -> None:
     coded = own_range.coded(samples, companding)

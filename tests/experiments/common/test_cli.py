@@ -44,7 +44,7 @@ CONFIG = "--config=experiments/configs/fsdd.py"
         (["experiments.sample", "--temperature=-1"], "--temperature=-1"),
         (["experiments.sample", "--workdir=w"], "--out is missing"),
         (["experiments.sample", "--workdir=none", "--out=o", "--split=test"], "no work directory"),
-        (["experiments.speak", "--workdir=w"], "--out is missing"),
+        (["experiments.speak", "--workdir=w"], "Give either --out=FILE, - for a pipe, or --play"),
         (["experiments.train_prosody", "--workdir=w"], "--data_dir is missing"),
         (["experiments.evaluate_speech", "--workdir=w", "--data_dir=d"], "--split is missing"),
         (["experiments.describe_corpus", "--dataset=fsdd"], "--data_dir is missing"),

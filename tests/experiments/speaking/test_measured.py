@@ -25,7 +25,7 @@ import browser
 import ears
 import pytest
 import soundfile
-from test_page import element, state, until
+from test_speaking_page import element, state, until
 
 ROOT = pathlib.Path(__file__).parents[3]
 SENTENCES = (
@@ -34,7 +34,7 @@ SENTENCES = (
     "they would like to open the window",
     "you should never forget the answer",
 )
-TEN_SECONDS = ", ".join([SENTENCES[1], SENTENCES[0], SENTENCES[2], SENTENCES[3]])
+TEN_SECONDS = ", ".join(SENTENCES[i] for i in (1, 0, 2, 3, 0))
 
 pytestmark = pytest.mark.long
 

@@ -50,6 +50,7 @@ def read(path: pathlib.Path) -> np.ndarray:
     return samples
 
 
+@pytest.mark.long
 def test_writes_each_recording_beside_its_copies(trained, fsdd_dir, tmp_path):
     corpus = trained.run.load(fsdd_dir, "test")
     figures = copy_synthesis.copy_synthesis(

@@ -10,6 +10,7 @@ from experiments.studies import fine_tuning, variants
 from wavenet_jax import InputError
 
 
+@pytest.mark.long
 def test_what_is_trained_and_scored(fsdd_dir, trained_dir, tmp_path) -> None:
     config = tiny.get_config()
     schema.when_pretrained(config, learning_rate=1e-3)

@@ -21,6 +21,7 @@ def trained(trained_dir: pathlib.Path) -> restore.TrainedModel:
     return restore.load(trained_dir)
 
 
+@pytest.mark.long
 def test_each_precision_is_scored_and_generates(
     trained: restore.TrainedModel, fsdd_dir: pathlib.Path, tmp_path: pathlib.Path
 ) -> None:

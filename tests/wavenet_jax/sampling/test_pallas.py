@@ -65,7 +65,20 @@ def form(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> pal
     return chosen
 
 
-@pytest.mark.parametrize("name", grid.each(NAMES))
+def forms_and_names() -> list[Any]:
+    """Each form with each model. The TPU's, which takes long to interpret, with some; the long
+    tests have the others."""
+    some = {"scalar", "all", "contexts, speaker, transposed", "fftnet"}
+    return [
+        pytest.param(form, name, marks=pytest.mark.long)
+        if name not in (some if form == "tpu" else grid.COVERING)
+        else (form, name)
+        for form in FORMS
+        for name in NAMES
+    ]
+
+
+@pytest.mark.parametrize(("form", "name"), forms_and_names(), indirect=["form"])
 def test_makes_what_scan_makes(name: str, form: pallas.Form) -> None:
     made = generated(name, backend="pallas", chunk_samples=24)
     config = case(name)[0]
@@ -98,7 +111,7 @@ def test_temperatures(temperature: float, form: pallas.Form) -> None:
     np.testing.assert_array_equal(*made)
 
 
-@pytest.mark.parametrize("name", ["plain", "context"])
+@pytest.mark.parametrize("name", [pytest.param("plain", marks=pytest.mark.long), "context"])
 def test_top_p_and_temperatures_of_samples(name: str, form: pallas.Form) -> None:
     config = case(name)[0]
     frames = grid.num_frames(config, LENGTH) if config.local_condition else LENGTH

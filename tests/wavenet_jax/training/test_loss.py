@@ -146,7 +146,11 @@ def test_scheduled_sampling_hears_its_own_samples(monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.mark.parametrize(
-    "output", ["categorical", "logistic_mixture", pytest.param("gaussian", marks=pytest.mark.long)]
+    "output",
+    [
+        "categorical",
+        *(pytest.param(x, marks=pytest.mark.long) for x in ("logistic_mixture", "gaussian")),
+    ],
 )
 def test_scheduled_sampling_of_each_distribution(output: str) -> None:
     config = dataclasses.replace(CONFIG, output=output)

@@ -103,7 +103,14 @@ def test_any_model_begins_where_it_would_without(name: str) -> None:
     assert all(np.all(lengths > 0) for lengths in state.params["lengths"].values())
 
 
-@pytest.mark.parametrize("name", ["frames", "ctc, context", "contexts, speaker, transposed"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "frames",
+        pytest.param("ctc, context", marks=pytest.mark.long),
+        "contexts, speaker, transposed",
+    ],
+)
 def test_a_model_trains_with_weight_normalization(name: str) -> None:
     """No NaN, in a classifier or a context stack neither."""
     config = MODELS[name]
