@@ -1,4 +1,4 @@
-"""The program, before it serves; `test_page` and `test_measured` have what it serves."""
+"""The program, before it serves; `test_speaking_page` and `test_measured` have what it serves."""
 
 import pytest
 
