@@ -23,7 +23,7 @@ def get_config() -> ConfigDict:
     config.model.dilations = (1, 3, 9, 27, 81, 243, 1, 3, 9, 27, 81)
 
     config.segment_samples = 25 * config.local_condition.hop_samples
-    config.num_steps = 5000
-    schema.when_pretrained(config, num_steps=1000, learning_rate=2e-3, matrix_learning_rate=7e-3)
+    config.num_steps = 8000
+    schema.when_pretrained(config, num_steps=1600, learning_rate=2e-3, matrix_learning_rate=7e-3)
     config.checkpoint_every = 500
     return config
