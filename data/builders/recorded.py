@@ -214,8 +214,13 @@ def _pieces(
     """Clips of each split in pieces of a number of samples.
 
     Raises:
-      DataError: a split has none so long.
+      DataError: a split has none so long, or there is one recording, which itself is split.
     """
+    if any(clip.end is not None for clips in splits.values() for clip in clips):
+        raise DataError(
+            "there is one recording alone, of which pieces would train and validate both: add "
+            "another, or leave piece_samples out"
+        )
     found: dict[str, list[Clip]] = {}
     for split, clips in splits.items():
         found[split] = [
@@ -304,8 +309,9 @@ def _check_options(options: Mapping[str, Any]) -> None:
         )
     if (number := options.get("piece_samples")) is not None and number < 1:
         raise DataError(f"piece_samples is {number}: it must be at least 1")
-    if number is not None and (options.get("align") or options.get("f0")):
-        raise DataError("piece_samples goes without align and f0: leave them out")
+    others = [name for name in ("trim_db", "align", "f0") if options.get(name)]
+    if number is not None and others:
+        raise DataError(f"piece_samples goes without {' and '.join(others)}: leave one out")
     for name, low, high in (
         ("trim_db", 10, 120),
         ("peak_db", -60, 0),

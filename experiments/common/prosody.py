@@ -150,6 +150,16 @@ class Prosody(NamedTuple):
             frames = np.concatenate([frames, pitch], axis=1)
         return frames, int(ends[-1])
 
+    def frames_of(self, corpus: data.Corpus, number: int) -> list[tuple[np.ndarray, int]]:
+        """`frames` of a corpus's first recordings, each in its voice, from their phones alone."""
+        return [
+            self.frames(
+                contexts_of(self.run, corpus.recording(i)),
+                voice_of(self.run, self.run.global_condition_of(corpus, i)),
+            )
+            for i in range(number)
+        ]
+
     def compile(self, max_samples: int, max_phones: int) -> None:
         """Compiles the networks for every text that is as short, so that none waits for it."""
         max_frames = -(-max_samples // self.run.config.local_condition.hop_samples)

@@ -4,7 +4,6 @@ With them a test is rehearsed before people take it, and its statistics are test
 """
 
 import dataclasses
-import json
 import pathlib
 from collections.abc import Mapping
 
@@ -180,10 +179,7 @@ def rehearse(
     population = Population(test, world, seed)
     for session in range(len(test.sessions)):
         listener = population.listener(session, f"{answers.MADE_UP}{session + 1:03}")
-        lines: list[dict[str, object]] = [
-            {"version": answers.VERSION, "test": test.id, "session": session}
-        ]
-        lines += [{"trial": i, "answer": answer} for i, answer in listener.answers.items()]
-        content = "".join(json.dumps(line) + "\n" for line in lines)
-        files.write_whole(folder / f"{listener.name}{answers.SUFFIX}", content.encode())
+        lines = [answers.head_line(test, session)]
+        lines += [answers.answer_line(i, answer) for i, answer in listener.answers.items()]
+        files.write_whole(folder / f"{listener.name}{answers.SUFFIX}", b"".join(lines))
     return len(test.sessions)

@@ -145,13 +145,7 @@ class Models:
     ) -> None:
         run, spoken = self._trained[name].run, self._prosody[name]
         conditions = [run.global_condition_of(self._corpus, i) for i in range(len(paths))]
-        predicted = [
-            spoken.frames(
-                prosody.contexts_of(run, self._corpus.recording(i)),
-                prosody.voice_of(run, condition),
-            )
-            for i, condition in enumerate(conditions)
-        ]
+        predicted = spoken.frames_of(self._corpus, len(paths))
         generation.write_generated(
             self._trained[name],
             paths,

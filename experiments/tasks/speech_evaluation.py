@@ -94,10 +94,7 @@ def evaluate_speech(
     local_features = run.local_features
     assert local_features is not None
     frames = {"copied": [(local_features(each), len(each["audio"])) for each in recordings]}
-    frames["spoken"] = [
-        spoken.frames(prosody.contexts_of(run, each), prosody.voice_of(run, condition))
-        for each, condition in zip(recordings, conditions, strict=True)
-    ]
+    frames["spoken"] = spoken.frames_of(corpus, number)
     for kind, each in frames.items():
         paths = [folder / f"{kind}_{i:03}.wav" for i in range(number)]
         generation.write_generated(

@@ -141,10 +141,19 @@ def test_pieces_of_one_length_each_over_its_own_range(
         ({"own_range": "linear", "peak_db": -1.0}, "peak_db and own_range are both given"),
         ({"piece_samples": 0}, "piece_samples is 0"),
         ({"piece_samples": 10**6}, "no recording of .* has 1000000 samples"),
-        ({"piece_samples": 100, "f0": True}, "goes without align and f0"),
+        ({"piece_samples": 100, "f0": True}, "piece_samples goes without f0"),
+        ({"piece_samples": 100, "trim_db": 40.0}, "piece_samples goes without trim_db"),
     ],
 )
 def test_pieces_and_ranges_that_are_refused(options, message, tmp_path, source) -> None:
     with pytest.raises(data.DataError, match=message):
         built(tmp_path, source, **options)
+    assert not (tmp_path / "out").exists()
+
+
+def test_pieces_of_one_recording_alone_are_refused(tmp_path, source) -> None:
+    for path in sorted(source.glob("*.wav"))[1:]:
+        path.unlink()
+    with pytest.raises(data.DataError, match="there is one recording alone"):
+        built(tmp_path, source, piece_samples=1000)
     assert not (tmp_path / "out").exists()
