@@ -54,6 +54,29 @@ def assert_right(name: str, scores: list[scoring.Score]) -> None:
         assert score.bits == pytest.approx(bits, abs=1e-3)
 
 
+def test_the_bits_of_each_sample_are_in_its_place() -> None:
+    """Over chunks, and without the padding of a batch."""
+    config, params = CONFIGS["scalar"], grid.random_params(CONFIGS["scalar"])
+    scores = scoring.score(
+        config,
+        params,
+        recordings("scalar"),
+        batch_size=2,
+        chunk_samples=10,
+        devices=jax.devices()[:1],
+        keep_sample_bits=True,
+    )
+    by_name = {recording["recording"]: recording for recording in recordings("scalar")}
+    for score in scores:
+        recording = by_name[score.recording]
+        codes = np.asarray(mulaw.encode(recording["samples"], config.num_classes))
+        conditions = {key: recording[key][None] for key in ("global", "local") if key in recording}
+        logits = grid.sequence_logits(config, params, codes[None], conditions)[0].astype(float)
+        log_p = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
+        bits = -log_p[np.arange(len(codes)), codes] / np.log(2)
+        np.testing.assert_allclose(score.sample_bits, bits, atol=1e-4)
+
+
 @pytest.mark.parametrize("name", ["scalar", "all"])
 def test_chunks_score_what_the_whole_scores(name: str) -> None:
     """Chunks shorter than the field, of which a batch's last is mostly padding."""
