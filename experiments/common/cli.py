@@ -69,10 +69,7 @@ NUM_SAMPLES = flags.DEFINE_integer("num_samples", 1, "How many recordings to gen
 SECONDS = flags.DEFINE_float(
     "seconds", None, "Length of each; 1 by default, or that of the recordings of --split.", 0.0
 )
-PRIME: flags.FlagHolder[Any] = flags.DEFINE_string(
-    "prime", None, "Recording to continue; it begins each file."
-)
-LABEL: flags.FlagHolder[Any] = flags.DEFINE_list(
+LABEL = flags.DEFINE_list(
     "label",
     None,
     "Names of the classes to condition on, in turn; with several labels a class of each, or the "
@@ -158,6 +155,9 @@ PUBLIC_URL: flags.FlagHolder[Any] = flags.DEFINE_string(
 SERVING: tuple[flags.FlagHolder[Any], ...] = (HOST, PORT, PUBLIC_URL)
 """The flags of `web.serve`."""
 
+PRIME: flags.FlagHolder[Any] = flags.DEFINE_string(
+    "prime", None, "Recording to continue; it begins each file."
+)
 PRIME_S: flags.FlagHolder[Any] = flags.DEFINE_float(
     "prime_s", None, "How much of a recording is continued, its first seconds.", 0.0
 )

@@ -207,7 +207,10 @@ def _of_prime(
             **options,
         )
         chunked.append(made[name, "chunks"][0].codes)
-    known = np.concatenate([several, chunked]), np.concatenate([bits, source.bits(chunked)])
+    known = (
+        np.concatenate([several, chunked]),
+        np.concatenate([bits, source.bits(np.stack(chunked))]),
+    )
     return {
         key: (found, float(known[1][np.all(known[0] == found.codes, axis=1)][0]), took_s)
         for key, (found, took_s) in made.items()
