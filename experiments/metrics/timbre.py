@@ -14,7 +14,8 @@ HOP_S = 0.008
 
 LOWEST_MIDI = 48
 BINS_PER_OCTAVE = 24
-MIN_S = 0.5
+MIN_S = 1.0
+"""Of a sound, made longer with zeros, for the octaves that librosa computes at lower rates."""
 RANGE_DB = 60.0
 
 

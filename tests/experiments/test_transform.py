@@ -31,10 +31,8 @@ HOP = 20
 
 
 @pytest.fixture(scope="module")
-def workdir(tmp_path_factory: pytest.TempPathFactory, fsdd_dir: pathlib.Path) -> pathlib.Path:
-    folder = tmp_path_factory.mktemp("autoencoder")
-    train(tiny.experiment(tiny.autoencoder_config()), workdir=folder, data_dir=fsdd_dir)
-    return folder
+def workdir(autoencoder_dir: pathlib.Path) -> pathlib.Path:
+    return autoencoder_dir
 
 
 @pytest.fixture(scope="module")

@@ -36,6 +36,8 @@ from wavenet_jax.training.fusing import unsupported_reason
 
 RATE_HZ = 8000
 EACH = sorted(grid.AUTOENCODERS)
+ONE = ["notes", pytest.param("linear, context", marks=pytest.mark.long)]
+"""For tests of what does not differ with the decoder's options."""
 
 
 @functools.cache
@@ -76,10 +78,18 @@ def windows(config: AutoencoderConfig, samples: np.ndarray, segment: int) -> dic
     return batch
 
 
+FUSED = AutoencoderConfig(
+    dataclasses.replace(grid.AUTOENCODERS["notes"].wavenet, residual_channels=32, gate_channels=32),
+    dilations=(1, 2),
+    channels=5,
+)
+"""One whose decoder has fused layers on a CPU."""
+
+
 # -- what depends on what -----------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", EACH)
+@pytest.mark.parametrize("name", ONE)
 def test_an_embedding_hears_both_ways_as_far_as_it_says(name: str) -> None:
     """By gradients: its own samples, and those within the reach before and after them."""
     config, params, _, _ = case(name)
@@ -91,7 +101,7 @@ def test_an_embedding_hears_both_ways_as_far_as_it_says(name: str) -> None:
     def second(values: jax.Array) -> Any:
         return encoder.apply(variables, values.astype(jnp.float32))[1, 0]
 
-    gradients = np.abs(jax.jacobian(second)(values))[..., 0, 0].sum(axis=0)
+    gradients = np.abs(jax.jit(jax.jacrev(second))(values))[..., 0, 0].sum(axis=0)
     begin, end = hop, 2 * hop + 2 * reach
     assert not gradients[:begin].any() and not gradients[end:].any()
     assert gradients[begin] > 0 and gradients[end - 1] > 0
@@ -128,7 +138,7 @@ def test_a_sample_is_predicted_from_those_before_it_and_from_embeddings_alone(na
 
 
 @pytest.mark.parametrize("name", EACH)
-@pytest.mark.parametrize("start", [0, 12, 36])
+@pytest.mark.parametrize("start", [0, 12, pytest.param(36, marks=pytest.mark.long)])
 def test_a_window_has_the_embeddings_and_the_scores_of_the_whole(name: str, start: int) -> None:
     """At the beginning, within, and at the end, which is within a frame."""
     config, params, samples, embeddings = case(name)
@@ -137,7 +147,9 @@ def test_a_window_has_the_embeddings_and_the_scores_of_the_whole(name: str, star
     cut = window(config, samples, start, segment)
     codes = config.wavenet.quantizer.encode(cut["samples"])[None]
     model, condition = Autoencoder(config), config.embeddings
-    found = model.apply(params, codes, cut["frames"][None], method="encode_window")
+    found = jax.jit(functools.partial(model.apply, method="encode_window"))(
+        params, codes, cut["frames"][None]
+    )
     context = len(cut["samples"]) - 2 * config.margin_samples - segment
     first = start - context
     covering = conditioning.frames_covering(
@@ -149,17 +161,13 @@ def test_a_window_has_the_embeddings_and_the_scores_of_the_whole(name: str, star
     whole = grid.sequence_logits(
         config.wavenet, params, whole_codes, {**given, "local": embeddings[None]}
     )[:, start : start + segment]
-    parts: Any = model.apply(
-        params,
-        codes,
-        cut["frames"][None],
-        global_condition=given.get("global"),
-        context=context,
+    parts: Any = jax.jit(functools.partial(model.apply, context=context))(
+        params, codes, cut["frames"][None], global_condition=given.get("global")
     )
     np.testing.assert_allclose(parts[:, : whole.shape[1]], whole, rtol=2e-4, atol=2e-5)
 
 
-@pytest.mark.parametrize("name", EACH)
+@pytest.mark.parametrize("name", ONE)
 def test_chunks_are_encoded_as_the_whole(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     config, params, samples, embeddings = case(name)
     assert embeddings.shape == (config.num_frames(len(samples)), config.embeddings.size)
@@ -183,7 +191,7 @@ def test_the_loss_of_windows_is_the_score_of_the_recording(name: str) -> None:
     assert float(loss["bits_per_sample"]) == pytest.approx(score.bits, rel=1e-5)
 
 
-@pytest.mark.parametrize("name", EACH)
+@pytest.mark.parametrize("name", ONE)
 @pytest.mark.parametrize("backend", sampling.BACKENDS)
 def test_every_backend_generates_from_embeddings_as_the_decoder_alone(
     name: str, backend: str
@@ -220,7 +228,7 @@ def test_every_backend_generates_from_embeddings_as_the_decoder_alone(
 # -- training -----------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", EACH)
+@pytest.mark.parametrize("name", ONE)
 def test_encoder_and_decoder_learn_together(name: str) -> None:
     """Every parameter has a gradient, and the encoder's is that of finite differences."""
     config, params, samples, _ = case(name)
@@ -252,28 +260,37 @@ def test_encoder_and_decoder_learn_together(name: str) -> None:
     assert slope == pytest.approx(sum(jax.tree.leaves(along)), rel=0.05, abs=2e-3)
 
 
-def test_a_training_step_with_parts_noise_and_samples_of_its_own() -> None:
-    """Parts of a batch make the step of the whole; noise raises the loss."""
+@pytest.mark.long
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"num_microbatches": 2},
+        {"input_noise": 0.1, "scheduled_sampling": 0.5},
+        {"optimizer": "muon", "weight_normalization": True},
+    ],
+    ids=str,
+)
+def test_training_with_options(options: dict[str, Any]) -> None:
+    """Parts of a batch make the step of the whole; the others change it, and learn too."""
     config, _, samples, _ = case("notes")
     batch = windows(config, np.resize(samples, 16 * 4), 8)
-    plain = dataclasses.replace(TRAINING, clip_norm=1e9)
-    states = {}
-    for name, settings in {
-        "whole": plain,
-        "parts": dataclasses.replace(plain, num_microbatches=2),
-        "noise": dataclasses.replace(plain, input_noise=0.1, scheduled_sampling=0.5),
-        "muon": dataclasses.replace(plain, optimizer="muon", weight_normalization=True),
-    }.items():
+
+    def trained(settings: training.TrainingConfig) -> tuple[Any, list[float]]:
         step = jax.jit(functools.partial(training.train_step, config, settings, axis=None))
-        state = training.init_state(config, settings)
-        if name != "muon":
-            state = state.replace(params=grid.random_params(config))
-        for _ in range(3):
+        state, bits = training.init_state(config, settings), []
+        for _ in range(5):
             state, metrics = step(state, batch)
-        states[name] = state, float(metrics["bits_per_sample"])
-    assert_trees_equal(states["parts"][0].ema_params, states["whole"][0].ema_params, rtol=2e-4)
-    assert states["noise"][1] > states["whole"][1]
-    assert np.isfinite(states["noise"][1]) and np.isfinite(states["muon"][1])
+            bits.append(float(metrics["bits_per_sample"]))
+        return state.ema_params, bits
+
+    plain = dataclasses.replace(TRAINING, clip_norm=1e9)
+    params, bits = trained(dataclasses.replace(plain, **options))
+    expected, whole = trained(plain)
+    assert bits[-1] < bits[0] and np.isfinite(bits).all()
+    if "num_microbatches" in options:
+        assert_trees_equal(params, expected, rtol=5e-4)
+    else:
+        assert bits != whole
 
 
 def test_the_encoder_hears_the_recording_whatever_the_decoder_hears() -> None:
@@ -282,36 +299,34 @@ def test_the_encoder_hears_the_recording_whatever_the_decoder_hears() -> None:
     params = jax.tree.map(jnp.copy, params)
     params["params"]["input"]["kernel"] *= 0
     batch = windows(config, samples, 8)
-    bits = [
-        float(
-            training.losses(config, params, batch, input_noise=noise, key=jax.random.key(0))[
-                "bits_per_sample"
-            ]
-        )
-        for noise in (0.0, 0.5)
-    ]
-    assert bits[1] == pytest.approx(bits[0], rel=1e-6)
+
+    @functools.partial(jax.jit, static_argnums=0)
+    def loss(noise: float) -> Any:
+        terms = training.losses(config, params, batch, input_noise=noise, key=jax.random.key(0))
+        return terms["bits_per_sample"]
+
+    assert float(loss(0.5)) == pytest.approx(float(loss(0.0)), rel=1e-6)
 
 
-@pytest.mark.parametrize("precision", ["float32"])
-def test_fused_layers_train_the_encoder_as_xla_does(precision: fused.Precision) -> None:
-    wavenet = dataclasses.replace(
-        grid.AUTOENCODERS["notes"].wavenet, residual_channels=32, gate_channels=32
-    )
-    config = AutoencoderConfig(wavenet, dilations=(1, 2), channels=5)
-    assert unsupported_reason(config, "cpu") is None
+def test_fused_layers_are_taken_where_the_decoder_has_them() -> None:
+    """Whatever the channels of the encoder, which XLA computes."""
+    assert unsupported_reason(FUSED, "cpu") is None
     assert "multiples" in str(unsupported_reason(grid.AUTOENCODERS["notes"], "cpu"))
-    params = grid.random_params(config)
-    batch = windows(config, case("notes")[2], 8)
+
+
+@pytest.mark.long
+def test_fused_layers_train_the_encoder_as_xla_does() -> None:
+    params = grid.random_params(FUSED)
+    batch = windows(FUSED, case("notes")[2], 8)
 
     def gradients(precision: fused.Precision | None) -> Any:
         def loss(params: Any) -> Any:
-            terms = training.losses(config, params, batch, fused_precision=precision)
+            terms = training.losses(FUSED, params, batch, fused_precision=precision)
             return terms["bits_per_sample"]
 
         return jax.jit(jax.grad(loss))(params)
 
-    assert_trees_equal(gradients(precision), gradients(None), rtol=1e-4)
+    assert_trees_equal(gradients("float32"), gradients(None), rtol=1e-4)
 
 
 # -- kept and loaded ------------------------------------------------------------------
@@ -370,7 +385,7 @@ WAVENET = grid.AUTOENCODERS["notes"].wavenet
     [
         ({"kernel_size": 4}, "The encoder's kernel_size is 4: give an odd number"),
         ({"kernel_size": 1}, "kernel_size is 1: give at least 3"),
-        ({"dilations": ()}, "dilations is .*: give at least one"),
+        ({"dilations": ()}, r"The encoder's dilations are \(\): give at least one"),
         ({"dilations": (1, 0)}, r"dilations\[1\] is 0: give at least 1"),
         ({"dilations": (2**22,)}, "The encoder's reach is .*: give at most"),
         ({"dilations": (1,) * 1001}, "number of layers is 1001: give at most 1000"),

@@ -6,26 +6,19 @@ import pathlib
 import numpy as np
 import pytest
 import soundfile
-import tiny
 
 import data
 from experiments.common import restore
 from experiments.studies import autoencoder
 from experiments.tasks import generation
-from experiments.tasks.training import train
 from wavenet_jax import InputError
 
 RATE_HZ = 8000
 
 
 @pytest.fixture(scope="module")
-def trained(
-    tmp_path_factory: pytest.TempPathFactory, fsdd_dir: pathlib.Path
-) -> restore.TrainedModel:
-    folder = tmp_path_factory.mktemp("run")
-    config = tiny.experiment(tiny.autoencoder_config(), num_steps=1)
-    train(config, workdir=folder, data_dir=fsdd_dir)
-    return restore.load(folder)
+def trained(autoencoder_dir: pathlib.Path) -> restore.TrainedModel:
+    return restore.load(autoencoder_dir)
 
 
 def study(trained: restore.TrainedModel, fsdd_dir: pathlib.Path, out: pathlib.Path, **options):
@@ -42,7 +35,7 @@ def test_perfect_reconstructions_are_known_and_others_are_not(
     """A decoder that gives back the recordings; mixes of two are their mean, which lies between."""
     corpora = {split: data.load("fsdd", fsdd_dir, split) for split in ("train", "test")}
     recordings = {
-        name: corpus.recording(i)["audio"]
+        name.removesuffix(".wav"): corpus.recording(i)["audio"]
         for corpus in corpora.values()
         for i, name in enumerate(corpus.names)
     }
