@@ -43,7 +43,7 @@ def main(argv: Sequence[str]) -> None:
         raise InputError("--weights is given without --mix_with: name the other recording.")
     paths = transform(
         restore.load(cli.WORKDIR.value, cli.STEP.value),
-        _RECORDINGS.value,
+        _RECORDINGS.value or (),
         out=cli.OUT.value,
         mix_with=_MIX_WITH.value,
         weights=_numbers("weights", _WEIGHTS.value or ["0.5"]),

@@ -8,7 +8,7 @@
     python -m experiments.transform --workdir=runs/notes --out=out --recordings=FILE --labels=60
 
 Like `nsynth.py` with everything made small: embeddings of 16 numbers each 256 samples (32 ms), made
-by 10 layers that hear 30 ms beyond a frame on either side; the pitch is a label, and all else of a
+by 5 layers that hear 15 ms beyond a frame on either side; the pitch is a label, and all else of a
 note, the instrument above all, is in the embeddings.
 """
 
@@ -24,7 +24,7 @@ def get_config() -> ConfigDict:
     cycle = tuple(3**i for i in range(5))
     config.global_condition.update(labels=("pitch",), channels=32)
     config.local_condition.update(features="encoder", channels=32, hop_samples=256)
-    config.encoder.update(latent_channels=16, dilations=cycle * 2, kernel_size=3, channels=32)
+    config.encoder.update(latent_channels=16, dilations=cycle, kernel_size=3, channels=32)
     config.model.update(
         dilations=cycle * 2,
         kernel_size=3,
@@ -34,9 +34,9 @@ def get_config() -> ConfigDict:
         head_channels=128,
     )
 
-    config.batch_size = 8
+    config.batch_size = 4
     config.segment_samples = 8 * 256
-    config.num_steps = 6000
+    config.num_steps = 5000
     config.training.update(
         optimizer="muon",
         learning_rate=6e-3,
@@ -49,7 +49,7 @@ def get_config() -> ConfigDict:
         fused="bfloat16",
         ema_decay=0.99,
     )
-    schema.when_pretrained(config, num_steps=1200, learning_rate=2e-3, matrix_learning_rate=7e-3)
+    schema.when_pretrained(config, num_steps=1000, learning_rate=2e-3, matrix_learning_rate=7e-3)
     config.checkpoint_every = 500
     config.held_out_recordings = 24
     config.preview_s = 1.0

@@ -59,7 +59,7 @@ def embeddings(series: Mapping[str, np.ndarray], frame_s: float) -> Figure:
     for i, (title, path) in enumerate(zip(shown, placed, strict=True)):
         colour = plots.SERIES_COLOURS[i % len(plots.SERIES_COLOURS)]
         axes.plot(*path.T, color=colour, linewidth=0.8, alpha=0.7)
-        axes.scatter(*path[0], color=colour, marker=MARKERS[i % len(MARKERS)], label=title, s=28)
+        axes.scatter(path[0, 0], path[0, 1], color=colour, marker=MARKERS[i % len(MARKERS)], label=title, s=28)
     _label(axes)
     return figure
 
@@ -83,7 +83,8 @@ def plane(points: np.ndarray, groups: Mapping[str, Sequence[str]]) -> Figure:
         for j, name in enumerate(sorted(set(classes))):
             of_class = places[np.array([each == name for each in classes])]
             axes.scatter(
-                *of_class.T,
+                of_class[:, 0],
+                of_class[:, 1],
                 color=plots.SERIES_COLOURS[j % len(plots.SERIES_COLOURS)],
                 marker=MARKERS[j // len(plots.SERIES_COLOURS) % len(MARKERS)],
                 label=name,
