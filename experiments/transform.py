@@ -1,10 +1,10 @@
 """Generates recordings again from the embeddings of an autoencoder, as they are or changed.
 
-    python -m experiments.transform --workdir=runs/notes --out=out --recordings=FILE --labels=60
-    python -m experiments.transform --workdir=runs/notes --out=out --recordings=FILE \\
-        --mix_with=FILE --weights=0,0.25,0.5,0.75,1 --labels=60
-    python -m experiments.transform --workdir=runs/notes --out=out --recordings=FILE \\
-        --stretches=0.5,2 --labels=60,64,67
+    python -m experiments.transform --workdir=runs/notes --out=out --label=60 RECORDING...
+    python -m experiments.transform --workdir=runs/notes --out=out --label=60 \\
+        --mix_with=RECORDING --weights=0,0.25,0.5,0.75,1 RECORDING
+    python -m experiments.transform --workdir=runs/notes --out=out --label=60,64,67 \\
+        --stretches=0.5,2 RECORDING
 
 Each combination of recording, weight, stretch and label is a wav file. The label is that of the
 sound to generate, such as a pitch: another one than the recording's moves it there. A mix is as
@@ -20,8 +20,7 @@ from experiments.common import cli, restore
 from experiments.tasks.transforming import transform
 from wavenet_jax import InputError
 
-cli.takes(cli.WORKDIR, cli.OUT, cli.STEP, cli.SEED, *cli.SAMPLING)
-_RECORDINGS = flags.DEFINE_list("recordings", None, "Files of the recordings to generate again.")
+cli.takes(cli.WORKDIR, cli.OUT, cli.STEP, cli.LABEL, cli.SEED, *cli.SAMPLING)
 _MIX_WITH = flags.DEFINE_string("mix_with", None, "File of a recording that each is mixed with.")
 _WEIGHTS = flags.DEFINE_list(
     "weights", None, "Weights of that recording in the mix, from 0 to 1; 0.5 by default."
@@ -29,31 +28,24 @@ _WEIGHTS = flags.DEFINE_list(
 _STRETCHES = flags.DEFINE_list(
     "stretches", ["1"], "Factors of the length: 2 plays at half the speed, at the same pitch."
 )
-_LABELS = flags.DEFINE_list(
-    "labels",
-    None,
-    "Names of the classes to generate with, such as pitches, each in its own file; with several "
-    "labels a class of each, joined by +.",
-)
 
 
 def main(argv: Sequence[str]) -> None:
-    del argv
     if _WEIGHTS.value and _MIX_WITH.value is None:
         raise InputError("--weights is given without --mix_with: name the other recording.")
+    trained = restore.load(cli.WORKDIR.value, cli.STEP.value)
     paths = transform(
-        restore.load(cli.WORKDIR.value, cli.STEP.value),
-        _RECORDINGS.value or (),
+        trained,
+        argv[1:],
         out=cli.OUT.value,
         mix_with=_MIX_WITH.value,
         weights=_numbers("weights", _WEIGHTS.value or ["0.5"]),
         stretches=_numbers("stretches", _STRETCHES.value),
-        labels=_LABELS.value,
+        labels=cli.LABEL.value,
         seed=cli.SEED.value or 0,
         sampling=cli.sampling_config(),
     )
-    for path in paths:
-        print(path)
+    print(f"{len(paths)} recordings of step {trained.step} in {cli.OUT.value}")
 
 
 def _numbers(name: str, values: Sequence[str]) -> list[float]:
@@ -69,4 +61,4 @@ def _numbers(name: str, values: Sequence[str]) -> list[float]:
 
 
 if __name__ == "__main__":
-    cli.run(main, required=(cli.WORKDIR, cli.OUT, _RECORDINGS))
+    cli.run(main, required=(cli.WORKDIR, cli.OUT), takes_files=True)

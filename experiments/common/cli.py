@@ -69,6 +69,12 @@ NUM_SAMPLES = flags.DEFINE_integer("num_samples", 1, "How many recordings to gen
 SECONDS = flags.DEFINE_float(
     "seconds", None, "Length of each; 1 by default, or that of the recordings of --split.", 0.0
 )
+LABEL = flags.DEFINE_list(
+    "label",
+    None,
+    "Names of the classes to condition on, in turn; with several labels a class of each, or the "
+    "tags of one recording, joined by +, as in jackson+7 or guitar+slow.",
+)
 TEMPERATURE = flags.DEFINE_float(
     "temperature",
     1.0,

@@ -5,7 +5,7 @@
         --data_dir=corpora
     python -m experiments.studies.autoencoder --workdir=runs/notes --data_dir=corpora \\
         --split=test --out=runs/notes/reconstructed
-    python -m experiments.transform --workdir=runs/notes --out=out --recordings=FILE --labels=60
+    python -m experiments.transform --workdir=runs/notes --out=out --label=60 RECORDING
 
 Like `nsynth.py` with everything made small: embeddings of 16 numbers each 256 samples (32 ms), made
 by 5 layers that hear 15 ms beyond a frame on either side; the pitch is a label, and all else of a

@@ -3,7 +3,7 @@
     python -m experiments.prepare --dataset=nsynth --source=NSYNTH --data_dir=corpora
     python -m experiments.train --config=experiments/configs/nsynth.py --workdir=runs/nsynth \\
         --data_dir=corpora
-    python -m experiments.transform --workdir=runs/nsynth --out=out --recordings=FILE --labels=60
+    python -m experiments.transform --workdir=runs/nsynth --out=out --label=60 RECORDING
 
 The numbers are the paper's and those of its published code (magenta/magenta, `h512_bo16`): an
 encoder of three cycles of ten layers, 128 channels and 3 taps; embeddings of 16 numbers each 512

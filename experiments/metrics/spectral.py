@@ -88,19 +88,20 @@ def mel_cepstral_distortion_db(
 
 
 def centroid_hz(samples: ArrayLike, sample_rate_hz: int) -> float:
-    """The spectral centroid: the mean frequency, weighted by the power of all frames together.
+    """The spectral centroid: the mean frequency, weighted by the power of all frames together; NaN
+    of silence, which has none.
 
     Args:
       samples: `[T]`, int16 or floats in [-1, 1].
       sample_rate_hz: of them.
 
     Raises:
-      InputError: there are no samples, or they are silent.
+      InputError: there are no samples.
     """
     magnitudes, _ = _magnitudes(samples, samples, sample_rate_hz)
     powers = np.square(magnitudes, dtype=np.float64).sum(axis=1)
     if not powers.sum() > 0:
-        raise InputError("The recording is silent, and has no spectral centroid: leave it out.")
+        return math.nan
     frequencies_hz = np.linspace(0, sample_rate_hz / 2, len(powers))
     return float(np.average(frequencies_hz, weights=powers))
 

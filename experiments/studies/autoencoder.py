@@ -5,13 +5,14 @@
 
 For an autoencoder of notes with the labels `instrument` and `pitch` (`configs/notes.py`; with
 `--instrument=instrument_family` those of NSynth). Recordings of a held-out split are generated
-again from their embeddings, and so are mixes of each with a recording of the train split that has
-its pitch and another instrument. Linear discriminants learn the instrument, of the mean and the
-deviation of 20 mel cepstra and of their differences, and the pitch, of the mean levels of quarter
-tones, from the train split; they are tested on the held-out recordings, which bounds what they can
-reach, and on what was generated of them. A mix lies between its ends where it is nearer to either
-than they are to each other (mel-cepstral distortion), and where its spectral centroid is between
-theirs; the ends are the recordings, and what is generated of them alone.
+again from their embeddings, with their own pitch as the label and with one five semitones higher
+(from the highest down to the lowest), and so are mixes of each with a recording of the train split
+that has its pitch and another instrument. Linear discriminants learn the instrument, of the mean
+and the deviation of 20 mel cepstra and of their differences, and the pitch, of the mean levels of
+quarter tones, from the train split; they are tested on the held-out recordings, which bounds what
+they can reach, and on what was generated of them. A mix lies between its ends where it is nearer to
+either than they are to each other (mel-cepstral distortion), and where its spectral centroid is
+between theirs; the ends are the recordings, and what is generated of them alone.
 
 Writes the sounds, `confusion.png` of the instruments, and `embeddings.png`, the mean embedding of
 each recording in the plane of the principal components.
@@ -36,6 +37,7 @@ from tqdm import tqdm
 
 import data
 from experiments.common import cli, plots, restore
+from experiments.common.run import Run
 from experiments.common.sampling import AS_IT_IS, Sampling
 from experiments.metrics import error_rates, spectral, timbre
 from experiments.studies import speakers_plots
@@ -49,6 +51,9 @@ _INSTRUMENT = flags.DEFINE_string(
     "instrument", "instrument", "Label of the corpus that names the instrument."
 )
 _PITCH = flags.DEFINE_string("pitch", "pitch", "Label of the corpus that names the pitch.")
+
+SHIFT = 5
+"""Classes of the pitch, in semitones where those are MIDI numbers, by which it is moved."""
 
 VECTORS = {"instrument": timbre.cepstral_statistics, "pitch": timbre.constant_q_profiles}
 
@@ -79,10 +84,12 @@ def autoencoder_study(
 
     Returns:
       For `recordings` and `reconstructions` of `instrument` and `pitch` the `share` that is told
-      right and its 95% `interval`; `confusion` of the instruments, of both; for `mixes` by the ends
-      `recordings` and `reconstructions` the shares with intervals that are `nearer_to_both`,
-      `centroid_between` and `both`, and `mean_distortion_db`; `num_recordings`, `num_mixes`,
-      `step`, `split`, `sampling`, `seed`, `wall_s`.
+      right and its 95% `interval`; `confusion` of the instruments, of both; likewise `moved`, where
+      the pitch is a label of the model, of what is generated with another pitch: the share told as
+      that `pitch`, and as the `pitch of the recording`; for `mixes` by the ends `recordings` and
+      `reconstructions` the shares with intervals that are `nearer_to_both`, `centroid_between` and
+      `both`, and `mean_distortion_db`; `num_recordings`, `num_mixes`, `step`, `split`, `sampling`,
+      `seed`, `wall_s`.
 
     Raises:
       InputError, data.DataError: invalid input.
@@ -118,44 +125,56 @@ def autoencoder_study(
         kind: {name: _classes_of(corpus, label) for name, corpus in corpora.items()}
         for kind, label in labels.items()
     }
-    pairs = _pairs(classes)
-    conditions = [run.global_condition_of(test, i) for i in range(len(test))]
-    of_pairs = [conditions[i] for i, _ in pairs]
+    classifiers = {}
+    for kind, vectors in VECTORS.items():
+        classifier = make_pipeline(StandardScaler(), LinearDiscriminantAnalysis())
+        classifiers[kind] = classifier.fit(vectors(sounds["train"], rate), classes[kind]["train"])
+
+    def told(heard: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
+        """The class that each classifier takes each sound for."""
+        return {
+            kind: classifiers[kind].predict(vectors(heard, rate))
+            for kind, vectors in VECTORS.items()
+        }
+
     generate = _Generator(trained, folder, seed, sampling)
+    truth = {kind: classes[kind]["test"] for kind in labels}
+    conditions = [run.global_condition_of(test, i) for i in range(len(test))]
     reconstructions = generate(encoded["test"], conditions)
+    figures: dict[str, Any] = {"confusion": {}}
+    instruments = list(map(str, test.class_names[instrument]))
+    for name, heard in (("recordings", sounds["test"]), ("reconstructions", reconstructions)):
+        found = told(heard)
+        figures[name] = {kind: _share(found[kind] == truth[kind]) for kind in labels}
+        figures["confusion"][name] = confusion_matrix(
+            truth["instrument"], found["instrument"], labels=np.arange(len(instruments))
+        ).tolist()
+    if pitch in run.audio.global_labels:
+        shifted = (truth["pitch"] + SHIFT) % len(test.class_names[pitch])
+        found = told(generate(_named(encoded["test"], "moved"), _moved(run, test, pitch, shifted)))
+        figures["moved"] = {
+            "instrument": _share(found["instrument"] == truth["instrument"]),
+            "pitch": _share(found["pitch"] == shifted),
+            "pitch of the recording": _share(found["pitch"] == truth["pitch"]),
+        }
+
+    pairs = _pairs(classes)
+    of_pairs = [conditions[i] for i, _ in pairs]
     mixes = generate(
         [mixed(encoded["test"][i], encoded["train"][j], 0.5) for i, j in pairs], of_pairs
     )
-    partners = generate(
-        [
-            dataclasses.replace(partner, name=f"{partner.name}_with_1_{encoded['test'][i].name}")
-            for i, partner in ((i, encoded["train"][j]) for i, j in pairs)
-        ],
-        of_pairs,
-    )
-
-    judged = {"recordings": sounds["test"], "reconstructions": reconstructions}
-    figures: dict[str, Any] = {name: {} for name in judged}
-    tables = {}
-    instruments = list(map(str, test.class_names[instrument]))
-    for kind, vectors in VECTORS.items():
-        classifier = make_pipeline(StandardScaler(), LinearDiscriminantAnalysis())
-        classifier.fit(vectors(sounds["train"], rate), classes[kind]["train"])
-        truth = classes[kind]["test"]
-        for name, heard in judged.items():
-            found = classifier.predict(vectors(heard, rate))
-            figures[name][kind] = _share(found == truth)
-            if kind == "instrument":
-                every = np.arange(len(instruments))
-                tables[name] = confusion_matrix(truth, found, labels=every)
-    figures["confusion"] = {name: table.tolist() for name, table in tables.items()}
+    partners = [
+        _named([encoded["train"][j]], f"with_1_{encoded['test'][i].name}")[0] for i, j in pairs
+    ]
     ends = {
         "recordings": [(sounds["test"][i], sounds["train"][j]) for i, j in pairs],
         "reconstructions": [
-            (reconstructions[i], partner) for (i, _), partner in zip(pairs, partners, strict=True)
+            (reconstructions[i], partner)
+            for (i, _), partner in zip(pairs, generate(partners, of_pairs), strict=True)
         ],
     }
     figures["mixes"] = {name: _between(mixes, each, rate) for name, each in ends.items() if pairs}
+    tables = {name: np.array(table) for name, table in figures["confusion"].items()}
     plots.save(speakers_plots.confusions(tables, instruments), folder / "confusion.png")
     points = [each.embeddings.mean(axis=0) for of in encoded.values() for each in of]
     groups = {
@@ -217,6 +236,22 @@ def _encoded(trained: restore.TrainedModel, corpus: data.Corpus) -> list[Encoded
         )
         for each in recordings
     ]
+
+
+def _named(sources: Sequence[Encoded], what: str) -> list[Encoded]:
+    """The same, for files of other names."""
+    return [dataclasses.replace(each, name=f"{each.name}_{what}") for each in sources]
+
+
+def _moved(run: Run, corpus: data.Corpus, pitch: str, classes: np.ndarray) -> list[np.ndarray]:
+    """The global conditions of a corpus's recordings, with other classes of the pitch."""
+    conditions = []
+    for i in range(len(corpus)):
+        of_labels = {label: corpus.label(i, label) for label in run.audio.global_labels}
+        of_labels[pitch] = classes[i]
+        names = [run.audio.classes[label][int(each)] for label, each in of_labels.items()]
+        conditions.append(run.audio.global_condition(names))
+    return conditions
 
 
 def _pairs(classes: dict[str, dict[str, np.ndarray]]) -> list[tuple[int, int]]:
@@ -294,7 +329,9 @@ def main(argv: Sequence[str]) -> None:
         seed=cli.SEED.value or 0,
         sampling=cli.sampling_config(),
     )
-    for name in ("recordings", "reconstructions"):
+    for name in ("recordings", "reconstructions", "moved"):
+        if name not in figures:
+            continue
         known = ", ".join(f"{kind} {_shown(of)}" for kind, of in figures[name].items())
         print(f"{name}: {known}, of {figures['num_recordings']}")
     for name, of in figures["mixes"].items():

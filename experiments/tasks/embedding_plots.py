@@ -59,7 +59,14 @@ def embeddings(series: Mapping[str, np.ndarray], frame_s: float) -> Figure:
     for i, (title, path) in enumerate(zip(shown, placed, strict=True)):
         colour = plots.SERIES_COLOURS[i % len(plots.SERIES_COLOURS)]
         axes.plot(*path.T, color=colour, linewidth=0.8, alpha=0.7)
-        axes.scatter(path[0, 0], path[0, 1], color=colour, marker=MARKERS[i % len(MARKERS)], label=title, s=28)
+        axes.scatter(
+            path[0, 0],
+            path[0, 1],
+            color=colour,
+            marker=MARKERS[i % len(MARKERS)],
+            label=title,
+            s=28,
+        )
     _label(axes)
     return figure
 

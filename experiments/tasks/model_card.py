@@ -146,10 +146,8 @@ class ModelCard:
             return command("sample", workdir, "--mel_from=RECORDING", "--out=copies")
         if run.autoencoder is not None:
             given = "+".join(run.audio.classes[label][0] for label in run.audio.global_labels)
-            labels = [f"--labels={given}"] if given else []
-            return command(
-                "transform", workdir, "--recordings=RECORDING", *labels, "--out=transformed"
-            )
+            labels = [f"--label={given}"] if given else []
+            return command("transform", workdir, "RECORDING", *labels, "--out=transformed")
         if run.wavenet.local_condition is not None:
             return command("sample", workdir, "--data_dir=corpora", "--split=test", "--out=samples")
         return command("sample", workdir, "--seconds=3", "--out=samples")

@@ -121,7 +121,7 @@ def transform(
     """
     model, audio = _autoencoder(trained), trained.run.audio
     if not recordings:
-        raise InputError("--recordings is empty: name at least one file.")
+        raise InputError("No recording is named: give one or more files.")
     if any(not 0 <= weight <= 1 for weight in weights) or not len(weights):
         raise InputError(f"--weights is {_listed(weights)}: give numbers from 0 to 1.")
     least, largest = STRETCHES
@@ -132,10 +132,10 @@ def transform(
     conditions: dict[str, Any] = {}
     if not audio.global_labels:
         if labels:
-            raise InputError(f"--labels is {','.join(labels)}, but the model has no labels.")
+            raise InputError(f"--label is {','.join(labels)}, but the model has no labels.")
     elif not labels:
         known = "; ".join(f"{x}: {', '.join(audio.classes[x])}" for x in audio.global_labels)
-        raise InputError(f"--labels is missing: name a class to generate with ({known}).")
+        raise InputError(f"--label is missing: name a class to generate with ({known}).")
     else:
         conditions = {name: audio.named_condition(name) for name in labels}
     sources = [encode_file(trained, path) for path in recordings]

@@ -124,7 +124,7 @@ def test_an_exported_autoencoder_is_the_same_and_says_how_to_use_it(
     np.testing.assert_array_equal(model.encode(samples), trained.generator.encode(samples))
     card = (tmp_path / "model" / "README.md").read_text(encoding="utf-8")
     assert "WaveNet autoencoder" in card
-    assert re.search(r"experiments.transform .*--recordings=RECORDING --labels=0 --out=", card)
+    assert re.search(r"experiments.transform .* RECORDING --label=0 --out=", card)
 
 
 # -- embeddings changed ---------------------------------------------------------------
@@ -205,12 +205,12 @@ def test_recordings_are_generated_again_mixed_stretched_and_moved(
 def test_the_program_writes_files_and_refuses_in_one_line(
     workdir: pathlib.Path, files: tuple[str, str], tmp_path: pathlib.Path
 ) -> None:
-    given = (f"--workdir={workdir}", f"--recordings={files[0]}", f"--out={tmp_path / 'out'}")
-    ended = programs.run("experiments.transform", *given, "--labels=0", "--stretches=0.5")
+    given = (f"--workdir={workdir}", files[0], f"--out={tmp_path / 'out'}")
+    ended = programs.run("experiments.transform", *given, "--label=0", "--stretches=0.5")
     assert ended.returncode == 0, ended.stderr
     assert len(sound(tmp_path / "out" / "low_x0.5_0.wav")) == 65
     ended = programs.run(
-        "experiments.transform", *given[:2], f"--out={tmp_path / 'b'}", "--labels=x"
+        "experiments.transform", *given[:2], f"--out={tmp_path / 'b'}", "--label=x"
     )
     assert ended.returncode == 1
     assert "There is no digit 'x': use one of 0, " in ended.stderr
@@ -220,12 +220,12 @@ def test_the_program_writes_files_and_refuses_in_one_line(
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"recordings": []}, "--recordings is empty: name at least one file"),
+        ({"recordings": []}, "No recording is named: give one or more files"),
         ({"weights": [0.5, 1.2]}, r"--weights is 0.5,1.2: give numbers from 0 to 1\."),
         ({"weights": [float("nan")]}, "--weights is nan"),
         ({"stretches": [0.0]}, "--stretches is 0: give numbers from 0.1 to 10"),
         ({"stretches": [11]}, "--stretches is 11"),
-        ({"labels": None}, r"--labels is missing: name a class to generate with \(digit: 0, "),
+        ({"labels": None}, r"--label is missing: name a class to generate with \(digit: 0, "),
         ({"labels": ["a"]}, "There is no digit 'a': use one of 0, "),
         ({"stretches": [1.0, 1.0]}, "Two sounds would be written to low_x1_7.wav"),
     ],

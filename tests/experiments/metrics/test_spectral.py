@@ -94,5 +94,4 @@ def test_the_centroid_of_two_tones_is_that_of_their_powers() -> None:
         assert found == pytest.approx(500 + share * 2000, rel=0.02)
         pcm = np.rint(3000 * tones).astype(np.int16)
         assert spectral.centroid_hz(pcm, 8000) == pytest.approx(found, rel=0.01)
-    with pytest.raises(InputError, match="is silent, and has no spectral centroid"):
-        spectral.centroid_hz(np.zeros(900, np.int16), 8000)
+    assert np.isnan(spectral.centroid_hz(np.zeros(900, np.int16), 8000))

@@ -44,7 +44,7 @@ def test_perfect_reconstructions_are_known_and_others_are_not(
         for path, length in zip(paths, lengths, strict=True):
             names = path.stem.split("_with_0.5_")
             if len(names) == 1:
-                names = [path.stem.partition("_with_1_")[0]]
+                names = [path.stem.partition("_with_1_")[0].removesuffix("_moved")]
             parts = [recordings[name][:length].astype(float) for name in names]
             mean = np.mean([part[: min(map(len, parts))] for part in parts], axis=0)
             soundfile.write(path, np.rint(mean).astype(np.int16), RATE_HZ)
@@ -54,6 +54,9 @@ def test_perfect_reconstructions_are_known_and_others_are_not(
     number = len(corpora["test"])
     assert figures["num_recordings"] == figures["num_mixes"] == number
     assert figures["recordings"] == figures["reconstructions"]
+    # Moved in the label alone, which this decoder does not hear.
+    assert figures["moved"]["instrument"]["share"] == 1.0
+    assert figures["moved"]["pitch of the recording"] == figures["recordings"]["pitch"]
     assert figures["recordings"]["instrument"] == {"share": 1.0, "interval": [1.0, 1.0]}
     assert np.sum(figures["confusion"]["recordings"]) == number
     for ends in ("recordings", "reconstructions"):
@@ -71,7 +74,7 @@ def test_an_untrained_model_is_measured(
     """Noise is not known, and some of the recordings will do."""
     figures = study(trained, fsdd_dir, tmp_path, num_recordings=2, seed=1)
     assert figures["num_recordings"] == 2
-    assert len(list(tmp_path.glob("*.wav"))) == 2 * 3
+    assert len(list(tmp_path.glob("*.wav"))) == 2 * 4
     shares = [figures["reconstructions"][kind]["share"] for kind in ("instrument", "pitch")]
     assert all(share in (0.0, 0.5, 1.0) for share in shares)
 
@@ -88,6 +91,14 @@ def test_a_mix_beyond_its_ends_is_not_between_them() -> None:
     found = autoencoder._between([tone(3000), tone(510)], ends, RATE_HZ)
     assert found["centroid_between"]["share"] == 0.5
     assert found["both"]["share"] <= found["nearer_to_both"]["share"] <= 0.5
+
+
+def test_moved_conditions_are_those_of_the_other_pitch(
+    trained: restore.TrainedModel, fsdd_dir: pathlib.Path
+) -> None:
+    corpus = trained.run.load(fsdd_dir, "test")
+    moved = autoencoder._moved(trained.run, corpus, "digit", np.arange(len(corpus)) % 3)
+    assert [int(each) for each in moved] == [i % 3 for i in range(len(corpus))]
 
 
 def test_partners_have_the_pitch_and_another_instrument() -> None:
