@@ -18,7 +18,7 @@ import wavenet_jax
 from data.audio import reading
 from experiments.common import restore
 from experiments.common.reporting import history
-from experiments.tasks import generation, transforming
+from experiments.tasks import embedding_plots, generation, transforming
 from experiments.tasks.evaluation import evaluate
 from experiments.tasks.exporting import export
 from experiments.tasks.training import train
@@ -270,6 +270,22 @@ def test_other_rates_are_resampled(trained: restore.TrainedModel, tmp_path: path
     tone = 9000 * np.sin(2 * np.pi * 200 / 16000 * np.arange(1600))
     soundfile.write(path, tone.astype(np.int16), 16000)
     assert transforming.encode_file(trained, path).num_samples == 800
+
+
+def test_pictures_of_any_embeddings() -> None:
+    """Of one frame, of one channel, of more series than are shown; none and unequal are refused."""
+    random = np.random.default_rng(0)
+    series = {f"s{i}": random.normal(0, 1, (1 + i % 3, 1 + 2 * (i > 0))) for i in range(1, 20)}
+    drawn = embedding_plots.embeddings(series, 0.032)
+    assert len(drawn.axes) == embedding_plots.MAX_SERIES + 1
+    assert embedding_plots.embeddings({"one": np.zeros((1, 1))}, 0.032).axes
+    points = random.normal(0, 1, (5, 4))
+    drawn = embedding_plots.plane(points, {"a": "xyxyx", "b": "aaaab"})
+    assert [axes.get_title(loc="left") for axes in drawn.axes] == ["a", "b"]
+    with pytest.raises(ValueError, match="there are no embeddings to draw"):
+        embedding_plots.embeddings({}, 0.032)
+    with pytest.raises(ValueError, match="give at least two points, and a class for each"):
+        embedding_plots.plane(points, {"a": "xy"})
 
 
 @pytest.mark.parametrize(
