@@ -107,9 +107,9 @@ def _plane(parts: Sequence[np.ndarray]) -> list[np.ndarray]:
     from sklearn.decomposition import PCA  # slow to import
 
     points = np.concatenate(parts)
-    number = min(2, *points.shape)
-    places = np.zeros((len(points), 2))
-    places[:, :number] = PCA(number).fit_transform(points)
+    places, number = np.zeros((len(points), 2)), min(2, *points.shape)
+    if len(points) > 1:  # one point has no components
+        places[:, :number] = PCA(number).fit_transform(points)
     return np.split(places, np.cumsum([len(part) for part in parts])[:-1])
 
 

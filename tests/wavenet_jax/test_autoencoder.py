@@ -86,6 +86,33 @@ FUSED = AutoencoderConfig(
 """One whose decoder has fused layers on a CPU."""
 
 
+@pytest.mark.parametrize("name", EACH)
+def test_embeddings_are_those_of_the_equations(name: str) -> None:
+    """In float64, sample by sample: taps on either side of a sample, and the mean of a frame."""
+    config, params, samples, embeddings = case(name)
+    encoder = jax.tree.map(lambda x: np.asarray(x, np.float64), params["params"]["encoder"])
+    hop, half, reach = config.embeddings.hop_samples, config.kernel_size // 2, config.reach_samples
+    padded = np.pad(samples, (reach, len(embeddings) * hop - len(samples) + reach))
+    quantizer = config.wavenet.quantizer
+    x = np.asarray(quantizer.values(quantizer.encode(padded)), np.float64)[:, None]
+
+    def convolved(x: np.ndarray, kernel: np.ndarray, dilation: int) -> np.ndarray:
+        kernel = kernel.reshape(config.kernel_size, x.shape[1], -1)
+        around = range(half * dilation, len(x) - half * dilation)
+        taps = range(-half, half + 1)
+        return np.stack([sum(x[t + k * dilation] @ kernel[k + half] for k in taps) for t in around])
+
+    x = convolved(x, encoder["input"]["kernel"], 1) + encoder["input"]["bias"]
+    for i, dilation in enumerate(config.dilations):
+        dilated, residual = encoder[f"convolutions_{i}"], encoder[f"residuals_{i}"]
+        y = convolved(np.maximum(x, 0), dilated["kernel"], dilation) + dilated["bias"]
+        x = x[half * dilation : len(x) - half * dilation]
+        x = x + np.maximum(y, 0) @ residual["kernel"] + residual["bias"]
+    of_frames = (x @ encoder["output"]["kernel"]).reshape(-1, hop, config.embeddings.size)
+    expected = of_frames.mean(axis=1) + encoder["output"]["bias"]
+    np.testing.assert_allclose(embeddings, expected, rtol=1e-4, atol=1e-5)
+
+
 # -- what depends on what -----------------------------------------------------------
 
 
