@@ -316,6 +316,26 @@ def _classes_of(corpus: data.Corpus, label: str) -> np.ndarray:
     return np.array([corpus.label(i, label) for i in range(len(corpus))])
 
 
+def described(figures: dict[str, Any]) -> str:
+    """Figures of `autoencoder_study` as lines to read."""
+
+    def shown(share: dict[str, Any]) -> str:
+        low, high = share["interval"]
+        return f"{share['share']:.0%} ({low:.0%} to {high:.0%})"
+
+    lines = []
+    for name in ("recordings", "reconstructions", "moved"):
+        if name in figures:
+            known = ", ".join(f"{kind} {shown(of)}" for kind, of in figures[name].items())
+            lines.append(f"{name}: {known}, of {figures['num_recordings']}")
+    for name, of in figures["mixes"].items():
+        lines.append(
+            f"mixes between {name}: nearer to both {shown(of['nearer_to_both'])}, centroid "
+            f"{shown(of['centroid_between'])}, both {shown(of['both'])}, of {figures['num_mixes']}"
+        )
+    return "\n".join(lines)
+
+
 def main(argv: Sequence[str]) -> None:
     del argv
     figures = autoencoder_study(
@@ -329,23 +349,8 @@ def main(argv: Sequence[str]) -> None:
         seed=cli.SEED.value or 0,
         sampling=cli.sampling_config(),
     )
-    for name in ("recordings", "reconstructions", "moved"):
-        if name not in figures:
-            continue
-        known = ", ".join(f"{kind} {_shown(of)}" for kind, of in figures[name].items())
-        print(f"{name}: {known}, of {figures['num_recordings']}")
-    for name, of in figures["mixes"].items():
-        print(
-            f"mixes between {name}: nearer to both {_shown(of['nearer_to_both'])}, centroid "
-            f"{_shown(of['centroid_between'])}, both {_shown(of['both'])}, of "
-            f"{figures['num_mixes']}"
-        )
+    print(described(figures))
     cli.write_json(figures)
-
-
-def _shown(share: dict[str, Any]) -> str:
-    low, high = share["interval"]
-    return f"{share['accuracy']:.0%} ({low:.0%} to {high:.0%})"
 
 
 if __name__ == "__main__":

@@ -66,6 +66,14 @@ def test_perfect_reconstructions_are_known_and_others_are_not(
     for name in ("confusion.png", "embeddings.png"):
         assert (tmp_path / name).read_bytes().startswith(b"\x89PNG")
     assert json.dumps(figures)
+    first, second, *rest = autoencoder.described(figures).splitlines()
+    assert first.startswith("recordings: instrument 100% (100% to 100%), pitch 100% ")
+    assert second.replace("reconstructions", "recordings") == first
+    assert [line.split(":")[0] for line in rest] == [
+        "moved",
+        "mixes between recordings",
+        "mixes between reconstructions",
+    ]
 
 
 def test_an_untrained_model_is_measured(
