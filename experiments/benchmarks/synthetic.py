@@ -7,7 +7,7 @@ import numpy as np
 
 from experiments.common.model import labels_of, model_config, needs_questions
 from experiments.configs.schema import ExperimentConfig
-from wavenet_jax import ConditionConfig, RecognizerConfig, WaveNetConfig
+from wavenet_jax import ConditionConfig, WaveNetConfig
 from wavenet_jax.training import ModelConfig
 
 NUM_CLASSES = 50
@@ -24,11 +24,6 @@ def model_of(config: ExperimentConfig) -> ModelConfig:
         dict.fromkeys(labels_of(config), classes),
         questions if needs_questions(config) else (),
     )
-
-
-def wavenet_of(model: ModelConfig) -> WaveNetConfig:
-    """The model, or the WaveNet in a recognizer."""
-    return model.wavenet if isinstance(model, RecognizerConfig) else model
 
 
 def conditions(model: WaveNetConfig, batch: int, length: int) -> dict[str, Any]:

@@ -20,6 +20,7 @@ _SAME = (
     "global_condition",
     "local_condition",
     "model",
+    "encoder",
     "recognizer",
     "training.weight_normalization",
     "training.optimizer",
@@ -45,6 +46,8 @@ def check_same(stored: ExperimentConfig, config: ExperimentConfig) -> None:
     mine, free = dict(_flat(to_dict(config))), list(_FREE)
     if stored.task == config.task == "generate":
         free.append("recognizer")
+    if "encoder" not in (stored.local_condition.features, config.local_condition.features):
+        free.append("encoder")
     if stored.local_condition.features == config.local_condition.features == "":
         free.append("local_condition")
     if stored.global_condition.labels == config.global_condition.labels == ():

@@ -7,8 +7,10 @@ from experiments.common import phones
 from experiments.common.local_features import Symbols, local_features_of
 from experiments.configs import schema
 from experiments.configs.schema import ExperimentConfig
-from wavenet_jax.config import ConditionConfig, LocalConditionConfig, WaveNetConfig
+from wavenet_jax.autoencoder import AutoencoderConfig
+from wavenet_jax.config import ConditionConfig, LocalConditionConfig
 from wavenet_jax.recognition.recognizer import RecognizerConfig
+from wavenet_jax.training import ModelConfig
 
 
 def labels_of(config: ExperimentConfig) -> list[str]:
@@ -28,11 +30,17 @@ def needs_questions(config: ExperimentConfig) -> bool:
     return features is not None and features.needs == "questions"
 
 
+def has_encoder(config: ExperimentConfig) -> bool:
+    """Whether the model of a config makes its local features itself, with an encoder."""
+    features = local_features_of(config.local_condition)
+    return features is not None and features.make is None
+
+
 def model_config(
     config: ExperimentConfig,
     classes: Mapping[str, Sequence[str]],
     questions: Sequence[str] = (),
-) -> WaveNetConfig | RecognizerConfig:
+) -> ModelConfig:
     """The model of a config.
 
     Args:
@@ -49,16 +57,18 @@ def model_config(
             global_condition=_global_condition(config, classes),
             local_condition=_local_condition(config, symbols_of(classes, questions)),
         )
-    if config.task == "generate":
-        return wavenet
-    folded = phones.phones_of(config.recognizer, classes["phones"])
-    return schema.build(
-        RecognizerConfig,
-        config.recognizer,
-        "recognizer",
-        wavenet=wavenet,
-        num_classes=len(folded.names),
-    )
+    if config.task == "recognize":
+        folded = phones.phones_of(config.recognizer, classes["phones"])
+        return schema.build(
+            RecognizerConfig,
+            config.recognizer,
+            "recognizer",
+            wavenet=wavenet,
+            num_classes=len(folded.names),
+        )
+    if has_encoder(config):
+        return schema.build(AutoencoderConfig, config.encoder, "encoder", wavenet=wavenet)
+    return wavenet
 
 
 def symbols_of(classes: Mapping[str, Sequence[str]], questions: Sequence[str]) -> Symbols:
@@ -87,7 +97,10 @@ def _local_condition(config: ExperimentConfig, symbols: Symbols) -> LocalConditi
     features = local_features_of(condition)
     if features is None:
         return None
-    _, names = features.make(condition, symbols, config.sample_rate_hz)
+    if features.make is None:
+        size = config.encoder.latent_channels
+    else:
+        size = len(features.make(condition, symbols, config.sample_rate_hz)[1])
     return schema.build(
-        LocalConditionConfig, condition, "local_condition", kind="vectors", size=len(names)
+        LocalConditionConfig, condition, "local_condition", kind="vectors", size=size
     )
