@@ -6,11 +6,15 @@
         --constraint=onsets:4-6 --way=best --num_candidates=16 --out=steered
     python -m experiments.steer --workdir=experiments/pretrained/violin --prime=RECORDING \\
         --constraint=loudness:0,12+-3 --way=chunks --chunk_s=0.25 --out=steered
+    python -m experiments.steer --workdir=runs/notes --recording=RECORDING --label=60 \\
+        --constraint=loudness:0,12+-3 --way=latent --out=steered
 
 The constraint is of what is generated, without the recording that it continues. `--way=chunks`
 keeps the model's state at the beginning of each chunk, draws --num_candidates continuations from
 it, and goes on with the best; where that fails the constraint it goes back a chunk, up to
---max_backtracks times. What each way is worth is in docs/steering.md.
+--max_backtracks times. An autoencoder encodes a --recording and generates it again; --way=latent
+changes its embeddings by gradients, and draws up to --num_candidates sounds between them. What each way is
+worth is in docs/steering.md.
 """
 
 from collections.abc import Sequence
@@ -34,7 +38,11 @@ _WAY: flags.FlagHolder[Any] = flags.DEFINE_enum(
     "way",
     "chunks",
     WAYS,
-    "As it comes (sampling), the likeliest or the best of --num_candidates, or chunk by chunk.",
+    "As it comes (sampling), the likeliest or the best of --num_candidates, chunk by chunk, or, of "
+    "a model with an encoder, by gradients on the embeddings of --recording (latent).",
+)
+_RECORDING: flags.FlagHolder[Any] = flags.DEFINE_string(
+    "recording", None, "Recording that a model with an encoder generates again."
 )
 
 
@@ -51,6 +59,7 @@ def main(argv: Sequence[str]) -> None:
         drawing=cli.sampling_config(),
         prime=cli.PRIME.value,
         prime_s=cli.PRIME_S.value,
+        recording=_RECORDING.value,
         labels=cli.LABEL.value,
         num_candidates=cli.NUM_CANDIDATES.value,
         chunk_s=cli.CHUNK_S.value,

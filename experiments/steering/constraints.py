@@ -25,6 +25,9 @@ PROFILES = {
     "major": (6.35, 2.23, 3.48, 2.33, 4.38, 4.09, 2.52, 5.19, 2.39, 3.66, 2.29, 2.88),
     "minor": (6.33, 2.68, 3.52, 5.38, 2.60, 3.53, 2.54, 4.75, 3.98, 2.69, 3.34, 3.17),
 }
+KEYS = tuple((tonic, mode) for mode in PROFILES for tonic in range(12))
+"""Tonic and mode of each."""
+
 CHROMA_WINDOW_S, ONSET_WINDOW_S, LEVEL_WINDOW_S = 0.25, 0.06, 0.1
 ONSET_BANDS = 32
 FLOOR_DB = -80.0
@@ -107,10 +110,14 @@ class Loudness:
         if is_silent(sound):
             return -math.inf
         found_db, middles = levels(sound, self.sample_rate_hz)
-        places = np.linspace(0, self.num_samples, len(self.levels_db))
-        wanted_db = np.interp(middles, places, self.levels_db)
-        deviation = found_db - found_db.mean() - (wanted_db - wanted_db.mean())
+        deviation = found_db - found_db.mean() - self.contour_db(middles)
         return self.tolerance_db - float(np.abs(deviation).mean())
+
+    def contour_db(self, samples: np.ndarray) -> np.ndarray:
+        """The contour at samples `[F]`, less its mean there: `[F]`."""
+        places = np.linspace(0, self.num_samples, len(self.levels_db))
+        wanted_db = np.interp(samples, places, self.levels_db)
+        return wanted_db - wanted_db.mean()
 
 
 def is_silent(sound: np.ndarray) -> bool:
@@ -121,7 +128,7 @@ def is_silent(sound: np.ndarray) -> bool:
 
 def key_correlations(sound: np.ndarray, sample_rate_hz: int) -> dict[tuple[int, str], float]:
     """Correlations of a sound's chroma, int16 `[N]`, with the profiles of the 24 keys."""
-    window = _power_of_two(CHROMA_WINDOW_S * sample_rate_hz)
+    window = chroma_window(sample_rate_hz)
     chroma = librosa.feature.chroma_stft(
         y=_at_least(sound, window),
         sr=sample_rate_hz,
@@ -131,12 +138,13 @@ def key_correlations(sound: np.ndarray, sample_rate_hz: int) -> dict[tuple[int, 
         tuning=0.0,
     ).sum(axis=1)
     if np.ptp(chroma) == 0:
-        return {(tonic, mode): 0.0 for mode in PROFILES for tonic in range(12)}
-    return {
-        (tonic, mode): float(np.corrcoef(chroma, np.roll(profile, tonic))[0, 1])
-        for mode, profile in PROFILES.items()
-        for tonic in range(12)
-    }
+        return dict.fromkeys(KEYS, 0.0)
+    return {key: float(np.corrcoef(chroma, profile(*key))[0, 1]) for key in KEYS}
+
+
+def profile(tonic: int, mode: str) -> np.ndarray:
+    """How well each pitch class fits a key, from C on: `[12]`."""
+    return np.roll(PROFILES[mode], tonic)
 
 
 def onset_rate(sound: np.ndarray, sample_rate_hz: int) -> float:
@@ -158,7 +166,7 @@ def onset_rate(sound: np.ndarray, sample_rate_hz: int) -> float:
 def levels(sound: np.ndarray, sample_rate_hz: int) -> tuple[np.ndarray, np.ndarray]:
     """Levels of a sound, int16 `[N]`, in windows that overlap by half, in dB of full scale, and the
     sample in the middle of each."""
-    window = 2 * max(1, round(LEVEL_WINDOW_S * sample_rate_hz / 2))
+    window = level_window(sample_rate_hz)
     padded = _at_least(sound, window)
     rms = librosa.feature.rms(
         y=padded, frame_length=window, hop_length=window // 2, center=False
@@ -166,6 +174,16 @@ def levels(sound: np.ndarray, sample_rate_hz: int) -> tuple[np.ndarray, np.ndarr
     floor = 10 ** (FLOOR_DB / 20)
     middles = window // 2 * (1 + np.arange(len(rms)))
     return 20 * np.log10(np.maximum(rms, floor)), middles
+
+
+def level_window(sample_rate_hz: int) -> int:
+    """Samples, an even number, of which a level is."""
+    return 2 * max(1, round(LEVEL_WINDOW_S * sample_rate_hz / 2))
+
+
+def chroma_window(sample_rate_hz: int) -> int:
+    """Samples of which a chroma is."""
+    return _power_of_two(CHROMA_WINDOW_S * sample_rate_hz)
 
 
 def _at_least(sound: np.ndarray, length: int) -> np.ndarray:

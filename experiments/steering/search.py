@@ -6,6 +6,7 @@ compare by pairs. Candidate n of an utterance has the n-th of its keys (`samplin
 
 import dataclasses
 from collections.abc import Sequence
+from typing import Protocol
 
 import numpy as np
 
@@ -26,6 +27,7 @@ class Steered:
       score: the constraint's.
       drawn_samples: of all candidates together.
       backtracks: how often a chunk was given up.
+      embeddings: that were changed to draw it, float32 `[F, D]`; None where nothing was.
     """
 
     codes: np.ndarray
@@ -33,11 +35,27 @@ class Steered:
     score: float
     drawn_samples: int
     backtracks: int = 0
+    embeddings: np.ndarray | None = None
 
     @property
     def holds(self) -> bool:
         """Whether the constraint does."""
         return self.score >= 0
+
+
+class Drawable(Protocol):
+    """What whole sounds are drawn from."""
+
+    def whole(
+        self, *, seed: int, index: int, attempts: Sequence[int], num_samples: int
+    ) -> np.ndarray:
+        """Candidates of utterance `index` of a seed, one for each attempt: codes `[N, T]`."""
+
+    def sound(self, codes: np.ndarray) -> np.ndarray:
+        """What codes `[T]` sound like, int16 `[T]`."""
+
+    def bits(self, candidates: np.ndarray) -> np.ndarray:
+        """Bits per sample of candidates, codes `[N, T]`: float `[N]`."""
 
 
 class Source:
@@ -100,6 +118,15 @@ class Source:
         (key,) = sampling.utterance_keys(seed, [index])
         return self._branching.draw(point, sampling.redrawn_keys(key, attempts), num_samples)
 
+    def whole(
+        self, *, seed: int, index: int, attempts: Sequence[int], num_samples: int
+    ) -> np.ndarray:
+        """Candidates from the prime on, codes `[N, T]`, arguments as `draw`."""
+        drawn = self.draw(
+            self.start, seed=seed, index=index, attempts=attempts, num_samples=num_samples
+        )
+        return drawn.codes
+
     def sound(self, codes: np.ndarray) -> np.ndarray:
         """What codes `[T]` after the prime sound like, int16 `[T]`."""
         return InverseFilter(self._audio.filter_taps, self._prime)(self._decoded[codes])
@@ -122,26 +149,21 @@ class Source:
 
 
 def candidates(
-    source: Source, *, seed: int, index: int, num_candidates: int, num_samples: int
+    source: Drawable, *, seed: int, index: int, num_candidates: int, num_samples: int
 ) -> np.ndarray:
     """Whole sounds of an utterance, codes `[N, T]`: the first is that of ordinary sampling.
 
     Raises:
       InputError: a number below 1.
     """
-    _check_counts(num_candidates=num_candidates)
-    drawn = source.draw(
-        source.start,
-        seed=seed,
-        index=index,
-        attempts=range(num_candidates),
-        num_samples=num_samples,
+    check_counts(num_candidates=num_candidates)
+    return source.whole(
+        seed=seed, index=index, attempts=range(num_candidates), num_samples=num_samples
     )
-    return drawn.codes
 
 
 def chosen(
-    source: Source, constraint: Constraint, among: np.ndarray, *, bits: np.ndarray | None = None
+    source: Drawable, constraint: Constraint, among: np.ndarray, *, bits: np.ndarray | None = None
 ) -> Steered:
     """The best of several candidates, codes `[N, T]`: by the constraint's score, or the one of the
     fewest `bits` `[N]`, where they are given.
@@ -174,7 +196,7 @@ def chunk_by_chunk(
     Raises:
       InputError: a number below 1, or of backtracks below 0.
     """
-    _check_counts(num_candidates=num_candidates, chunk_samples=chunk_samples)
+    check_counts(num_candidates=num_candidates, chunk_samples=chunk_samples)
     if max_backtracks < 0:
         raise InputError(f"max_backtracks is {max_backtracks}: give a number from 0 on.")
     number = -(-num_samples // chunk_samples)
@@ -208,7 +230,12 @@ def chunk_by_chunk(
     )
 
 
-def _check_counts(**counts: int) -> None:
+def check_counts(**counts: int) -> None:
+    """Refuses counts below 1.
+
+    Raises:
+      InputError: one is.
+    """
     for name, count in counts.items():
         if count < 1:
             raise InputError(f"{name} is {count}: give at least 1.")

@@ -4,8 +4,12 @@
         --data_dir=corpora --split=validation --num_samples=24 --seconds=1.5 --prime_s=2 \\
         --out=runs/steering --json=runs/steering/figures.json
 
+    python -m experiments.studies.steering --workdir=runs/notes --data_dir=corpora \\
+        --split=validation --num_samples=24 --out=runs/steering --json=runs/steering/figures.json
+
 Continues parts of the split's recordings, at equal distances, in the ways of `WAYS` for each
-constraint of `CONSTRAINTS`. The candidates of an utterance are the same for every way that selects
+constraint of `CONSTRAINTS`; a model with an encoder generates such parts again, in the ways of
+`ENCODER_WAYS` for `ENCODER_CONSTRAINTS`. The candidates of an utterance are the same for every way that selects
 among whole sounds, and their first is that of ordinary sampling. Seconds are the CPU's, of one
 sound at a time; shares have Wilson's interval.
 """
@@ -23,7 +27,7 @@ import tqdm
 import data
 from experiments.common import cli, restore
 from experiments.common.sampling import AS_IT_IS, Sampling
-from experiments.steering import constraints, search
+from experiments.steering import constraints, latent, search
 from wavenet_jax import InputError
 
 cli.takes(cli.WORKDIR, cli.DATA_DIR, cli.SPLIT, cli.STEP, cli.OUT, cli.JSON)
@@ -33,6 +37,11 @@ cli.takes(cli.TEMPERATURE, cli.TOP_P, cli.BACKEND, cli.PRECISION)
 CONSTRAINTS = ("key:C_major", "onsets:5-7", "loudness:0,12+-3")
 UNSTEERED = "sampling"
 WAYS = (UNSTEERED, "likeliest", "best", "chunks")
+
+ENCODER_CONSTRAINTS = ("key:C_major", "loudness:0,12+-3", "loudness:0,12,0+-3")
+"""Those of whose expectation there is a gradient."""
+
+ENCODER_WAYS = (UNSTEERED, "likeliest", "best", "latent")
 CONFIDENCE = 0.95
 
 
@@ -42,20 +51,25 @@ class Cell:
 
     Attributes:
       holds: whether the constraint does, of each sound.
-      bits: per sample, of each.
+      bits: per sample, of each, given the recording's own embeddings where there are some.
+      drawn_bits: likewise, given the embeddings with which it was drawn.
       seconds: of the CPU, of each.
       drawn_samples: of each.
     """
 
     holds: list[bool] = dataclasses.field(default_factory=list)
     bits: list[float] = dataclasses.field(default_factory=list)
+    drawn_bits: list[float] = dataclasses.field(default_factory=list)
     seconds: list[float] = dataclasses.field(default_factory=list)
     drawn_samples: list[int] = dataclasses.field(default_factory=list)
 
-    def add(self, made: search.Steered, bits: float, seconds: float) -> None:
-        """Adds a sound."""
+    def add(
+        self, made: search.Steered, bits: float, seconds: float, drawn_bits: float | None = None
+    ) -> None:
+        """Adds a sound; `drawn_bits` are the bits where they are not given."""
         self.holds.append(made.holds)
         self.bits.append(bits)
+        self.drawn_bits.append(bits if drawn_bits is None else drawn_bits)
         self.seconds.append(seconds)
         self.drawn_samples.append(made.drawn_samples)
 
@@ -79,9 +93,11 @@ Cells = dict[tuple[str, str], Cell]
 """By constraint and way."""
 
 
-def primes(corpus: data.Corpus, number: int, length: int) -> list[tuple[int, np.ndarray]]:
+def primes(
+    corpus: data.Corpus, number: int, length: int, flag: str = "prime_s"
+) -> list[tuple[int, np.ndarray]]:
     """Parts of a split's recordings, at equal distances over all of them: the recording, and int16
-    `[length]`. Silent parts are left out.
+    `[length]`. Silent parts are left out. The flag is that of the length.
 
     Raises:
       InputError: there are no recordings so long.
@@ -96,7 +112,7 @@ def primes(corpus: data.Corpus, number: int, length: int) -> list[tuple[int, np.
         raise InputError(
             f"The split {corpus.split} of {corpus.name} has {len(parts)} parts of {length} "
             "samples with sound: ask for no more with --num_samples, or for shorter ones with "
-            "--prime_s."
+            f"--{flag}."
         )
     return [parts[k] for k in np.linspace(0, len(parts) - 1, number).round().astype(int)]
 
@@ -107,7 +123,7 @@ def study(
     *,
     num_samples: int,
     seconds: float,
-    prime_s: float,
+    prime_s: float | None = None,
     num_candidates: int,
     chunk_s: float,
     max_backtracks: int,
@@ -115,13 +131,15 @@ def study(
     drawing: Sampling = AS_IT_IS,
     out: str | os.PathLike[str] | None = None,
 ) -> Cells:
-    """Steers continuations of a split's recordings in every way.
+    """Steers continuations of a split's recordings in every way, or, of a model with an encoder,
+    what it generates of the recordings.
 
     Args:
       trained: of `restore.load`.
-      corpus: whose recordings are continued.
+      corpus: whose recordings are continued, or encoded.
       num_samples: sounds of each constraint and way, at least 1.
-      seconds, prime_s: lengths of what is generated, and of what it continues.
+      seconds: length of what is generated.
+      prime_s: of what it continues, 1 by default; None for a model with an encoder.
       num_candidates, max_backtracks: as of `search`.
       chunk_s: length of a chunk.
       seed: of the random numbers.
@@ -131,7 +149,13 @@ def study(
     Raises:
       InputError, data.DataError: bad input.
     """
-    rate = corpus.sample_rate_hz
+    rate, is_encoded = corpus.sample_rate_hz, trained.run.autoencoder is not None
+    if is_encoded and prime_s is not None:
+        raise InputError(
+            f"--prime_s is {prime_s}, but the model has an encoder, and parts of --seconds are "
+            "generated again: leave it out."
+        )
+    prime_s = 1.0 if prime_s is None else prime_s
     length, chunk, prime = (round(each * rate) for each in (seconds, chunk_s, prime_s))
     if min(length, chunk, prime) < 1:
         raise InputError(
@@ -140,11 +164,15 @@ def study(
         )
     wanted = {
         name: constraints.named(name, sample_rate_hz=rate, num_samples=length)
-        for name in CONSTRAINTS
+        for name in (ENCODER_CONSTRAINTS if is_encoded else CONSTRAINTS)
     }
+    ways = ENCODER_WAYS if is_encoded else WAYS
+    cells: Cells = {(name, way): Cell() for name in wanted for way in ways}
+    if is_encoded:
+        parts = primes(corpus, num_samples, length, "seconds")
+    else:
+        parts = primes(corpus, num_samples, prime)
     folder = None if out is None else cli.require_writable(out)
-    cells: Cells = {(name, way): Cell() for name in CONSTRAINTS for way in WAYS}
-    parts = primes(corpus, num_samples, prime)
     options: dict[str, int] = {
         "seed": seed,
         "num_samples": length,
@@ -157,7 +185,10 @@ def study(
     for i, part in enumerate(tqdm.tqdm(parts, unit=" primes")):
         source = _source(trained, corpus, part, drawing)
         for key, (found, bits, took_s) in _of_prime(source, wanted, index=i, **options).items():
-            cells[key].add(found, bits, took_s)
+            drawn_bits = None
+            if isinstance(source, latent.Latents) and found.embeddings is not None:
+                (drawn_bits,) = source.at(found.embeddings).bits(found.codes[None])
+            cells[key].add(found, bits, took_s, drawn_bits)
             if folder is not None:
                 name = "_".join(key).replace(":", "_").replace(",", "_")
                 soundfile.write(folder / f"{name}_{i:03}.wav", found.sound, rate, subtype="PCM_16")
@@ -169,15 +200,17 @@ def _source(
     corpus: data.Corpus,
     part: tuple[int, np.ndarray],
     drawing: Sampling,
-) -> search.Source:
-    """What continues a part of a recording, with that recording's labels."""
+) -> search.Source | latent.Latents:
+    """What continues a part of a recording, or generates it again, with that recording's labels."""
     recording, prime = part
     condition = trained.run.global_condition_of(corpus, recording)
+    if trained.run.autoencoder is not None:
+        return latent.Latents(trained, prime, condition=condition, drawing=drawing)
     return search.Source(trained, prime=prime, condition=condition, drawing=drawing)
 
 
 def _of_prime(
-    source: search.Source,
+    source: search.Source | latent.Latents,
     wanted: Mapping[str, constraints.Constraint],
     *,
     chunk_samples: int,
@@ -189,7 +222,7 @@ def _of_prime(
     single, single_s = _timed(search.candidates, source, **options | {"num_candidates": 1})
     several, several_s = _timed(search.candidates, source, **options)
     bits, bits_s = _timed(source.bits, several)
-    made, chunked = {}, []
+    made, searched = {}, []
     for name, constraint in wanted.items():
         best, best_s = _timed(search.chosen, source, constraint, several)
         made[name, UNSTEERED] = search.chosen(source, constraint, single), single_s
@@ -198,18 +231,23 @@ def _of_prime(
             several_s + bits_s,
         )
         made[name, "best"] = best, several_s + best_s
-        made[name, "chunks"] = _timed(
-            search.chunk_by_chunk,
-            source,
-            constraint,
-            chunk_samples=chunk_samples,
-            max_backtracks=max_backtracks,
-            **options,
-        )
-        chunked.append(made[name, "chunks"][0].codes)
+        if isinstance(source, latent.Latents):
+            way, found = "latent", _timed(latent.by_gradient, source, constraint, **options)
+        else:
+            way = "chunks"
+            found = _timed(
+                search.chunk_by_chunk,
+                source,
+                constraint,
+                chunk_samples=chunk_samples,
+                max_backtracks=max_backtracks,
+                **options,
+            )
+        made[name, way] = found
+        searched.append(found[0].codes)
     known = (
-        np.concatenate([several, chunked]),
-        np.concatenate([bits, source.bits(np.stack(chunked))]),
+        np.concatenate([several, searched]),
+        np.concatenate([bits, source.bits(np.stack(searched))]),
     )
     return {
         key: (found, float(known[1][np.all(known[0] == found.codes, axis=1)][0]), took_s)
@@ -239,6 +277,7 @@ def figures(cells: Cells) -> list[dict[str, Any]]:
                 "low": low,
                 "high": high,
                 "bits_per_sample": float(np.mean(cell.bits)),
+                "drawn_bits_per_sample": float(np.mean(cell.drawn_bits)),
                 "seconds": float(np.mean(cell.seconds)),
                 "times": float(np.mean(cell.seconds) / np.mean(plain.seconds)),
                 "drawn_times": float(np.mean(cell.drawn_samples) / np.mean(plain.drawn_samples)),
@@ -269,7 +308,7 @@ def main(argv: Sequence[str]) -> None:
             trained.run.load(cli.DATA_DIR.value, cli.SPLIT.value),
             num_samples=cli.NUM_SAMPLES.value,
             seconds=cli.SECONDS.value or 1.0,
-            prime_s=cli.PRIME_S.value or 1.0,
+            prime_s=cli.PRIME_S.value,
             num_candidates=cli.NUM_CANDIDATES.value,
             chunk_s=cli.CHUNK_S.value,
             max_backtracks=cli.MAX_BACKTRACKS.value,

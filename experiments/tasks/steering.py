@@ -14,15 +14,16 @@ import tqdm
 from data.audio import reading
 from experiments.common import cli, files, restore
 from experiments.common.sampling import AS_IT_IS, Sampling
-from experiments.steering import constraints, search
+from experiments.steering import constraints, latent, search
 from wavenet_jax import InputError
 
-WAYS = ("sampling", "likeliest", "best", "chunks")
-"""As it comes; the likeliest of several; the best of several by the constraint; chunk by chunk."""
+WAYS = ("sampling", "likeliest", "best", "chunks", "latent")
+"""As it comes; the likeliest of several; the best of several by the constraint; chunk by chunk; of
+an autoencoder, by gradients on the embeddings of a recording."""
 
 
 def steered(
-    source: search.Source,
+    source: search.Source | latent.Latents,
     constraint: constraints.Constraint,
     way: str,
     *,
@@ -36,12 +37,24 @@ def steered(
     """One sound, in a way of `WAYS`; the counts are those of `search`.
 
     Raises:
-      InputError: there is no such way, or a count is out of range.
+      InputError: there is no such way, or not with such a model, or a count is out of range.
     """
     if way not in WAYS:
         raise InputError(f"There is no way {way!r}: use one of {', '.join(WAYS)}.")
     utterance: dict[str, int] = {"seed": seed, "index": index, "num_samples": num_samples}
+    if way == "latent":
+        if not isinstance(source, latent.Latents):
+            raise InputError(
+                "The model has no encoder, and --way=latent changes what one makes: train an "
+                "autoencoder, such as --config=experiments/configs/notes.py."
+            )
+        return latent.by_gradient(source, constraint, num_candidates=num_candidates, **utterance)
     if way == "chunks":
+        if not isinstance(source, search.Source):
+            raise InputError(
+                "The model has an encoder, and --way=chunks goes back in models without a local "
+                "condition: use latent, best, likeliest or sampling."
+            )
         return search.chunk_by_chunk(
             source,
             constraint,
@@ -68,6 +81,7 @@ def steer(
     drawing: Sampling = AS_IT_IS,
     prime: str | None = None,
     prime_s: float | None = None,
+    recording: str | None = None,
     labels: Sequence[str] | None = None,
     num_candidates: int = 8,
     chunk_s: float = 0.5,
@@ -76,16 +90,17 @@ def steer(
     """Steers sounds into files, each of which appears once it is complete.
 
     Args:
-      trained: of `restore.load`; without a local condition.
+      trained: of `restore.load`; without a local condition, or an autoencoder.
       constraint: as `constraints.named` reads it.
       way: one of `WAYS`.
       out: folder for `steered_000.wav`, ...
       num_samples: number of files.
-      seconds: length of what is generated; 1 by default.
+      seconds: length of what is generated; 1 by default, or that of the recording.
       seed: of the random numbers.
       drawing: temperature, top_p, backend and precision.
       prime: file of a recording to continue, which each file begins with.
       prime_s: how much of it, its first seconds; all by default.
+      recording: file of the recording that an autoencoder encodes, and generates again.
       labels: names of classes, used in turn.
       num_candidates, max_backtracks: as of `search`.
       chunk_s: length of a chunk.
@@ -98,7 +113,11 @@ def steer(
       InputError, data.DataError: bad input.
     """
     rate = trained.run.audio.sample_rate_hz
-    length = _samples("seconds", 1.0 if seconds is None else seconds, rate)
+    heard = _recording(trained, recording, prime)
+    if seconds is None and heard is not None:
+        length = len(heard)
+    else:
+        length = _samples("seconds", 1.0 if seconds is None else seconds, rate)
     chunk = _samples("chunk_s", chunk_s, rate)
     wanted = constraints.named(constraint, sample_rate_hz=rate, num_samples=length)
     beginning = None
@@ -110,6 +129,8 @@ def steer(
         raise InputError(f"--prime_s is {prime_s} without --prime: name the recording.")
     sources = [
         search.Source(trained, prime=beginning, condition=condition, drawing=drawing)
+        if heard is None
+        else latent.Latents(trained, heard, condition=condition, drawing=drawing)
         for condition in _conditions(trained, labels)
     ]
     folder = cli.require_writable(out)
@@ -145,6 +166,30 @@ def steer(
             }
         )
     return found
+
+
+def _recording(
+    trained: restore.TrainedModel, recording: str | None, prime: str | None
+) -> np.ndarray | None:
+    """What an autoencoder is to encode, int16 `[N]`; None for other models."""
+    if trained.run.autoencoder is None:
+        if recording is not None:
+            raise InputError(
+                f"--recording is {recording}, but the model has no encoder: leave it out, or "
+                "continue it with --prime."
+            )
+        return None
+    if prime is not None:
+        raise InputError(
+            f"--prime is {prime}, but the model has an encoder: name the recording to generate "
+            "again with --recording."
+        )
+    if recording is None:
+        raise InputError("--recording is missing, and the model has an encoder: name one.")
+    samples, _ = reading.read(
+        pathlib.Path(recording), sample_rate_hz=trained.run.audio.sample_rate_hz, mono=True
+    )
+    return samples
 
 
 def _conditions(

@@ -34,7 +34,7 @@ def steered(trained, out: pathlib.Path, way: str, **options):
     return steer(trained, way=way, out=out, num_candidates=3, chunk_s=0.01, **given)
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("way", sorted({*WAYS} - {"latent"}))
 def test_each_way_writes_what_it_says(way: str, trained, prime: str, tmp_path) -> None:
     out = tmp_path / "out"
     found = steered(trained, out, way, prime=prime, prime_s=0.02, num_samples=2, seed=4)
@@ -82,6 +82,8 @@ def test_a_silent_sound_holds_nothing(trained, tmp_path, monkeypatch) -> None:
         ({"constraint": "tempo:3"}, "--constraint is 'tempo:3': begin it with one of key"),
         ({"constraint": "key:H_minor"}, "give a tonic and a mode"),
         ({"way": "guessing"}, "There is no way 'guessing': use one of sampling, likeliest"),
+        ({"way": "latent"}, "The model has no encoder, and --way=latent changes what one makes"),
+        ({"recording": "a.wav"}, "--recording is a.wav, but the model has no encoder: leave it"),
         ({"num_candidates": 0}, "num_candidates is 0: give at least 1"),
         ({"seconds": 0.0}, "--seconds is 0.0: give at least a sample's length"),
         ({"chunk_s": 1e-9}, "--chunk_s is 1e-09"),
@@ -95,6 +97,29 @@ def test_refusals(options, message: str, trained, tmp_path) -> None:
     with pytest.raises(InputError, match=message):
         steer(trained, out=tmp_path / "out", **given | options)
     assert not list(tmp_path.glob("out/*"))
+
+
+@pytest.mark.parametrize("way", ["best", "latent"])
+def test_an_autoencoder_generates_a_recording_again(
+    way: str, autoencoder_dir: pathlib.Path, prime: str, tmp_path
+) -> None:
+    """As long as the recording, or as asked for."""
+    model = restore.load(autoencoder_dir, "last")
+    given = {"constraint": "loudness:0,6+-0.001", "labels": ["3"], "recording": prime}
+    (figures,) = steer(model, way=way, out=tmp_path / "out", num_candidates=2, **given)
+    sound, _ = soundfile.read(tmp_path / "out/steered_000.wav", dtype="int16")
+    assert len(sound) == 400 and figures["drawn_samples"] == 2 * 400
+    steer(model, way="sampling", out=tmp_path / "short", seconds=SECONDS, **given)
+    assert soundfile.info(tmp_path / "short/steered_000.wav").frames == LENGTH
+    for options, message in (
+        ({"way": "chunks"}, "and --way=chunks goes back in models without a local condition"),
+        ({"recording": None}, "--recording is missing, and the model has an encoder"),
+        ({"prime": prime}, "but the model has an encoder: name the recording to generate again"),
+        ({"seconds": 9.0}, "local condition"),
+    ):
+        with pytest.raises(InputError, match=message):
+            steer(model, out=tmp_path / "none", **given | {"way": way} | options)
+        assert not list(tmp_path.glob("none/*"))
 
 
 def test_primes_that_cannot_be_read(trained, tmp_path) -> None:

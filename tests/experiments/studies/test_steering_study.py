@@ -50,6 +50,25 @@ def test_every_cell_is_measured(trained, fsdd_dir, tmp_path, monkeypatch) -> Non
     assert len(steering.table(rows).splitlines()) == 2 + 2 * 4
 
 
+def test_an_autoencoder_is_steered_in_its_latent_series(
+    autoencoder_dir, fsdd_dir, tmp_path, monkeypatch
+) -> None:
+    monkeypatch.setattr(steering, "ENCODER_CONSTRAINTS", CONSTRAINTS[:1])
+    model = restore.load(autoencoder_dir, "last")
+    corpus = model.run.load(fsdd_dir, "test")
+    cells = steering.study(model, corpus, out=tmp_path, **options(prime_s=None))
+    assert list(cells) == [(CONSTRAINTS[0], way) for way in steering.ENCODER_WAYS]
+    plain, found = cells[CONSTRAINTS[0], "sampling"], cells[CONSTRAINTS[0], "latent"]
+    assert plain.drawn_bits == plain.bits
+    assert len(found.drawn_bits) == 2 and 0 < min(found.drawn_bits) < 20
+    assert set(found.drawn_samples) <= {160, 320, 480} and min(found.seconds) > 0
+    assert len(list(tmp_path.glob("*_latent_*.wav"))) == 2
+    with pytest.raises(InputError, match="--prime_s is 0.03, but the model has an encoder"):
+        steering.study(model, corpus, **options())
+    with pytest.raises(InputError, match="or for shorter ones with --seconds"):
+        steering.study(model, corpus, **options(prime_s=None, seconds=100.0))
+
+
 def test_shares_have_wilsons_interval() -> None:
     """Of 3 of 24 from the formula."""
     cell = steering.Cell()
