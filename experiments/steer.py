@@ -12,9 +12,9 @@
 The constraint is of what is generated, without the recording that it continues. `--way=chunks`
 keeps the model's state at the beginning of each chunk, draws --num_candidates continuations from
 it, and goes on with the best; where that fails the constraint it goes back a chunk, up to
---max_backtracks times. An autoencoder encodes a --recording and generates it again; --way=latent
-changes its embeddings by gradients, and draws up to --num_candidates sounds between them. What each way is
-worth is in docs/steering.md.
+--max_backtracks times. An autoencoder encodes a --recording and generates it again; `--way=latent`
+changes its embeddings by gradients, and draws up to --num_candidates sounds meanwhile. What each
+way is worth is in docs/steering.md.
 """
 
 from collections.abc import Sequence

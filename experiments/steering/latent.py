@@ -21,7 +21,7 @@ the same random numbers, and so on.
 import copy
 import dataclasses
 import functools
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import jax
@@ -183,6 +183,12 @@ class Latents:
             self._params, codes[None], condition, self.embeddings, change, moments
         )
         return change, moments, np.asarray(losses)
+
+    def compile(self, wanted: Iterable[Constraint], num_samples: int) -> None:
+        """Compiles `descend` for sounds of this length, which else the first use does."""
+        silence = np.full(num_samples, self._config.quantizer.silence_code, np.int32)
+        for constraint in wanted:
+            self.descend(constraint, silence, jnp.zeros(self.embeddings.shape))
 
 
 def by_gradient(

@@ -9,9 +9,10 @@
 
 Continues parts of the split's recordings, at equal distances, in the ways of `WAYS` for each
 constraint of `CONSTRAINTS`; a model with an encoder generates such parts again, in the ways of
-`ENCODER_WAYS` for `ENCODER_CONSTRAINTS`. The candidates of an utterance are the same for every way that selects
-among whole sounds, and their first is that of ordinary sampling. Seconds are the CPU's, of one
-sound at a time; shares have Wilson's interval.
+`ENCODER_WAYS` for `ENCODER_CONSTRAINTS`. The candidates of an utterance are the same for every way
+that selects among whole sounds, and their first is that of ordinary sampling. Seconds are the
+CPU's, of one sound at a time; shares have Wilson's interval. Bits are those given the recording's
+own embeddings; in the figures there are also those given the embeddings that drew the sound.
 """
 
 import dataclasses
@@ -181,7 +182,10 @@ def study(
         "max_backtracks": max_backtracks,
     }
     # Compiled before others are timed.
-    _of_prime(_source(trained, corpus, parts[0], drawing), wanted, index=0, **options)
+    first = _source(trained, corpus, parts[0], drawing)
+    _of_prime(first, wanted, index=0, **options)
+    if isinstance(first, latent.Latents):
+        first.compile(wanted.values(), length)
     for i, part in enumerate(tqdm.tqdm(parts, unit=" primes")):
         source = _source(trained, corpus, part, drawing)
         for key, (found, bits, took_s) in _of_prime(source, wanted, index=i, **options).items():

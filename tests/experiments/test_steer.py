@@ -105,10 +105,13 @@ def test_an_autoencoder_generates_a_recording_again(
 ) -> None:
     """As long as the recording, or as asked for."""
     model = restore.load(autoencoder_dir, "last")
-    given = {"constraint": "loudness:0,6+-0.001", "labels": ["3"], "recording": prime}
+    recording = str(tmp_path / "noise.wav")
+    noise = np.random.default_rng(0).normal(0, 3000, 2000).astype(np.int16)
+    soundfile.write(recording, noise, 8000)
+    given = {"constraint": "loudness:0,6+-0.001", "labels": ["3"], "recording": recording}
     (figures,) = steer(model, way=way, out=tmp_path / "out", num_candidates=2, **given)
     sound, _ = soundfile.read(tmp_path / "out/steered_000.wav", dtype="int16")
-    assert len(sound) == 400 and figures["drawn_samples"] == 2 * 400
+    assert len(sound) == 2000 and figures["drawn_samples"] == 2 * 2000
     steer(model, way="sampling", out=tmp_path / "short", seconds=SECONDS, **given)
     assert soundfile.info(tmp_path / "short/steered_000.wav").frames == LENGTH
     for options, message in (
