@@ -21,8 +21,8 @@ from experiments.tasks.generation import sample
 from wavenet_jax import InputError
 
 cli.takes(cli.WORKDIR, cli.OUT, cli.STEP, cli.NUM_SAMPLES, cli.SECONDS, cli.SEED)
-cli.takes(cli.DATA_DIR, cli.SPLIT, cli.LABEL, cli.MEL_CONVENTION, *cli.SAMPLING, *cli.PROCESSES)
-_PRIME = flags.DEFINE_string("prime", None, "Recording to continue; it begins each file.")
+cli.takes(cli.PRIME, cli.LABEL, cli.DATA_DIR, cli.SPLIT, cli.MEL_CONVENTION)
+cli.takes(*cli.SAMPLING, *cli.PROCESSES)
 _MEL = flags.DEFINE_string(
     "mel", None, "File of numpy with the mel spectrogram that a vocoder is given, for each sample."
 )
@@ -47,7 +47,7 @@ def main(argv: Sequence[str]) -> None:
         seconds=cli.SECONDS.value,
         seed=cli.SEED.value or 0,
         sampling=cli.sampling_config(),
-        prime=_PRIME.value,
+        prime=cli.PRIME.value,
         labels=cli.LABEL.value,
         corpus=corpus,
         mel=_MEL.value,

@@ -82,6 +82,9 @@ class ModelOnDevices:
             global_condition = global_condition[padded]
         return self.programs(batch).initial_state(self._params, len(padded), global_condition)
 
+    def state_of(self, state: State, items: np.ndarray) -> State:
+        return state.of_items(items[self._padding(len(items))])
+
     def prefill(self, state: State, codes: np.ndarray, conditions: ChunkConditions) -> State:
         padded = self._padding(len(codes))
         arguments = (codes[padded], jax.tree.map(lambda x: x[padded], conditions))
