@@ -159,7 +159,10 @@ PRIME: flags.FlagHolder[Any] = flags.DEFINE_string(
     "prime", None, "Recording to continue; it begins each file."
 )
 PRIME_S: flags.FlagHolder[Any] = flags.DEFINE_float(
-    "prime_s", None, "How much of a recording is continued, its first seconds.", 0.0
+    "prime_s",
+    None,
+    "How much of a recording is continued, its first seconds; receptive_field 5 by default.",
+    0.0,
 )
 NUM_CANDIDATES: flags.FlagHolder[Any] = flags.DEFINE_integer(
     "num_candidates", 8, "Among how many sounds, or continuations of a chunk, one is chosen.", 1
