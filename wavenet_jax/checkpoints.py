@@ -23,9 +23,14 @@ from wavenet_jax import folders, storage
 from wavenet_jax.config import WaveNetConfig, from_dict
 from wavenet_jax.errors import InputError
 from wavenet_jax.recognition.recognizer import RecognizerConfig
+from wavenet_jax.student.flows import StudentConfig
 from wavenet_jax.training import ModelConfig, TrainingConfig, TrainState, init_state
 
-_MODELS: dict[str, type] = {"wavenet": WaveNetConfig, "recognizer": RecognizerConfig}
+_MODELS: dict[str, type] = {
+    "wavenet": WaveNetConfig,
+    "recognizer": RecognizerConfig,
+    "student": StudentConfig,
+}
 """The `type` of a model in a description, and its configuration."""
 
 _VERSION_1_SCORE = "held_out"
@@ -325,8 +330,10 @@ def convert_version_1(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def with_type(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """A description's `model`, of the fields of a WaveNet or of a recognizer."""
-    return {"type": "recognizer" if "wavenet" in fields else "wavenet"} | dict(fields)
+    """A description's `model`, of the fields of a WaveNet, a recognizer or a student."""
+    kinds = {"wavenet": "recognizer", "teacher": "student"}
+    kind = next((kinds[name] for name in kinds if name in fields), "wavenet")
+    return {"type": kind} | dict(fields)
 
 
 def model_config_of(fields: Mapping[str, Any]) -> ModelConfig:

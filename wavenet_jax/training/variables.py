@@ -12,9 +12,10 @@ from flax import traverse_util
 from wavenet_jax.config import WaveNetConfig
 from wavenet_jax.errors import InputError
 from wavenet_jax.recognition.recognizer import Recognizer, RecognizerConfig
+from wavenet_jax.student.flows import Student, StudentConfig
 from wavenet_jax.wavenet import WaveNet
 
-ModelConfig = WaveNetConfig | RecognizerConfig
+ModelConfig = WaveNetConfig | RecognizerConfig | StudentConfig
 """The configuration of a model that can be trained."""
 
 _MAX_NAMED = 6
@@ -52,6 +53,8 @@ def init_variables(model_config: ModelConfig, key: jax.Array) -> Any:
                 shape if is_labels else (*shape, condition.size),
                 jnp.float32 if condition.kind == "vectors" else jnp.int32,
             )
+    if isinstance(model_config, StudentConfig):
+        return jax.jit(Student(model_config).init)(key, jnp.zeros((1, 1)), **conditions)
     init = jax.jit(WaveNet(model_config).init)
     return init(key, jnp.zeros((1, 1), jnp.int32), **conditions)
 

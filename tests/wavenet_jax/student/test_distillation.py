@@ -1,0 +1,273 @@
+"""The loss of a student: its closed form, its gradients, and a distillation that resumes."""
+
+import dataclasses
+from typing import Any
+
+import grid
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from students import CONFIG, LENGTH, PLAIN, TEACHER, conditions, covering, random_params
+
+from wavenet_jax import InputError, WaveNet, WaveNetConfig, training
+from wavenet_jax.checkpoints import Checkpoints
+from wavenet_jax.config import to_dict
+from wavenet_jax.distributions import Gaussian
+from wavenet_jax.student import distillation
+from wavenet_jax.student.flows import Student, StudentConfig
+from wavenet_jax.training import TrainingConfig
+
+TRAINING = TrainingConfig(num_steps=6, warmup_steps=1, learning_rate=3e-3, ema_decay=0.5)
+
+
+def teacher_params(config: WaveNetConfig = TEACHER) -> Any:
+    """Of scales from a hundredth to 1, as those of a trained model."""
+    params = grid.random_params(config)
+    output = params["params"]["output"]
+    output["kernel"] = 0.2 * output["kernel"]
+    output["bias"] = jnp.asarray([0.0, -3.0])
+    return params
+
+
+def batch_of(context: int = 10, seed: int = 0) -> dict[str, Any]:
+    random = np.random.default_rng(seed)
+    labels, frames = conditions()
+    samples = 2000 * np.sin(0.3 * np.arange(LENGTH)) + random.normal(0, 100, (2, LENGTH))
+    mask = np.ones((2, LENGTH - context), bool)
+    mask[1, 20:] = False
+    return {
+        "samples": samples.astype(np.int16),
+        "mask": mask,
+        "global": labels,
+        "local": covering(frames, 0, LENGTH),
+    }
+
+
+def test_the_closed_form_is_the_integral() -> None:
+    for q, p in (((0.1, -2.0), (0.05, -2.5)), ((0.0, -1.0), (0.4, 0.3)), ((-0.2, 0.0),) * 2):
+        student, teacher = (Gaussian(*map(jnp.float32, each)) for each in (q, p))
+        found = float(distillation.divergence(student, teacher))
+        scale = np.exp(q[1])
+        x = np.linspace(q[0] - 10 * scale, q[0] + 10 * scale, 20001)
+
+        def log_density(x: np.ndarray, mean: float, log_scale: float) -> np.ndarray:
+            deviations = (x - mean) / np.exp(log_scale)
+            return -(deviations**2) / 2 - log_scale - np.log(2 * np.pi) / 2
+
+        of_q = log_density(x, *q)
+        integral = np.trapezoid(np.exp(of_q) * (of_q - log_density(x, *p)), x)
+        np.testing.assert_allclose(found, integral, rtol=1e-4, atol=1e-5)
+    assert found == 0
+
+
+def test_the_divergence_is_the_mean_of_what_samples_show() -> None:
+    """KL(q || p) of whole recordings, by Monte Carlo: the mean of ln q(x_t) - ln p(x_t), whose x_t
+    are drawn, over noise."""
+    config, teacher = PLAIN, teacher_params(PLAIN.teacher)
+    params = random_params(config)
+    noise = jax.random.normal(jax.random.key(2), (400, 25))
+    generated: Any = Student(config).apply(params, noise)
+    values, q = generated
+    outputs: Any = WaveNet(config.teacher).apply(teacher, values[..., None])
+    p = distillation.gaussian_of(config.teacher.distribution, outputs)
+    drawn = -p.log_scale * 0
+    for of, sign in ((q, 1), (p, -1)):
+        deviations = (values - of.mean) * jnp.exp(-of.log_scale)
+        drawn += sign * (-jnp.square(deviations) / 2 - of.log_scale)
+    closed = distillation.divergence(q, p)
+    error = jnp.std(drawn - closed) / drawn.size**0.5
+    assert abs(float(jnp.mean(drawn - closed))) < 4 * float(error)
+    assert jnp.std(closed) < jnp.std(drawn)
+
+
+def test_loss_terms_of_a_teacher_that_draws_as_the_student() -> None:
+    """A student that has not learned is white noise: so is a teacher that has not."""
+    params = training.init_variables(PLAIN, jax.random.key(0))
+    teacher = training.init_variables(PLAIN.teacher, jax.random.key(1))
+    batch = {name: x for name, x in batch_of().items() if name in ("samples", "mask")}
+    found = distillation.losses(PLAIN, params, teacher, batch, jax.random.key(0))
+    np.testing.assert_allclose(found[distillation.DIVERGENCE], 0, atol=1e-4)
+    np.testing.assert_allclose(found[distillation.SCALES], 0, atol=1e-6)
+    counts = training.num_summands(PLAIN, batch)
+    assert counts[distillation.DIVERGENCE] == batch["mask"].sum()
+    assert found[distillation.SPECTRA] > counts[distillation.SPECTRA]  # louder than the recordings
+
+
+def test_spectral_error_of_silence_is_one_and_of_recordings_zero() -> None:
+    batch = batch_of()
+    recorded = distillation._recorded(CONFIG, batch)
+    energy = distillation.num_summands(CONFIG, batch)[distillation.SPECTRA]
+    silence = distillation._spectral_error(CONFIG, jnp.zeros_like(recorded), recorded)
+    np.testing.assert_allclose(silence / energy, 1, rtol=1e-6)
+    assert distillation._spectral_error(CONFIG, recorded, recorded) == 0
+    assert 0 < distillation._spectral_error(CONFIG, 0.9 * recorded, recorded) < 0.05 * energy
+
+
+def test_magnitudes_are_those_of_numpy_and_white_noise_has_its_variance() -> None:
+    samples = np.random.default_rng(0).normal(0, 2, (2, 1000)).astype(np.float32)
+    found = np.asarray(distillation.magnitudes(jnp.asarray(samples), 64))
+    window = np.hanning(65)[:-1]
+    frame = samples[1, 16 * 7 : 16 * 7 + 64] * window / np.sqrt(np.sum(window**2))
+    np.testing.assert_allclose(found[1, 10], np.abs(np.fft.rfft(frame)), rtol=1e-3, atol=1e-3)
+    assert np.mean(found[:, 3:-3, 1:-1] ** 2) == pytest.approx(4, rel=0.05)
+
+
+def test_gradients_are_those_of_differences_and_reach_every_parameter() -> None:
+    params, teacher, batch = random_params(CONFIG), teacher_params(), batch_of()
+
+    @jax.jit
+    def loss(params: Any) -> jax.Array:
+        terms = distillation.losses(CONFIG, params, teacher, batch, jax.random.key(0))
+        counts = distillation.num_summands(CONFIG, batch)
+        weights = distillation.weights(CONFIG)
+        return sum(weights[name] * terms[name] / counts[name] for name in terms)  # type: ignore
+
+    gradients = jax.grad(loss)(params)
+    flat, names = jax.tree.leaves(gradients), jax.tree_util.tree_leaves_with_path(gradients)
+    for path, gradient in names:
+        if "input" not in str(path[2]) or "bias" not in str(path[-1]):
+            assert np.abs(gradient).max() > 0, path
+    directions = jax.tree.map(jnp.sign, gradients)
+    slope = sum(float(jnp.sum(jnp.abs(g))) for g in flat)
+    step = 1e-4
+    above, below = (
+        loss(jax.tree.map(lambda x, d, s=s: x + s * d, params, directions)) for s in (step, -step)
+    )
+    assert float(above - below) / (2 * step) == pytest.approx(slope, rel=0.03)
+
+
+def test_the_teacher_is_heard_up_to_the_sample_before() -> None:
+    """The divergence at t has a gradient through the samples that the teacher is given."""
+    config, teacher = PLAIN, teacher_params(PLAIN.teacher)
+    params = random_params(config)
+
+    def last(noise: jax.Array) -> jax.Array:
+        generated: Any = Student(config).apply(params, noise)
+        outputs: Any = WaveNet(config.teacher).apply(teacher, generated.values[..., None])
+        p = distillation.gaussian_of(config.teacher.distribution, outputs)
+        return distillation.divergence(generated.given_past, p)[0, -1]
+
+    gradient = jax.grad(last)(jnp.asarray(np.random.default_rng(0).normal(size=(1, 50))))[0]
+    field = config.receptive_field + 4  # of the teacher's inputs, from the sample before
+    assert (
+        not gradient[-1]
+        and gradient[-2]
+        and gradient[-1 - field]
+        and not gradient[: -1 - field].any()
+    )
+
+
+def distilled(state: Any, first: int, until: int, metrics: dict[int, Any]) -> Any:
+    batches = iter([batch_of(seed=step) for step in range(first, until)])
+    return training.fit(
+        CONFIG,
+        TRAINING,
+        state,
+        (jax.tree.map(lambda x: np.repeat(x, 4, axis=0), each) for each in batches),
+        on_metrics=lambda step, values: metrics.__setitem__(step, values),
+        checkpoint_every=100,
+        on_checkpoint=lambda state: None,
+        should_stop=lambda step: step == until,
+        teacher=teacher_params(),
+    )
+
+
+def test_a_distillation_goes_on_to_the_bit(tmp_path: Any) -> None:
+    whole: dict[int, Any] = {}
+    expected = distilled(training.init_state(CONFIG, TRAINING), 0, 6, whole)
+    parts: dict[int, Any] = {}
+    state = distilled(training.init_state(CONFIG, TRAINING), 0, 3, parts)
+    description = {
+        "model": to_dict(CONFIG),
+        "training": to_dict(TRAINING),
+        "audio": {},
+    }
+    with Checkpoints(tmp_path) as checkpoints:
+        checkpoints.save(state, data_position=None, description=description)
+        checkpoints.wait()
+        checkpoint = checkpoints.restore()
+    assert checkpoint.model_config == CONFIG
+    assert checkpoint.description["model"]["type"] == "student"
+    found = distilled(checkpoint.state, 3, 6, parts)
+    for mine, its in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
+        np.testing.assert_array_equal(mine, its)
+    assert parts == whole
+    assert whole[6]["kl_per_sample"] < whole[1]["kl_per_sample"]
+
+
+def test_a_student_is_not_trained_without_its_teacher() -> None:
+    state = training.init_state(PLAIN, TRAINING)
+    with pytest.raises(InputError, match="with the variables of its teacher"):
+        training.fit(
+            PLAIN,
+            TRAINING,
+            state,
+            iter([]),
+            on_metrics=lambda *_: None,
+            checkpoint_every=1,
+            on_checkpoint=lambda _: None,
+        )
+    for name in ("scheduled_sampling", "input_noise"):
+        with pytest.raises(InputError, match=f"{name} is 0.5: give 0: a student's input is noise"):
+            training.losses(PLAIN, {}, {}, **{name: 0.5})
+
+
+def test_the_divergence_of_recordings_is_that_of_the_whole() -> None:
+    """In chunks and one after the other, as in one call."""
+    params, teacher = random_params(CONFIG), teacher_params()
+    labels, frames = conditions()
+    recordings = [
+        {"samples": np.zeros(n), "global": labels[i], "local": frames[i]}
+        for i, n in enumerate((40, 23))
+    ]
+    found = distillation.divergence_of_recordings(CONFIG, params, teacher, recordings)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(distillation, "_CHUNK_SAMPLES", 40)
+        total = 0.0
+        for i, recording in enumerate(recordings):
+            key = jax.random.fold_in(jax.random.fold_in(jax.random.key(0), i), 0)
+            noise = jax.random.normal(key, (1, 40))
+            given = {"global_condition": labels[i : i + 1]}
+            given["local_condition"] = covering(frames[i : i + 1], 0, 40)
+            generated: Any = Student(CONFIG).apply(params, noise, **given)
+            outputs: Any = WaveNet(TEACHER).apply(teacher, generated.values[..., None], **given)
+            p = distillation.gaussian_of(TEACHER.distribution, outputs)
+            nats, _ = distillation._compared(CONFIG, generated.given_past, p)
+            total += float(nats[0, : len(recording["samples"])].sum())
+        again = distillation.divergence_of_recordings(CONFIG, params, teacher, recordings)
+    assert again == pytest.approx(total / 63, rel=1e-4)
+    assert found > 0
+
+
+def test_flows_of_other_channels_than_the_fused_layers_take() -> None:
+    """The teacher is then computed by them, and the flows by XLA."""
+    wide: dict[str, Any] = {
+        "residual_channels": 32,
+        "gate_channels": 32,
+        "skip_channels": 32,
+        "head_channels": 32,
+    }
+    config = dataclasses.replace(PLAIN, teacher=dataclasses.replace(PLAIN.teacher, **wide))
+    assert training.fusing.unsupported_reason(config, "cpu") is None
+    assert training.fusing.supported("float32", config.flow) is None
+    teacher = teacher_params(config.teacher)
+    batch = {name: x for name, x in batch_of().items() if name in ("samples", "mask")}
+    params = random_params(config)
+    plain, fused = (
+        training.losses(
+            config, params, batch, key=jax.random.key(0), teacher=teacher, fused_precision=precision
+        )
+        for precision in (None, "float32")
+    )
+    for name in plain:
+        np.testing.assert_allclose(plain[name], fused[name], rtol=1e-4)
+
+
+def test_adoption_of_another_student() -> None:
+    """A student begins with another, as any model does with one of the same shapes."""
+    other = random_params(CONFIG, seed=7)
+    state = training.init_state(CONFIG, TRAINING, pretrained=other)
+    for mine, its in zip(jax.tree.leaves(state.params), jax.tree.leaves(other), strict=True):
+        np.testing.assert_array_equal(mine, its)
+    assert isinstance(CONFIG, StudentConfig)
