@@ -8,6 +8,7 @@ import numpy as np
 from experiments.common.model import labels_of, model_config, needs_questions
 from experiments.configs.schema import ExperimentConfig
 from wavenet_jax import ConditionConfig, RecognizerConfig, WaveNetConfig
+from wavenet_jax.student.flows import GeneratorConfig, StudentConfig
 from wavenet_jax.training import ModelConfig
 
 NUM_CLASSES = 50
@@ -27,11 +28,13 @@ def model_of(config: ExperimentConfig) -> ModelConfig:
 
 
 def wavenet_of(model: ModelConfig) -> WaveNetConfig:
-    """The model, or the WaveNet in a recognizer."""
+    """The model, the WaveNet in a recognizer, or a student's teacher."""
+    if isinstance(model, StudentConfig):
+        return model.teacher
     return model.wavenet if isinstance(model, RecognizerConfig) else model
 
 
-def conditions(model: WaveNetConfig, batch: int, length: int) -> dict[str, Any]:
+def conditions(model: GeneratorConfig, batch: int, length: int) -> dict[str, Any]:
     """Random conditions of recordings of `length` samples: `global` and `local`, None where the
     model takes none."""
     random = np.random.default_rng(0)

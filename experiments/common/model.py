@@ -7,8 +7,10 @@ from experiments.common import phones
 from experiments.common.local_features import Symbols, local_features_of
 from experiments.configs import schema
 from experiments.configs.schema import ExperimentConfig
-from wavenet_jax.config import ConditionConfig, LocalConditionConfig, WaveNetConfig
+from wavenet_jax.config import ConditionConfig, LocalConditionConfig, receptive_field
 from wavenet_jax.recognition.recognizer import RecognizerConfig
+from wavenet_jax.student.flows import StudentConfig
+from wavenet_jax.training import ModelConfig
 
 
 def labels_of(config: ExperimentConfig) -> list[str]:
@@ -32,7 +34,7 @@ def model_config(
     config: ExperimentConfig,
     classes: Mapping[str, Sequence[str]],
     questions: Sequence[str] = (),
-) -> WaveNetConfig | RecognizerConfig:
+) -> ModelConfig:
     """The model of a config.
 
     Args:
@@ -51,6 +53,8 @@ def model_config(
         )
     if config.task == "generate":
         return wavenet
+    if config.task == "distill":
+        return schema.build(StudentConfig, config.student, "student", teacher=wavenet)
     folded = phones.phones_of(config.recognizer, classes["phones"])
     return schema.build(
         RecognizerConfig,
@@ -91,3 +95,10 @@ def _local_condition(config: ExperimentConfig, symbols: Symbols) -> LocalConditi
     return schema.build(
         LocalConditionConfig, condition, "local_condition", kind="vectors", size=len(names)
     )
+
+
+def receptive_field_of(model: ModelConfig) -> int:
+    """Samples, or of a student noise, before t that a model's distribution at t depends on."""
+    if isinstance(model, StudentConfig):
+        return model.receptive_field
+    return receptive_field(model.wavenet if isinstance(model, RecognizerConfig) else model)

@@ -25,9 +25,9 @@ class TrainedModel(NamedTuple):
 
     @property
     def generator(self) -> Model:
-        """The WaveNet, also that of a recognizer, as `wavenet_jax.load` gives it."""
+        """The student or the WaveNet, also that of a recognizer, as `wavenet_jax.load` gives it."""
         return Model(
-            config=self.run.wavenet,
+            config=self.run.generator,
             params=self.params,
             audio=self.run.audio,
             step=self.step,

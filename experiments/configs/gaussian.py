@@ -1,0 +1,34 @@
+"""A teacher of parallel students: spoken digits at 8 kHz, of 16 bits, each sample a Gaussian.
+
+    python -m experiments.prepare --dataset=espeak --num_utterances=900 --num_test=96 \\
+        --data_dir=corpora
+    python -m experiments.train --config=experiments/configs/gaussian.py \\
+        --workdir=runs/gaussian --data_dir=corpora
+    python -m experiments.train_prosody --workdir=runs/gaussian --data_dir=corpora
+
+The demo's layers, twice as wide; a sample enters as its value, and its distribution is the one that
+`experiments.distill` compares a student's with in closed form (ClariNet, Ping et al., 2019).
+"""
+
+from ml_collections import ConfigDict
+
+from experiments.configs import demo, schema
+
+
+def get_config() -> ConfigDict:
+    config = demo.get_config()
+    config.voice = "en-us"
+    config.local_condition.features = "linguistic_f0"
+    config.model.update(
+        residual_channels=64,
+        gate_channels=64,
+        skip_channels=128,
+        num_classes=65536,
+        companding="linear",
+        input="scalar",
+        output="gaussian",
+    )
+    config.num_steps = 2400
+    schema.when_pretrained(config, num_steps=480)
+    config.checkpoint_every = 400
+    return config
