@@ -11,8 +11,9 @@ Measures the reference model (experiments/configs/reference.py) by default; of a
 (experiments/configs/timit.py) also the speed of recognition. `--options` measures what each option
 of the model costs. `--sweep` measures generation over the batch and over the size of the model,
 and draws the curves. `--student` measures a parallel student (experiments/configs/student.py by
-default) beside its teacher (docs/student.md). `--speedrun` measures learning: held-out bits per sample after 2, 5 and 10
-minutes of training on a corpus (experiments/configs/fsdd.py by default; docs/speedrun.md).
+default) beside its teacher (docs/student.md). `--speedrun` measures learning: held-out bits per
+sample after 2, 5 and 10 minutes of training on a corpus (experiments/configs/fsdd.py by default;
+docs/speedrun.md).
 `--round_trips` measures what devices and processes that train together wait for; it is started in
 each process, as a training is (docs/scaling.md).
 
