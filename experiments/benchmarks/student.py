@@ -23,6 +23,7 @@ from experiments.benchmarks import generation, machine, roofline, synthetic
 from experiments.benchmarks.generation import BackendConfig
 from experiments.configs.schema import ExperimentConfig
 from wavenet_jax import InputError, training
+from wavenet_jax.sampling.generate import STUDENT_SAMPLES
 from wavenet_jax.student.flows import StudentConfig
 
 FLOW = BackendConfig("flow", "float32")
@@ -69,10 +70,8 @@ def student_figures(
             for each in generation.backend_configs(teacher)
         }
         names, lengths = list(runs), dict.fromkeys(runs, steps)
-        runs["student"] = generation.prepared_run(
-            model, params, batch, _chunk(model), FLOW, devices
-        )
-        lengths["student"] = _chunk(model)
+        lengths["student"] = chunk = _chunk(model, batch)
+        runs["student"] = generation.prepared_run(model, params, batch, chunk, FLOW, devices)
         seconds = _in_turn(runs, repeats)
         speeds = {name: batch * lengths[name] / seconds[name] for name in runs}
         fastest = max(names, key=speeds.__getitem__)
@@ -106,8 +105,10 @@ def student_figures(
     }
 
 
-def _chunk(model: StudentConfig) -> int:
-    return -(-CHUNK_SAMPLES // model.hop_samples) * model.hop_samples
+def _chunk(model: StudentConfig, batch: int) -> int:
+    """As long as `generate` makes the chunks of a batch."""
+    samples = min(CHUNK_SAMPLES, STUDENT_SAMPLES // batch)
+    return -(-samples // model.hop_samples) * model.hop_samples
 
 
 def _in_turn(runs: dict[str, Callable[[], Any]], repeats: int) -> dict[str, float]:

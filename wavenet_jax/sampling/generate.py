@@ -24,6 +24,10 @@ _PROJECTED_BYTES = 2**28
 """Most memory of a chunk's local conditions, projected for each layer: a chunk is cut shorter
 where a frame is as short as a sample and they would take more."""
 
+STUDENT_SAMPLES = 2**15
+"""Of a batch that a student makes at once: of many more a layer's activations leave the cache of a
+CPU, and fewer start the layers more often."""
+
 
 def generate(
     config: GeneratorConfig,
@@ -206,9 +210,12 @@ class _Job:
 
 
 def _samples_that_fit(config: GeneratorConfig, batch: int) -> int:
-    """For how many samples the projected conditions stay within the limit."""
+    """For how many samples the projected conditions, or a student's activations, stay within the
+    limit."""
+    if isinstance(config, StudentConfig):
+        return max(1, STUDENT_SAMPLES // batch)
     local = config.local_condition
-    if local is None or isinstance(config, StudentConfig):  # which projects a layer at a time
+    if local is None:
         return arguments.MAX_SAMPLES
     numbers = len(config.dilations) * batch * 2 * config.gate_channels
     return max(1, _PROJECTED_BYTES // (4 * numbers)) * samples_per_projection(local)
