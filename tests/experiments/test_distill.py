@@ -74,7 +74,7 @@ def student_dir(
 
 
 def test_what_a_run_of_a_student_is(student_dir: pathlib.Path) -> None:
-    trained = restore.load(student_dir)
+    trained = restore.load(student_dir, "last")
     assert trained.run.student and trained.run.student.num_flows == 2
     assert trained.step == 6
     rows = history(student_dir)
@@ -137,7 +137,7 @@ def test_a_student_is_sampled_exported_and_loaded(
     for one, other in zip(*files, strict=True):
         assert one.read_bytes() == other.read_bytes()
     sound, rate = soundfile.read(files[0][1], dtype="int16")
-    assert (len(sound), rate) == (400, 8000) and np.ptp(sound) > 0
+    assert (len(sound), rate) == (400, 8000) and sound.any()
     model = wavenet_jax.load(tmp_path / "folder")
     chunks = list(model.generate(seconds=0.05, seed=3, index=1, labels="low", chunk_samples=100))
     assert [len(chunk) for chunk in chunks] == [100] * 4
@@ -186,7 +186,7 @@ def test_what_is_refused(
     trained = restore.load(student_dir)
     with pytest.raises(InputError, match="a student, which gives no likelihood of recordings"):
         evaluation.evaluate(trained, trained.run.load(fsdd_dir, "test"))
-    soundfile.write(tmp_path / "prime.wav", np.zeros(100, np.int16), 8000)
+    soundfile.write(tmp_path / "prime.wav", np.arange(100, dtype=np.int16), 8000)
     prime = str(tmp_path / "prime.wav")
     with pytest.raises(InputError, match="cannot go on from a recording: leave the prime out"):
         generation.sample(trained, out=tmp_path / "out", prime=prime, labels=["low"])
@@ -271,5 +271,5 @@ def test_a_student_speaks_with_its_teachers_prosody(
     seconds = speech.speak(trained, spoken, example, out=tmp_path / "said.wav", seed=1)
     streamed = speech.stream(trained, spoken, example, seed=1)
     sound, _ = soundfile.read(tmp_path / "said.wav", dtype="int16")
-    assert len(sound) == round(4000 * seconds) and np.ptp(sound) > 0
+    assert len(sound) == round(4000 * seconds) and sound.any()
     np.testing.assert_array_equal(np.concatenate(list(streamed.chunks)), sound)
