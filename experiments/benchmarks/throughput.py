@@ -55,7 +55,7 @@ def training_speed(
     conditions = synthetic.conditions(wavenet, batch, length)
     windows |= {name: value for name, value in conditions.items() if value is not None}
     batches = training.split_over_devices(windows, jax.local_device_count())
-    beside = ()
+    beside: tuple[Any, ...] = ()
     if isinstance(model, StudentConfig):
         teacher = training.init_variables(model.teacher, jax.random.key(0))
         beside = (training.replicate(teacher),)

@@ -56,7 +56,7 @@ def losses(
     params: Any,
     teacher: Any,
     batch: Mapping[str, Any],
-    key: jax.Array,
+    key: jax.Array | None,
     *,
     flow_precision: fused.Precision | None = None,
     teacher_precision: fused.Precision | None = None,
@@ -68,7 +68,7 @@ def losses(
       params: its variables.
       teacher: the variables of its teacher.
       batch: as of `training.losses`.
-      key: PRNG key of the noise.
+      key: PRNG key of the noise; None for that of one key.
       flow_precision: with which fused layers compute the flows, as of `WaveNet`; None for XLA.
       teacher_precision: likewise of the teacher.
 
@@ -77,7 +77,8 @@ def losses(
     """
     mask = batch["mask"]
     length = batch["samples"].shape[1]
-    conditions = {f"{name}_condition": batch.get(name) for name in ("global", "local")}
+    conditions: Any = {f"{name}_condition": batch.get(name) for name in ("global", "local")}
+    key = jax.random.key(0) if key is None else key
     noise = jax.random.normal(key, batch["samples"].shape)
     generated: Any = Student(config, flow_precision).apply(params, noise, **conditions)
     num_context = length - mask.shape[1]

@@ -55,7 +55,8 @@ def losses(
       params: its variables.
       batch: of one replica.
       input_noise, scheduled_sampling: as in `TrainingConfig`.
-      key: PRNG key of noise, samples and dropout; None for none of them. A student has noise.
+      key: PRNG key of noise, samples and dropout; None for none of them, and for the same noise
+        of a student each time.
       fused_precision: as in `WaveNet`.
       teacher: the variables of a student's teacher.
 
