@@ -1,13 +1,14 @@
-"""A teacher of parallel students: spoken digits at 8 kHz, of 16 bits, each sample a Gaussian.
+"""A teacher of parallel students: spoken digits at 8 kHz, each sample a Gaussian.
 
-    python -m experiments.prepare --dataset=espeak --num_utterances=900 --num_test=96 \\
-        --data_dir=corpora
+    python -m experiments.prepare --dataset=espeak --data_dir=corpora
     python -m experiments.train --config=experiments/configs/gaussian.py \\
         --workdir=runs/gaussian --data_dir=corpora
     python -m experiments.train_prosody --workdir=runs/gaussian --data_dir=corpora
 
 The demo's layers, twice as wide; a sample enters as its value, and its distribution is the one that
-`experiments.distill` compares a student's with in closed form (ClariNet, Ping et al., 2019).
+`experiments.distill` compares a student's with in closed form (ClariNet, Ping et al., 2019). The
+codes are those of mu-law: of 16 linear bits eSpeak's digital silence is so sharp that the first
+sample after it is thousands of standard deviations away, and 200 steps learned nothing.
 """
 
 from ml_collections import ConfigDict
@@ -23,11 +24,10 @@ def get_config() -> ConfigDict:
         residual_channels=64,
         gate_channels=64,
         skip_channels=128,
-        num_classes=65536,
-        companding="linear",
         input="scalar",
         output="gaussian",
     )
+    config.training.learning_rate = 3e-3
     config.num_steps = 2400
     schema.when_pretrained(config, num_steps=480)
     config.checkpoint_every = 400

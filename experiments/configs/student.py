@@ -19,6 +19,7 @@ def get_config() -> ConfigDict:
         residual_channels=16,
         gate_channels=16,
         skip_channels=16,
+        min_log_scale=-5.5,  # half a code
     )
     config.training.update(
         input_noise=0.0,

@@ -88,11 +88,11 @@ def losses(
     of_teacher = gaussian_of(config.teacher.distribution, outputs)
     of_student = jax.tree.map(lambda x: x[:, num_context:], generated.given_past)
     nats, apart = _compared(config, of_student, of_teacher)
-    made = jnp.where(mask, generated.values[:, num_context:], 0)
+    made = config.quantizer.amplitudes(generated.values[:, num_context:])
     return {
         DIVERGENCE: jnp.sum(nats, where=mask),
         SCALES: jnp.sum(jnp.square(apart), where=mask),
-        SPECTRA: _spectral_error(config, made, _recorded(config, batch)),
+        SPECTRA: _spectral_error(config, jnp.where(mask, made, 0), _recorded(config, batch)),
     }
 
 
@@ -192,10 +192,11 @@ def _compared(
 
 
 def _recorded(config: StudentConfig, batch: Mapping[str, Any]) -> jax.Array:
-    """The values of the scored samples of recordings, `[B, T]`, 0 for others."""
+    """The amplitudes of the scored samples of recordings, `[B, T]`, 0 for others."""
     mask = batch["mask"]
     scored = batch["samples"][:, batch["samples"].shape[1] - mask.shape[1] :]
-    return jnp.where(mask, config.quantizer.values(config.quantizer.encode(scored)), 0)
+    values = config.quantizer.values(config.quantizer.encode(scored))
+    return jnp.where(mask, config.quantizer.amplitudes(values), 0)
 
 
 def _spectral_error(config: StudentConfig, made: jax.Array, recorded: jax.Array) -> jax.Array:
