@@ -27,7 +27,7 @@ def get_config() -> ConfigDict:
         input="scalar",
         output="gaussian",
     )
-    config.training.learning_rate = 3e-3
+    config.training.update(learning_rate=3e-3, matrix_learning_rate=1e-2, scheduled_sampling=0.0)
     config.num_steps = 2400
     schema.when_pretrained(config, num_steps=480)
     config.checkpoint_every = 400

@@ -23,7 +23,6 @@ def get_config() -> ConfigDict:
     )
     config.training.update(
         input_noise=0.0,
-        scheduled_sampling=0.0,
         learning_rate=3e-3,
         matrix_learning_rate=1e-2,
         ema_decay=0.995,

@@ -213,9 +213,14 @@ def test_the_program(
     assert "is trained to step 6 already" in done.stderr
 
 
-def test_diagnosis_and_benchmark(fsdd_dir: pathlib.Path) -> None:
+@pytest.mark.long
+def test_diagnosis(fsdd_dir: pathlib.Path) -> None:
     figures = diagnose(student_config(batch_size=8), data_dir=fsdd_dir)
     assert figures["step_s"] > 0 and figures["receptive_field_ms"] == 1000 * 2 * 9 / 8000
+
+
+@pytest.mark.long
+def test_benchmark() -> None:
     measured = student_benchmark.student_figures(student_config(), batches=[2], repeats=1)
     adds = measured["multiply_adds_per_sample"]
     assert adds["teacher"] == 3 * 16 * 16 + 2 * 8 * 8 + 24 * 16 + 16 * 16 + 16 * 2
@@ -228,6 +233,7 @@ def test_diagnosis_and_benchmark(fsdd_dir: pathlib.Path) -> None:
         student_benchmark.student_figures(tiny.experiment(), batches=[1])
 
 
+@pytest.mark.long
 def test_a_student_speaks_with_its_teachers_prosody(
     tmp_path_factory: pytest.TempPathFactory, tmp_path: pathlib.Path
 ) -> None:

@@ -183,6 +183,7 @@ def distilled(state: Any, first: int, until: int, metrics: dict[int, Any]) -> An
     )
 
 
+@pytest.mark.long
 def test_a_distillation_goes_on_to_the_bit(tmp_path: Any, one_step: None) -> None:
     whole: dict[int, Any] = {}
     expected = distilled(training.init_state(CONFIG, TRAINING), 0, 6, whole)
