@@ -24,7 +24,7 @@ PRETRAINED = pathlib.Path(__file__).parent / "pretrained"
 cli.takes(cli.TOP_P, cli.BACKEND, cli.PRECISION, *cli.SERVING)
 _MODEL: flags.FlagHolder[Any] = flags.DEFINE_multi_string(
     "model",
-    [str(PRETRAINED / name) for name in ("tts", "digits", "violin")],
+    [str(PRETRAINED / name) for name in ("tts", "voices", "digits", "violin")],
     "Folder of a run or model, once for each that the page offers.",
 )
 

@@ -1,4 +1,4 @@
-"""Builds a corpus, from recordings on disk or by speech synthesis.
+"""Builds a corpus, from recordings on disk or made on the spot: speech, or notes.
 
     python -m experiments.prepare --dataset=folder --source=DIR --data_dir=DIR
     python -m experiments.prepare --dataset=folder --source=DIR --labels=FILE --align=en-us --f0 \\
@@ -6,6 +6,7 @@
     python -m experiments.prepare --dataset=ljspeech --source=LJSpeech-1.1.tar.bz2 --data_dir=DIR
     python -m experiments.prepare --dataset=hts --source=DIR --questions=FILE --data_dir=DIR
     python -m experiments.prepare --dataset=espeak --data_dir=DIR
+    python -m experiments.prepare --dataset=notes --data_dir=DIR
     python -m experiments.prepare --dataset=librispeech --source=DIR --data_dir=DIR --num_workers=8
     python -m experiments.prepare --dataset=librispeech --source=DIR --data_dir=DIR \\
         --beam_options=runner=FlinkRunner,flink_master=HOST:PORT
@@ -27,37 +28,42 @@ from wavenet_jax import InputError
 
 cli.takes(cli.DATASET, cli.DATA_DIR, cli.SEED)
 flags.DEFINE_string(
-    "source", None, "The corpus as it is distributed: a folder or an archive (all but espeak)."
+    "source",
+    None,
+    "The corpus as it is distributed: a folder or an archive (all but espeak and notes).",
 )
 flags.DEFINE_integer(
     "sample_rate_hz",
     None,
     "Rate to resample to where recordings have another (their own by default), or to synthesise "
-    "at (espeak; 8000 by default).",
+    "at (espeak, notes; 8000 by default).",
     lower_bound=1,
 )
-flags.DEFINE_bool("mono", None, "Average several channels into one (all but espeak).")
+flags.DEFINE_bool("mono", None, "Average several channels into one (all but espeak and notes).")
 flags.DEFINE_float(
     "trim_db",
     None,
     "Cut silence from both ends: more than so many dB below the recording's loudest 25 ms, "
-    "such as 40 (all but espeak and corpora with labels in time; 40 by default for vctk, and 0 "
-    "for nothing).",
+    "such as 40 (all but espeak, notes and corpora with labels in time; 40 by default for vctk, "
+    "and 0 for nothing).",
 )
 flags.DEFINE_float(
-    "peak_db", None, "Bring each recording's peak to this level, such as -1 (all but espeak)."
+    "peak_db",
+    None,
+    "Bring each recording's peak to this level, such as -1 (all but espeak and notes).",
 )
 flags.DEFINE_float(
     "loudness_lufs",
     None,
-    "Bring each recording to this loudness by ITU-R BS.1770, such as -23 (all but espeak).",
+    "Bring each recording to this loudness by ITU-R BS.1770, such as -23 (all but espeak and "
+    "notes).",
 )
 flags.DEFINE_enum(
     "own_range",
     None,
     ["linear", "mu_law"],
     "Spread each recording over the whole range of 256 codes, with the companding of the model "
-    "(all but espeak; docs/published_bits.md).",
+    "(all but espeak and notes; docs/published_bits.md).",
 )
 flags.DEFINE_integer(
     "piece_samples",
@@ -67,7 +73,7 @@ flags.DEFINE_integer(
     lower_bound=1,
 )
 flags.DEFINE_bool(
-    "skip_bad", None, "Drop unusable recordings, saying which and why (all but espeak)."
+    "skip_bad", None, "Drop unusable recordings, saying which and why (all but espeak and notes)."
 )
 flags.DEFINE_float(
     "max_dropped_share", None, "Refuse to drop a larger share than this (0.01 by default)."
@@ -103,6 +109,11 @@ flags.DEFINE_enum(
     None,
     ["digits", "sentences", "everyday"],
     "What the utterances are drawn from, with --seed (espeak).",
+)
+flags.DEFINE_list(
+    "instruments",
+    None,
+    "Instruments to make notes of, such as piano,violin (notes; all eight by default).",
 )
 flags.DEFINE_integer("words_per_minute", None, "Speed of the voices (espeak).")
 NUM_WORKERS = flags.DEFINE_integer(

@@ -36,6 +36,9 @@ NAMES = {
 GPL = {"parselmouth": "praat-parselmouth"}
 QUALITY = {"moonshine-voice", "onnxruntime", "pystoi", "speechmos"}
 APP = {"starlette", "uvicorn"}
+NOTES = {"midirenderer", "pretty-midi"}
+OF_FILES = {"pretty-midi"}
+"""Of these a file is read, and nothing imported."""
 
 
 def required(text: str) -> set[str]:
@@ -68,8 +71,8 @@ def test_the_lists_name_what_is_imported() -> None:
     assert optional == {"espeakng-loader", "pocketsphinx", "praat-parselmouth"}
     assert EXTRAS["quality"] - EXTRAS["demo"] == QUALITY and EXTRAS["pesq"] == {"pesq"}
     assert EXTRAS["beam"] == {"apache-beam"} and EXTRAS["app"] - EXTRAS["experiments"] == APP
-    assert EXTRAS["play"] == {"sounddevice"}
-    optional |= QUALITY | EXTRAS["pesq"] | EXTRAS["beam"] | EXTRAS["play"]
+    assert EXTRAS["play"] == {"sounddevice"} and EXTRAS["notes"] - EXTRAS["data"] == NOTES
+    optional |= QUALITY | NOTES | EXTRAS["pesq"] | EXTRAS["beam"] | EXTRAS["play"]
     assert imported_distributions("wavenet_jax") <= CORE
     assert imported_distributions("data") <= CORE | EXTRAS["data"] | (optional - QUALITY)
     assert imported_distributions("experiments") <= CORE | EXTRAS["experiments"] | optional | APP
@@ -82,10 +85,9 @@ def test_the_lists_name_what_is_imported() -> None:
 def test_the_lists_name_nothing_that_is_not_imported() -> None:
     every = set().union(*map(imported_distributions, sorted(OURS - {"tests"})))
     needed_by_others = {"importlib-resources"}  # by tensorflow-datasets, which does not say so
-    used = (
-        CORE | EXTRAS["quality"] | EXTRAS["pesq"] | EXTRAS["beam"] | EXTRAS["app"] | EXTRAS["play"]
-    )
-    assert used == every | needed_by_others
+    extras = ("quality", "notes", "pesq", "beam", "app", "play")
+    used = CORE.union(*(EXTRAS[name] for name in extras))
+    assert used == every | needed_by_others | OF_FILES
 
 
 @pytest.mark.parametrize("line", ["3.11", "3.13"])

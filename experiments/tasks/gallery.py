@@ -71,6 +71,7 @@ class Exhibit:
 
 
 _DRAWING = ("--top_p=0.95", "--comb_filter=1")  # docs/figures.md
+_VOICES = ("en-us", "en-us+f2", "en-us+f4", "en-us+m3", "en-us+m7", "en-us+croak")
 EXHIBITS = (
     Exhibit(
         "tts",
@@ -101,6 +102,21 @@ EXHIBITS = (
         ),
         num_copies=3,
         texts=("nine eight seven six five", "four three two one zero"),
+        drawing=_DRAWING,
+    ),
+    Exhibit(
+        "voices",
+        "Six voices in one model",
+        prepare=(
+            "--dataset=espeak",
+            "--domain=sentences",
+            "--num_utterances=2400",
+            "--num_test=120",
+            f"--voices={','.join(_VOICES)}",
+            "--sample_rate_hz=16000",
+        ),
+        texts=("the judge followed her friend",) * len(_VOICES),
+        speakers=_VOICES,
         drawing=_DRAWING,
     ),
     Exhibit(  # of recordings that are nobody's to give away here, prepared as docs/music.md says

@@ -1,0 +1,141 @@
+"""Single notes of a SoundFont (GPL-2.0), made on the spot.
+
+Every instrument plays the same pitches. Test and validation hold, of each instrument, pitches that
+are trained with other instruments alone, so that no class of a label is untrained.
+"""
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import soxr
+import tensorflow_datasets as tfds
+import tqdm
+
+from data.audio import reading, soundfont
+from data.builders.base import AudioDatasetBuilder
+from data.builders.records import Example, RecordingReader
+from data.errors import DataError
+
+PROGRAMS = {
+    "piano": 0,
+    "vibraphone": 11,
+    "organ": 20,
+    "guitar": 24,
+    "violin": 40,
+    "trumpet": 56,
+    "clarinet": 71,
+    "flute": 73,
+}
+"""Programs of General MIDI, from 0: one of each family of instruments that hold a pitch."""
+PITCHES = range(60, 84)
+"""Of MIDI: two octaves from middle C, which all these instruments can play."""
+VELOCITIES = (60, 90, 120)
+HELD_MS, LENGTH_MS = 750, 1000
+GAIN = 4.0
+"""The synthesiser leaves room for many notes at a time; the loudest now peaks at -4 dB."""
+HELD_OUT_EVERY = 8
+"""Of so many semitones an instrument holds out one for test, and that halfway to the next for
+validation; the next instrument holds out those a semitone higher."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Played:
+    """A note of an instrument.
+
+    Attributes:
+      instrument: its name, of `PROGRAMS`.
+      pitch, velocity: of MIDI.
+    """
+
+    instrument: str
+    pitch: int
+    velocity: int
+
+
+@dataclasses.dataclass(frozen=True)
+class NoteReader(RecordingReader):
+    """Renders notes."""
+
+    sample_rate_hz: int
+
+    def recordings(self, item: Played, notices: reading.Notices) -> Iterator[Example]:
+        note = soundfont.Note(
+            PROGRAMS[item.instrument], item.pitch, item.velocity, HELD_MS, LENGTH_MS
+        )
+        samples, rate_hz = soundfont.render(note)
+        resampled = soxr.resample(GAIN * samples, rate_hz, self.sample_rate_hz)
+        yield {
+            "audio": reading.to_int16(resampled),
+            "recording": f"{item.instrument}-{item.pitch:03}-{item.velocity:03}",
+            "start": 0,
+            "instrument": item.instrument,
+            "pitch": str(item.pitch),
+            "velocity": item.velocity,
+        }
+
+
+class Builder(AudioDatasetBuilder):
+    """Options: `sample_rate_hz`, and `instruments`, names of `PROGRAMS`; all by default.
+
+    A note is one example of 1 s: held for 750 ms, then released. Its labels are `instrument`,
+    `pitch` (a MIDI number as a class) and `velocity`, those of `nsynth`.
+    """
+
+    LICENCE = "made here from TimGM6mb, a SoundFont of Tim Brechbill under GPL-2.0"
+    HOMEPAGE = "https://www.timbrechbill.com"
+
+    PIECE_S = 0.0
+
+    def _info(self) -> tfds.core.DatasetInfo:
+        self._instruments = _instruments(**self.options)
+        return self._recordings_info(
+            {
+                "instrument": tfds.features.ClassLabel(names=list(self._instruments)),
+                "pitch": tfds.features.ClassLabel(names=[str(pitch) for pitch in PITCHES]),
+                "velocity": tfds.features.Scalar(np.int64, doc="of MIDI, 0 to 127"),
+            },
+            sample_rate_hz=self.options["sample_rate_hz"],
+        )
+
+    def _split_generators(self, dl_manager: Any) -> dict[str, Iterator[Played]]:
+        return {split: _listed(split, notes) for split, notes in plan(self._instruments).items()}
+
+    def _reader(self) -> NoteReader:
+        return NoteReader(self.options["sample_rate_hz"])
+
+
+def _listed(split: str, notes: Sequence[Played]) -> Iterator[Played]:
+    yield from tqdm.tqdm(notes, desc=split, unit=" notes")
+
+
+def plan(instruments: Sequence[str]) -> dict[str, list[Played]]:
+    """The notes of each split: a pair of instrument and pitch is in one split alone."""
+    splits: dict[str, list[Played]] = {"train": [], "validation": [], "test": []}
+    for i, instrument in enumerate(instruments):
+        for pitch in PITCHES:
+            place = (pitch - PITCHES.start - i) % HELD_OUT_EVERY
+            split = {0: "test", HELD_OUT_EVERY // 2: "validation"}.get(place, "train")
+            splits[split] += [Played(instrument, pitch, velocity) for velocity in VELOCITIES]
+    return splits
+
+
+def _instruments(*, sample_rate_hz: int, instruments: Sequence[str] | None) -> tuple[str, ...]:
+    """The instruments of the options.
+
+    Raises:
+      DataError: an option out of its range.
+    """
+    if not 4000 <= sample_rate_hz <= 48000:
+        raise DataError(f"sample_rate_hz is {sample_rate_hz}: it must be between 4000 and 48000")
+    chosen = tuple(PROGRAMS if instruments is None else instruments)
+    for name in chosen:
+        if name not in PROGRAMS:
+            raise DataError(f"no instrument is called {name!r}: there are {', '.join(PROGRAMS)}")
+    if len(chosen) < 2 or len(set(chosen)) < len(chosen):
+        raise DataError(
+            f"instruments is {','.join(chosen)!r}: name at least two, each once, so that a "
+            "pitch that one holds out is trained with another"
+        )
+    return chosen

@@ -1,0 +1,143 @@
+"""Notes made on the spot: which are held out, that they sound as labelled, and the same bytes."""
+
+import itertools
+import pathlib
+import pickle
+import sys
+
+import librosa
+import numpy as np
+import pytest
+
+import data
+from data.audio import reading, soundfont
+from data.datasets.notes import notes_dataset_builder as notes
+
+SPLITS = ("train", "validation", "test")
+INSTRUMENTS = ("flute", "piano")
+
+
+def built(data_dir: pathlib.Path, **options: object) -> dict[str, data.Corpus]:
+    pytest.importorskip("midirenderer", reason="the synthesiser is in the extra notes")
+    data.build("notes", data_dir=data_dir, instruments=list(INSTRUMENTS), **options)
+    return {split: data.load("notes", data_dir, split) for split in SPLITS}
+
+
+@pytest.fixture(scope="module")
+def corpora(tmp_path_factory: pytest.TempPathFactory) -> dict[str, data.Corpus]:
+    return built(tmp_path_factory.mktemp("notes"))
+
+
+def named(corpus: data.Corpus, i: int) -> tuple[str, int, int]:
+    """Instrument, pitch and velocity of a note."""
+    note, names = corpus.recording(i), corpus.class_names
+    instrument, pitch = (names[label][note[label]] for label in ("instrument", "pitch"))
+    return instrument, int(pitch), int(note["velocity"])
+
+
+@pytest.mark.parametrize(
+    "instruments",
+    [tuple(notes.PROGRAMS), *itertools.combinations(notes.PROGRAMS, 2)],
+    ids="+".join,
+)
+def test_held_out_pairs_are_of_trained_labels(instruments: tuple[str, ...]) -> None:
+    """Also where as few instruments as possible are chosen."""
+    splits = notes.plan(instruments)
+    pairs = {split: {(n.instrument, n.pitch) for n in part} for split, part in splits.items()}
+    assert sum(map(len, pairs.values())) == len(set().union(*pairs.values()))
+    assert {n.instrument for n in splits["train"]} == set(instruments)
+    assert {n.pitch for n in splits["train"]} == set(notes.PITCHES)
+    for split in ("validation", "test"):
+        for instrument in instruments:
+            held_out = sorted(pitch for name, pitch in pairs[split] if name == instrument)
+            assert len(held_out) == 3 and set(np.diff(held_out)) == {8}
+            # The neighbours, where there are any, are trained with the instrument.
+            beside = {pitch + step for pitch in held_out for step in (-1, 1)} & set(notes.PITCHES)
+            assert {(instrument, pitch) for pitch in beside} <= pairs["train"]
+
+
+def test_every_note_is_there_once() -> None:
+    planned = list(itertools.chain(*notes.plan(tuple(notes.PROGRAMS)).values()))
+    assert len(planned) == len(set(planned)) == 8 * 24 * 3
+
+
+def test_the_corpus_is_the_plan(corpora: dict[str, data.Corpus]) -> None:
+    for split, planned in notes.plan(INSTRUMENTS).items():
+        corpus = corpora[split]
+        found = [named(corpus, i) for i in range(len(corpus))]
+        assert found == [(n.instrument, n.pitch, n.velocity) for n in planned]
+        assert corpus.lengths.tolist() == [8000] * len(planned)
+        assert corpus.sample_rate_hz == 8000 and "GPL-2.0" in corpus.licence
+
+
+def test_the_pitch_is_that_of_the_label(corpora: dict[str, data.Corpus]) -> None:
+    errors = []
+    for corpus in (corpora["validation"], corpora["test"]):
+        for i in range(len(corpus)):
+            held = corpus.recording(i)["audio"][800:5600].astype(float)
+            found_hz = np.median(librosa.yin(held, fmin=200, fmax=1200, sr=8000, frame_length=1024))
+            errors.append(abs(librosa.hz_to_midi(found_hz) - named(corpus, i)[1]))
+    assert len(errors) == 2 * 6 * 3 and max(errors) < 0.3  # of a semitone
+
+
+def test_a_note_is_louder_with_its_velocity_and_ends(corpora: dict[str, data.Corpus]) -> None:
+    loudness: dict[tuple[str, int], dict[int, float]] = {}
+    for corpus in corpora.values():
+        for i in range(len(corpus)):
+            sound = corpus.recording(i)["audio"].astype(float)
+            held, ended = np.std(sound[:6000]), np.std(sound[-160:])
+            assert 400 < held < 12000 and ended < 0.2 * held, named(corpus, i)
+            assert np.abs(sound).max() < 32767
+            instrument, pitch, velocity = named(corpus, i)
+            loudness.setdefault((instrument, pitch), {})[velocity] = float(held)
+    for of_pair in loudness.values():
+        assert len(of_pair) == 3
+        assert of_pair[60] < of_pair[90] < of_pair[120]
+
+
+def test_a_note_is_the_same_bytes_whatever_was_rendered_before(
+    corpora: dict[str, data.Corpus],
+) -> None:
+    """By another process's copy of the reader, in another order."""
+    reader = pickle.loads(pickle.dumps(notes.NoteReader(8000)))
+    planned = notes.plan(INSTRUMENTS)["test"]
+    for i in reversed(range(0, len(planned), 2)):
+        (made,) = reader.recordings(planned[i], reading.Notices())
+        np.testing.assert_array_equal(made["audio"], corpora["test"].recording(i)["audio"])
+        assert made["recording"] == corpora["test"].names[i]
+
+
+def test_numbers_of_a_midi_file() -> None:
+    """The examples of the standard."""
+    for value, written in ((0, "00"), (0x7F, "7f"), (0x80, "8100"), (0x3FFF, "ff7f")):
+        assert soundfont._number(value).hex() == written
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ({"instruments": ["kazoo", "piano"]}, "no instrument is called 'kazoo': there are piano"),
+        ({"instruments": ["piano"]}, "instruments is 'piano': name at least two, each once"),
+        ({"instruments": ["piano", "piano"]}, "name at least two, each once"),
+        ({"instruments": []}, "instruments is ''"),
+        ({"sample_rate_hz": 100}, "sample_rate_hz is 100: it must be between 4000 and 48000"),
+        ({"seed": 1}, "notes has no option 'seed'"),
+    ],
+)
+def test_refusals(tmp_path: pathlib.Path, options: dict[str, object], reason: str) -> None:
+    with pytest.raises(data.DataError, match=reason):
+        data.build("notes", data_dir=tmp_path / "out", **options)
+    assert not (tmp_path / "out").exists()
+
+
+def test_without_the_extra(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Either of its packages; nothing half-written is left."""
+    with monkeypatch.context() as patch:
+        patch.setitem(sys.modules, "midirenderer", None)
+        with pytest.raises(data.DataError, match=r"midirenderer is not .*pip install \.\[notes\]"):
+            data.build("notes", data_dir=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    monkeypatch.setattr(soundfont, "SOUNDFONT", ("no_such_package", "TimGM6mb.sf2"))
+    soundfont.soundfont.cache_clear()
+    with pytest.raises(data.DataError, match=r"TimGM6mb\.sf2 of the package no_such_package is no"):
+        soundfont.soundfont()
