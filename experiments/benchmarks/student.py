@@ -30,7 +30,7 @@ FLOW = BackendConfig("flow", "float32")
 CHUNK_SAMPLES = 4000
 """Of the student, as of `Model.generate`."""
 
-CURVE = (40, 400, 4000, 16000)
+CURVE = (40, 400, 1600, 4000)
 """Samples of the chunks that the overhead and the rate are fitted to, of one stream."""
 
 
