@@ -7,7 +7,8 @@
 
 The demo's layers, twice as wide; a sample enters as its value, and its distribution is the one that
 `experiments.distill` compares a student's with in closed form (ClariNet, Ping et al., 2019). The
-codes are those of mu-law: of 16 linear bits eSpeak's digital silence is so sharp that the first
+codes are those of mu-law, without scheduled sampling (6.0 bits with it after 360 steps of half the
+width, 5.0 without): of 16 linear bits eSpeak's digital silence is so sharp that the first
 sample after it is thousands of standard deviations away, and 200 steps learned nothing.
 """
 
