@@ -4,7 +4,7 @@ A window is a *segment* of `segment_samples`, scored, after a *context* of
 `context_samples`, not scored. Segments tile each recording from its first sample,
 so that an epoch scores every sample once. The context is the sound before the
 segment in the same recording, and silence where the recording begins. Windows for a
-recognizer end with a *lookahead* after the segment, likewise not scored.
+recognizer or an encoder end with a *lookahead* after the segment, likewise not scored.
 """
 
 import weakref
@@ -129,6 +129,9 @@ class Windows(Sequence[Batch]):
             window["local"][local.begin - local.first :][: len(frames)] = frames
         if self._targets:
             window |= self._recognition(self._targets, recording, start // hop)
+        elif lookahead:
+            frame = (start - context) // hop + np.arange(len(samples) // hop)
+            window["frames"] = (frame >= 0) & (frame < -(-length // hop))
         return window
 
     def _frame_range(self, start: int, length: int) -> _FrameRange:
@@ -324,6 +327,7 @@ def training_windows(
     global_labels: Sequence[str] = (),
     local_features: LocalFeatures | None = None,
     targets: Targets | None = None,
+    lookahead_samples: int = 0,
     speeds: Sequence[float] = (1.0,),
     augmentation: Augment | None = None,
     shard_index: int = 0,
@@ -354,6 +358,8 @@ def training_windows(
         and after a frame's own that it depends on, and need `audio` alone of a recording.
         Picklable where there are workers.
       targets: What a recognizer learns; picklable likewise.
+      lookahead_samples: A, samples after the segment that an encoder is given, a multiple of
+        `hop_samples`; 0 for none. Not with targets, which have their own.
       speeds: Factors at which each recording is played in every epoch; 1 leaves it unchanged.
       augmentation: From int16 samples `[N]` and a generator to other int16 samples `[N]`, such
         as `Augmentation`; picklable likewise. The generator depends on the seed and on the
@@ -372,7 +378,8 @@ def training_windows(
       With targets, of `context_frames` r and F = S / hop_samples frames, `samples` are
       `[B, C + S + A]`, A = r hop_samples; `frames` bool `[B, r + F + r]` tells which frames
       the recording has, and `classes` are int32 `[B, F]`, or `[B, U]` of whole recordings, -1
-      where there is none.
+      where there is none. With a lookahead `samples` are `[B, C + S + A]`, and `frames` bool
+      `[B, (C + S + A) / hop_samples]` tells likewise of all of them.
 
     Raises:
       DataError: a count that is not positive, lengths that are no multiples of
@@ -385,6 +392,7 @@ def training_windows(
         ("context_samples", context_samples, 0),
         ("hop_samples", hop_samples, 1),
         ("context_frames", context_frames, 0),
+        ("lookahead_samples", lookahead_samples, 0),
         ("batch_size", batch_size, 1),
         ("shard_count", shard_count, 1),
         ("num_workers", num_workers, 0),
@@ -392,7 +400,11 @@ def training_windows(
     ):
         if value < minimum:
             raise DataError(f"{name} is {value}: it must be at least {minimum}")
-    for name, value in (("segment_samples", segment_samples), ("context_samples", context_samples)):
+    for name, value in (
+        ("segment_samples", segment_samples),
+        ("context_samples", context_samples),
+        ("lookahead_samples", lookahead_samples),
+    ):
         if value % hop_samples:
             raise DataError(
                 f"{name} is {value}: it must be a multiple of hop_samples={hop_samples}"
@@ -403,12 +415,18 @@ def training_windows(
         raise DataError(f"shard_index is {shard_index}: it must be below shard_count={shard_count}")
     if global_labels:
         global_condition(corpus, 0, global_labels)
-    lookahead_samples = targets.context_frames * hop_samples if targets else 0
-    if lookahead_samples > context_samples:
-        raise DataError(
-            f"context_samples is {context_samples}: it must be at least the "
-            f"{lookahead_samples} of the targets' context_frames"
-        )
+    if targets:
+        if lookahead_samples:
+            raise DataError(
+                f"lookahead_samples is {lookahead_samples} beside targets, which have their own: "
+                "give 0"
+            )
+        lookahead_samples = targets.context_frames * hop_samples
+        if lookahead_samples > context_samples:
+            raise DataError(
+                f"context_samples is {context_samples}: it must be at least the "
+                f"{lookahead_samples} of the targets' context_frames"
+            )
     if num_workers and not flags.FLAGS.is_parsed():
         raise DataError(
             f"num_workers is {num_workers}, and grain's workers need absl's flags to be parsed: "

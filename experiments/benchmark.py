@@ -38,7 +38,7 @@ from experiments.benchmarks import (
 from experiments.common import cli, plots, processes
 from experiments.configs import fsdd, reference, schema
 from experiments.configs import student as student_recipe
-from wavenet_jax import InputError, parallel
+from wavenet_jax import InputError, parallel, training
 
 cli.takes(cli.CONFIG, cli.JSON, cli.OUT, cli.DATA_DIR, *cli.PROCESSES)
 _BATCHES = flags.DEFINE_list("batches", ["1", "8", "32"], "Batch sizes to generate at.")
@@ -104,7 +104,7 @@ def main(argv: Sequence[str]) -> None:
         if cli.OUT.value is None:
             raise InputError("--out is missing: give a folder for the figure of --sweep.")
         folder = cli.require_writable(cli.OUT.value)
-        model = synthetic.wavenet_of(synthetic.model_of(config))
+        model = training.wavenet_of(synthetic.model_of(config))
         found = sweep.sweep(model, repeats)
         figures = {"machine": machine.description(), "sweep": found}
         plots.save(sweep.figure(found), folder / "sweep.png", dpi=100)

@@ -21,19 +21,13 @@ from experiments.tasks.generation import sample
 from wavenet_jax import InputError
 
 cli.takes(cli.WORKDIR, cli.OUT, cli.STEP, cli.NUM_SAMPLES, cli.SECONDS, cli.SEED)
-cli.takes(cli.DATA_DIR, cli.SPLIT, cli.MEL_CONVENTION, *cli.SAMPLING, *cli.PROCESSES)
-_PRIME = flags.DEFINE_string("prime", None, "Recording to continue; it begins each file.")
+cli.takes(cli.PRIME, cli.LABEL, cli.DATA_DIR, cli.SPLIT, cli.MEL_CONVENTION)
+cli.takes(*cli.SAMPLING, *cli.PROCESSES)
 _MEL = flags.DEFINE_string(
     "mel", None, "File of numpy with the mel spectrogram that a vocoder is given, for each sample."
 )
 _MEL_FROM = flags.DEFINE_string(
     "mel_from", None, "Recording whose mel spectrogram a vocoder is given, for each sample."
-)
-_LABEL = flags.DEFINE_list(
-    "label",
-    None,
-    "Names of the classes to condition on, in turn; with several labels a class of each, or the "
-    "tags of one recording, joined by +, as in jackson+7 or guitar+slow.",
 )
 
 
@@ -53,8 +47,8 @@ def main(argv: Sequence[str]) -> None:
         seconds=cli.SECONDS.value,
         seed=cli.SEED.value or 0,
         sampling=cli.sampling_config(),
-        prime=_PRIME.value,
-        labels=_LABEL.value,
+        prime=cli.PRIME.value,
+        labels=cli.LABEL.value,
         corpus=corpus,
         mel=_MEL.value,
         mel_from=_MEL_FROM.value,

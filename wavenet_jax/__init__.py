@@ -14,6 +14,7 @@ Letters in shapes, here and in every docstring of the package:
 A letter with a prime (T') is another size of the same kind.
 """
 
+from wavenet_jax.autoencoder import Autoencoder, AutoencoderConfig
 from wavenet_jax.config import (
     ConditionConfig,
     ContextStackConfig,
@@ -32,6 +33,8 @@ from wavenet_jax.wavenet import WaveNet
 __version__ = "0.2.0"
 
 __all__ = [
+    "Autoencoder",
+    "AutoencoderConfig",
     "ConditionConfig",
     "ConfigError",
     "ContextStackConfig",

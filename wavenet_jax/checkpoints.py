@@ -20,6 +20,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 
 from wavenet_jax import folders, storage
+from wavenet_jax.autoencoder import AutoencoderConfig
 from wavenet_jax.config import WaveNetConfig, from_dict
 from wavenet_jax.errors import InputError
 from wavenet_jax.recognition.recognizer import RecognizerConfig
@@ -30,6 +31,7 @@ _MODELS: dict[str, type] = {
     "wavenet": WaveNetConfig,
     "recognizer": RecognizerConfig,
     "student": StudentConfig,
+    "autoencoder": AutoencoderConfig,
 }
 """The `type` of a model in a description, and its configuration."""
 
@@ -330,9 +332,10 @@ def convert_version_1(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def with_type(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """A description's `model`, of the fields of a WaveNet, a recognizer or a student."""
-    kinds = {"wavenet": "recognizer", "teacher": "student"}
-    kind = next((kinds[name] for name in kinds if name in fields), "wavenet")
+    """A description's `model`, of the fields of one of `_MODELS`."""
+    kind = "student" if "teacher" in fields else "wavenet"
+    if "wavenet" in fields:
+        kind = "recognizer" if "num_classes" in fields else "autoencoder"
     return {"type": kind} | dict(fields)
 
 

@@ -14,15 +14,16 @@ from typing import Any
 
 import numpy as np
 
-from wavenet_jax import folders, model_folder, sampling, storage
+from wavenet_jax import autoencoder, folders, model_folder, sampling, storage
 from wavenet_jax.audio import AudioConfig, InverseFilter, audio_config
+from wavenet_jax.autoencoder import AutoencoderConfig
 from wavenet_jax.checkpoints import Checkpoints
 from wavenet_jax.config import LocalConditionConfig
 from wavenet_jax.errors import InputError
 from wavenet_jax.model_folder import SavedModel
 from wavenet_jax.recognition.recognizer import RecognizerConfig
-from wavenet_jax.student.flows import GeneratorConfig
-from wavenet_jax.training import ModelConfig
+from wavenet_jax.student.flows import GeneratorConfig, StudentConfig
+from wavenet_jax.training import ModelConfig, wavenet_of
 
 CHUNK_SAMPLES = 4000
 
@@ -32,7 +33,7 @@ class Model:
     """A trained model and the audio it is for.
 
     Attributes:
-      config: of a WaveNet, a student or a recognizer.
+      config: of a WaveNet, of a student, of an autoencoder, or of a recognizer.
       params: the EMA parameters.
       audio: sample rate, filter and the names of the labels.
       step: updates that the parameters have had.
@@ -239,13 +240,34 @@ class Model:
 
         return decoded()
 
+    def encode(self, samples: np.ndarray) -> np.ndarray:
+        """The embeddings that an autoencoder's encoder makes of a recording: the local condition
+        that it is generated again with.
+
+        Args:
+          samples: int16 `[N]` at the model's rate, the whole recording.
+
+        Returns:
+          float32 `[F, D]`, an embedding each `hop_samples` of the local condition.
+
+        Raises:
+          InputError: the model is no autoencoder; or these are no samples of a recording.
+        """
+        if not isinstance(self.config, AutoencoderConfig):
+            raise InputError(
+                "The model has no encoder: load the run of an autoencoder, such as that of "
+                "experiments/configs/notes.py."
+            )
+        filtered = self.audio.apply_filter(np.asarray(samples))
+        return autoencoder.encode(self.config, self.params, filtered)
+
     def _generator(self) -> GeneratorConfig:
         if isinstance(self.config, RecognizerConfig):
             raise InputError(
                 "The model is a recognizer, which does not generate: load the run of a model "
                 "without one."
             )
-        return self.config
+        return self.config if isinstance(self.config, StudentConfig) else wavenet_of(self.config)
 
     def _labelled(self, labels: str | Sequence[str] | None) -> np.ndarray | None:
         """The global condition of one utterance, by name."""

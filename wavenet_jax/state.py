@@ -13,6 +13,7 @@ import dataclasses
 import flax.struct
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 Ring = jax.Array
 """Shape `[N, B, R]`, or `[N, B]` for codes."""
@@ -69,6 +70,27 @@ class State:
     rings: tuple[Ring, ...]
     recent: Ring
     contexts: tuple[ContextState, ...]
+
+    def of_items(self, items: np.ndarray) -> "State":
+        """The state of some batch items, indices `[B']`, each as often as it is named: a copy, in
+        host memory."""
+
+        def first(x: jax.Array) -> jax.Array:
+            return np.take(np.asarray(x), items, axis=0)  # type: ignore[return-value]
+
+        def second(ring: Ring) -> Ring:
+            return np.take(np.asarray(ring), items, axis=1)  # type: ignore[return-value]
+
+        return State(
+            time=np.array(self.time),  # type: ignore[arg-type]
+            samples=first(self.samples),
+            rings=tuple(map(second, self.rings)),
+            recent=second(self.recent),
+            contexts=tuple(
+                ContextState(tuple(map(second, context.rings)), first(context.output))
+                for context in self.contexts
+            ),
+        )
 
     def append(self, codes: jax.Array) -> "State":
         """The state after the sample of `time`, int32 codes `[B]`."""

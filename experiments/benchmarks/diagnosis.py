@@ -153,7 +153,7 @@ def _of_config(config: ExperimentConfig, model: training.ModelConfig) -> Iterato
     reason = fusing.unsupported_reason(model, jax.default_backend())
     if config.training.fused != "off" and jax.default_backend() == "cpu" and reason:
         yield Finding(False, f"the fused layers are not used ({reason}): steps take longer.")
-    context = receptive_field(synthetic.wavenet_of(model))
+    context = receptive_field(training.wavenet_of(model))
     if config.segment_samples < context:
         share = context / (context + config.segment_samples)
         yield Finding(

@@ -29,7 +29,7 @@ def benchmark(
       `generation.latency` measures it, of each backend config.
     """
     model = synthetic.model_of(config)
-    wavenet = synthetic.wavenet_of(model)
+    wavenet = training.wavenet_of(model)
     params = training.init_state(model, TrainingConfig(num_steps=1)).params
     peak_rate = roofline.peak_gemm_rate(repeats)
     jobs: list[Callable[[], Any]] = [

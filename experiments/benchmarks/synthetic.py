@@ -7,8 +7,8 @@ import numpy as np
 
 from experiments.common.model import labels_of, model_config, needs_questions
 from experiments.configs.schema import ExperimentConfig
-from wavenet_jax import ConditionConfig, RecognizerConfig, WaveNetConfig
-from wavenet_jax.student.flows import GeneratorConfig, StudentConfig
+from wavenet_jax import ConditionConfig
+from wavenet_jax.student.flows import GeneratorConfig
 from wavenet_jax.training import ModelConfig
 
 NUM_CLASSES = 50
@@ -25,13 +25,6 @@ def model_of(config: ExperimentConfig) -> ModelConfig:
         dict.fromkeys(labels_of(config), classes),
         questions if needs_questions(config) else (),
     )
-
-
-def wavenet_of(model: ModelConfig) -> WaveNetConfig:
-    """The model, the WaveNet in a recognizer, or a student's teacher."""
-    if isinstance(model, StudentConfig):
-        return model.teacher
-    return model.wavenet if isinstance(model, RecognizerConfig) else model
 
 
 def conditions(model: GeneratorConfig, batch: int, length: int) -> dict[str, Any]:

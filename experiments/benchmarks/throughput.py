@@ -9,7 +9,7 @@ import numpy as np
 from experiments.benchmarks import roofline, synthetic
 from experiments.common.model import receptive_field_of
 from experiments.configs.schema import ExperimentConfig
-from wavenet_jax import RecognizerConfig, fused, receptive_field, training
+from wavenet_jax import AutoencoderConfig, RecognizerConfig, fused, receptive_field, training
 from wavenet_jax.recognition import posteriors
 from wavenet_jax.student.flows import StudentConfig
 from wavenet_jax.training import ModelConfig, TrainingConfig, fusing
@@ -38,8 +38,10 @@ def training_speed(
     """
     state = training.replicate(state)
     batch, segment = config.batch_size, config.segment_samples
-    wavenet, recognizer = synthetic.wavenet_of(model), _recognizer_of(model)
-    right, unit = right_context_samples(model), recognizer.hop_samples if recognizer else 1
+    wavenet, recognizer = training.wavenet_of(model), _recognizer_of(model)
+    autoencoder = model if isinstance(model, AutoencoderConfig) else None
+    right = autoencoder.margin_samples if autoencoder else right_context_samples(model)
+    unit = recognizer.hop_samples if recognizer else wavenet.hop_samples if autoencoder else 1
     field = max(receptive_field(wavenet), receptive_field_of(model))
     length = -(-(field + right) // unit) * unit + segment + right
     random = np.random.default_rng(0)
@@ -53,6 +55,9 @@ def training_speed(
         classes = random.integers(0, recognizer.num_classes, (batch, frames))
         windows["classes"] = classes.astype(np.int32)
     conditions = synthetic.conditions(wavenet, batch, length)
+    if autoencoder is not None:
+        conditions["local"] = None
+        windows["frames"] = np.ones((batch, autoencoder.num_frames(length)), bool)
     windows |= {name: value for name, value in conditions.items() if value is not None}
     batches = training.split_over_devices(windows, jax.local_device_count())
     beside: tuple[Any, ...] = ()
@@ -73,7 +78,8 @@ def training_speed(
 def training_figures(
     config: ExperimentConfig, model: ModelConfig, peak_rate: float, repeats: int
 ) -> list[dict[str, Any]]:
-    """Training and its rooflines; the products of conditions and context stacks are not counted.
+    """Training and its rooflines; the products of conditions, context stacks and encoders are
+    not counted.
 
     On a CPU with XLA's layers, with the fused layers, and with products of bfloat16, if the model
     and the CPU allow them.
@@ -84,7 +90,7 @@ def training_figures(
       peak_rate: of `roofline.peak_gemm_rate`.
       repeats: timed runs of each.
     """
-    batch, segment, wavenet = config.batch_size, config.segment_samples, synthetic.wavenet_of(model)
+    batch, segment, wavenet = config.batch_size, config.segment_samples, training.wavenet_of(model)
     left = np.cumsum([(wavenet.kernel_size - 1) * d for d in wavenet.dilations])
     outputs = segment + 2 * right_context_samples(model)
     lengths = outputs + left[-1] - left

@@ -69,6 +69,12 @@ NUM_SAMPLES = flags.DEFINE_integer("num_samples", 1, "How many recordings to gen
 SECONDS = flags.DEFINE_float(
     "seconds", None, "Length of each; 1 by default, or that of the recordings of --split.", 0.0
 )
+LABEL = flags.DEFINE_list(
+    "label",
+    None,
+    "Names of the classes to condition on, in turn; with several labels a class of each, or the "
+    "tags of one recording, joined by +, as in jackson+7 or guitar+slow.",
+)
 TEMPERATURE = flags.DEFINE_float(
     "temperature",
     1.0,
@@ -148,6 +154,27 @@ PUBLIC_URL: flags.FlagHolder[Any] = flags.DEFINE_string(
 )
 SERVING: tuple[flags.FlagHolder[Any], ...] = (HOST, PORT, PUBLIC_URL)
 """The flags of `web.serve`."""
+
+PRIME: flags.FlagHolder[Any] = flags.DEFINE_string(
+    "prime", None, "Recording to continue; it begins each file."
+)
+PRIME_S: flags.FlagHolder[Any] = flags.DEFINE_float(
+    "prime_s",
+    None,
+    "How much of a recording is continued, its first seconds; receptive_field 5 by default.",
+    0.0,
+)
+NUM_CANDIDATES: flags.FlagHolder[Any] = flags.DEFINE_integer(
+    "num_candidates", 8, "Among how many sounds, or continuations of a chunk, one is chosen.", 1
+)
+CHUNK_S: flags.FlagHolder[Any] = flags.DEFINE_float(
+    "chunk_s", 0.5, "Length of a chunk, where a sound is steered chunk by chunk.", 0.0
+)
+MAX_BACKTRACKS: flags.FlagHolder[Any] = flags.DEFINE_integer(
+    "max_backtracks", 4, "How often a chunk is given up and drawn again, likewise.", 0
+)
+STEERING: tuple[flags.FlagHolder[Any], ...] = (PRIME_S, NUM_CANDIDATES, CHUNK_S, MAX_BACKTRACKS)
+"""The flags of how sound is steered (`experiments.steering`)."""
 
 NUM_STEPS = flags.DEFINE_integer("num_steps", 200, "Training steps of each variant.", 1)
 VARIANTS = flags.DEFINE_list("variants", None, "Which variants to train; all by default.")

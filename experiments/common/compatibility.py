@@ -20,6 +20,7 @@ _SAME = (
     "global_condition",
     "local_condition",
     "model",
+    "encoder",
     "recognizer",
     "student",
     "training.weight_normalization",
@@ -47,6 +48,8 @@ def check_same(stored: ExperimentConfig, config: ExperimentConfig) -> None:
     for task, section in (("recognize", "recognizer"), ("distill", "student")):
         if task not in (stored.task, config.task):
             free.append(section)
+    if "encoder" not in (stored.local_condition.features, config.local_condition.features):
+        free.append("encoder")
     if stored.local_condition.features == config.local_condition.features == "":
         free.append("local_condition")
     if stored.global_condition.labels == config.global_condition.labels == ():

@@ -37,14 +37,15 @@ class LocalFeatures(NamedTuple):
 
     Attributes:
       make: from the config's section, the symbols and the sample rate to a function from
-        recording to frames, and the names of their columns.
+        recording to frames, and the names of their columns; None for those that the model's own
+        encoder makes (`wavenet_jax.autoencoder`).
       needs: the field of `Symbols` that they need, if any.
       contexts: for features made of the context of each phone, from the symbols to a
         function from an example to contexts, and the names of their columns.
       has_pitch: whether the frames end with F0 and voicing (`data.pitch_features`).
     """
 
-    make: Callable[[LocalCondition, Symbols, int], NamedFrames]
+    make: Callable[[LocalCondition, Symbols, int], NamedFrames] | None
     needs: str | None = None
     contexts: Callable[[Symbols], NamedFrames] | None = None
     has_pitch: bool = False
@@ -126,6 +127,7 @@ LOCAL_FEATURES = types.MappingProxyType(
         "hts": _with_contexts(_hts, "questions", _hts_contexts, False),
         "hts_f0": _with_contexts(_hts, "questions", _hts_contexts, True),
         "mel": LocalFeatures(_mel),
+        "encoder": LocalFeatures(None),
     }
 )
 """By the name in `config.local_condition.features`."""

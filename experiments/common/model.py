@@ -7,10 +7,11 @@ from experiments.common import phones
 from experiments.common.local_features import Symbols, local_features_of
 from experiments.configs import schema
 from experiments.configs.schema import ExperimentConfig
+from wavenet_jax.autoencoder import AutoencoderConfig
 from wavenet_jax.config import ConditionConfig, LocalConditionConfig, receptive_field
 from wavenet_jax.recognition.recognizer import RecognizerConfig
 from wavenet_jax.student.flows import StudentConfig
-from wavenet_jax.training import ModelConfig
+from wavenet_jax.training import ModelConfig, wavenet_of
 
 
 def labels_of(config: ExperimentConfig) -> list[str]:
@@ -28,6 +29,12 @@ def needs_questions(config: ExperimentConfig) -> bool:
     """Whether the model of a config depends on the corpus's HTS questions."""
     features = local_features_of(config.local_condition)
     return features is not None and features.needs == "questions"
+
+
+def has_encoder(config: ExperimentConfig) -> bool:
+    """Whether the model of a config makes its local features itself, with an encoder."""
+    features = local_features_of(config.local_condition)
+    return features is not None and features.make is None
 
 
 def model_config(
@@ -51,18 +58,20 @@ def model_config(
             global_condition=_global_condition(config, classes),
             local_condition=_local_condition(config, symbols_of(classes, questions)),
         )
-    if config.task == "generate":
-        return wavenet
+    if config.task == "recognize":
+        folded = phones.phones_of(config.recognizer, classes["phones"])
+        return schema.build(
+            RecognizerConfig,
+            config.recognizer,
+            "recognizer",
+            wavenet=wavenet,
+            num_classes=len(folded.names),
+        )
     if config.task == "distill":
         return schema.build(StudentConfig, config.student, "student", teacher=wavenet)
-    folded = phones.phones_of(config.recognizer, classes["phones"])
-    return schema.build(
-        RecognizerConfig,
-        config.recognizer,
-        "recognizer",
-        wavenet=wavenet,
-        num_classes=len(folded.names),
-    )
+    if has_encoder(config):
+        return schema.build(AutoencoderConfig, config.encoder, "encoder", wavenet=wavenet)
+    return wavenet
 
 
 def symbols_of(classes: Mapping[str, Sequence[str]], questions: Sequence[str]) -> Symbols:
@@ -91,9 +100,12 @@ def _local_condition(config: ExperimentConfig, symbols: Symbols) -> LocalConditi
     features = local_features_of(condition)
     if features is None:
         return None
-    _, names = features.make(condition, symbols, config.sample_rate_hz)
+    if features.make is None:
+        size = config.encoder.latent_channels
+    else:
+        size = len(features.make(condition, symbols, config.sample_rate_hz)[1])
     return schema.build(
-        LocalConditionConfig, condition, "local_condition", kind="vectors", size=len(names)
+        LocalConditionConfig, condition, "local_condition", kind="vectors", size=size
     )
 
 
@@ -101,4 +113,4 @@ def receptive_field_of(model: ModelConfig) -> int:
     """Samples, or of a student noise, before t that a model's distribution at t depends on."""
     if isinstance(model, StudentConfig):
         return model.receptive_field
-    return receptive_field(model.wavenet if isinstance(model, RecognizerConfig) else model)
+    return receptive_field(wavenet_of(model))

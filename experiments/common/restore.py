@@ -1,11 +1,13 @@
 """Restoring a trained model from a work directory, or from a model's folder."""
 
 import os
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
+import data
 import wavenet_jax
 from experiments.common.run import Run
-from wavenet_jax import InputError, storage
+from wavenet_jax import InputError, autoencoder, storage
 from wavenet_jax.loading import Model
 from wavenet_jax.model_folder import is_model_folder
 
@@ -25,14 +27,26 @@ class TrainedModel(NamedTuple):
 
     @property
     def generator(self) -> Model:
-        """The student or the WaveNet, also that of a recognizer, as `wavenet_jax.load` gives it."""
+        """The student, the autoencoder or the WaveNet, also that of a recognizer, as
+        `wavenet_jax.load` gives it."""
         return Model(
-            config=self.run.generator,
+            config=self.run.student or self.run.autoencoder or self.run.wavenet,
             params=self.params,
             audio=self.run.audio,
             step=self.step,
             description=self.run.to_dict(),
         )
+
+    def recordings(
+        self, corpus: data.Corpus, indices: Sequence[int] | None = None
+    ) -> Iterator[dict[str, Any]]:
+        """Whole recordings, by default all, with the conditions that the model takes, those of an
+        encoder included."""
+        for recording in self.run.recordings(corpus, indices):
+            if self.run.autoencoder is not None:  # `samples` are filtered already
+                made = autoencoder.encode(self.run.autoencoder, self.params, recording["samples"])
+                recording["local"] = made
+            yield recording
 
 
 def load(workdir: str | os.PathLike[str], step: int | str | None = None) -> TrainedModel:

@@ -26,12 +26,13 @@ from experiments.common.model import (
 from experiments.configs.schema import ExperimentConfig, build
 from wavenet_jax import InputError
 from wavenet_jax.audio import AudioConfig, audio_config
+from wavenet_jax.autoencoder import AutoencoderConfig
 from wavenet_jax.config import WaveNetConfig, from_dict, receptive_field, to_dict
 from wavenet_jax.recognition import decoding
 from wavenet_jax.recognition.decoding import BigramLM
 from wavenet_jax.recognition.recognizer import RecognizerConfig
-from wavenet_jax.student.flows import GeneratorConfig, StudentConfig
-from wavenet_jax.training import ModelConfig, NamedAxis, TrainingConfig
+from wavenet_jax.student.flows import StudentConfig
+from wavenet_jax.training import ModelConfig, NamedAxis, TrainingConfig, wavenet_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,7 +41,7 @@ class Run:
 
     Attributes:
       config: the experiment's.
-      model: of the WaveNet, the recognizer or the student.
+      model: of the WaveNet, of the recognizer, of the autoencoder or of the student.
       audio: sample rate, filter and the classes of the labels that the model depends on.
       bigram_lm: the language model of a recognizer's phones.
       questions: lines of the HTS question file that the local features depend on.
@@ -147,16 +148,9 @@ class Run:
 
     @property
     def wavenet(self) -> WaveNetConfig:
-        """The model, the WaveNet in the recognizer, or the student's teacher, whose codes and
-        conditions are the student's."""
-        if isinstance(self.model, StudentConfig):
-            return self.model.teacher
-        return self.model.wavenet if isinstance(self.model, RecognizerConfig) else self.model
-
-    @property
-    def generator(self) -> GeneratorConfig:
-        """What generates: the student, or the WaveNet."""
-        return self.model if isinstance(self.model, StudentConfig) else self.wavenet
+        """The model, the WaveNet in the recognizer or the autoencoder, or the student's teacher,
+        whose codes and conditions are the student's."""
+        return wavenet_of(self.model)
 
     @property
     def student(self) -> StudentConfig | None:
@@ -187,6 +181,11 @@ class Run:
         return self.model if isinstance(self.model, RecognizerConfig) else None
 
     @property
+    def autoencoder(self) -> AutoencoderConfig | None:
+        """The model if it is an autoencoder."""
+        return self.model if isinstance(self.model, AutoencoderConfig) else None
+
+    @property
     def is_ctc(self) -> bool:
         """Whether the model is a recognizer trained on sequences of phones without times."""
         return self.recognizer is not None and self.recognizer.loss == "ctc"
@@ -196,15 +195,20 @@ class Run:
         """Samples after which all frames of the model begin together."""
         if isinstance(self.model, RecognizerConfig):
             return self.model.window_hop_samples
-        return self.model.hop_samples
+        return self.wavenet.hop_samples
 
     @property
     def context_samples(self) -> int:
         """Samples before a scored segment that it depends on, in whole frames."""
-        context = self.recognizer.context_samples if self.recognizer else 0
+        context = self.recognizer.context_samples if self.recognizer else self.margin_samples
         hop = self.hop_samples
         field = max(receptive_field(self.wavenet), self.receptive_field)
         return -(-(field + context) // hop) * hop
+
+    @property
+    def margin_samples(self) -> int:
+        """Samples after a scored segment that an encoder is given; 0 without one."""
+        return self.autoencoder.margin_samples if self.autoencoder else 0
 
     # -- conditions ------------------------------------------------------------------------
 
@@ -216,9 +220,10 @@ class Run:
 
     @property
     def local_features(self) -> FrameFunction | None:
-        """From a recording to the frames of its local condition, None if the model has none."""
+        """From a recording to the frames of its local condition, None if the model has none, or
+        makes them itself (`autoencoder`)."""
         features = local_features_of(self.config.local_condition)
-        if features is None:
+        if features is None or features.make is None:
             return None
         symbols = symbols_of(self.audio.classes, self.questions)
         compute, _ = features.make(self.config.local_condition, symbols, self.audio.sample_rate_hz)
@@ -237,7 +242,11 @@ class Run:
         if labels := self.audio.global_labels:
             pairs = ((label, name) for label in labels for name in self.audio.classes[label])
             names["global_condition"] = tuple(f"{label}: {name}" for label, name in pairs)
-        if (features := local_features_of(self.config.local_condition)) is not None:
+        features = local_features_of(self.config.local_condition)
+        if self.autoencoder is not None:
+            size = self.autoencoder.embeddings.size
+            names["local_condition"] = tuple(f"embedding {i}" for i in range(size))
+        elif features is not None and features.make is not None:
             symbols = symbols_of(self.audio.classes, self.questions)
             rate = self.audio.sample_rate_hz
             _, names["local_condition"] = features.make(self.config.local_condition, symbols, rate)
@@ -333,7 +342,8 @@ class Run:
     def recordings(
         self, corpus: data.Corpus, indices: Sequence[int] | None = None
     ) -> Iterator[dict[str, Any]]:
-        """Whole recordings, by default all, with the conditions that the model takes."""
+        """Whole recordings, by default all, with the conditions that the model takes, but for those
+        that its encoder makes (`restore.TrainedModel.recordings`)."""
         return data.recordings(
             corpus,
             global_labels=self.audio.global_labels,
@@ -370,6 +380,7 @@ class Run:
             global_labels=self.audio.global_labels,
             local_features=self.local_features,
             targets=targets,
+            lookahead_samples=self.margin_samples,
             speeds=config.augmentation.speeds,
             augmentation=self._augmentation,
             shard_index=shard_index,

@@ -28,10 +28,13 @@ from ml_collections.config_dict import FieldReference, placeholder
 import data
 from wavenet_jax import InputError
 from wavenet_jax.audio import MAX_FILTER_ORDER
+from wavenet_jax.autoencoder import AutoencoderConfig
 from wavenet_jax.config import (
+    MAX_CHANNELS,
     ConditionConfig,
     LocalConditionConfig,
     WaveNetConfig,
+    check_max,
     check_min,
     check_share,
     check_types,
@@ -64,6 +67,7 @@ _GlobalCondition: Any = _section(ConditionConfig, "kind", "size")
 _LocalCondition: Any = _section(LocalConditionConfig, "kind", "size")
 _Mel: Any = _section(data.MelConfig, "sample_rate_hz", "hop_samples")
 _Student: Any = _section(StudentConfig, "teacher")
+_Encoder: Any = _section(AutoencoderConfig, "wavenet")
 _Recognizer: Any = _section(RecognizerConfig, "wavenet", "num_classes")
 _Augmentation: Any = _section(data.Augmentation)
 _Prosody: Any = _section(ProsodyConfig, "kind", "features")
@@ -91,6 +95,22 @@ class LocalCondition(_LocalCondition, _Mel):
     """
 
     features: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Encoder(_Encoder):
+    """The encoder of an autoencoder, for the local features "encoder".
+
+    Attributes:
+      latent_channels: width of the embeddings that it makes.
+    """
+
+    latent_channels: int = 16
+
+    def __post_init__(self):
+        owner = "The encoder"
+        check_min(self, owner, latent_channels=1)
+        check_max(self, owner, latent_channels=MAX_CHANNELS)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -162,6 +182,7 @@ class ExperimentConfig:
       voice: the eSpeak voice whose phones the corpus has, for `experiments.speak --text`.
       global_condition: on labels of a recording.
       local_condition: along a recording.
+      encoder: for the local features "encoder".
       recognizer: for the task "recognize".
       student: for the task "distill".
       augmentation: of the training windows.
@@ -201,6 +222,7 @@ class ExperimentConfig:
     voice: str | None = None
     global_condition: GlobalCondition = dataclasses.field(default_factory=GlobalCondition)
     local_condition: LocalCondition = dataclasses.field(default_factory=LocalCondition)
+    encoder: Encoder = dataclasses.field(default_factory=Encoder)
     recognizer: Recognizer = dataclasses.field(default_factory=Recognizer)
     student: Student = dataclasses.field(default_factory=Student)
     augmentation: Augmentation = dataclasses.field(default_factory=Augmentation)

@@ -87,6 +87,25 @@ def mel_cepstral_distortion_db(
     return float(10 * math.sqrt(2) / math.log(10) * distances.mean())
 
 
+def centroid_hz(samples: ArrayLike, sample_rate_hz: int) -> float:
+    """The spectral centroid: the mean frequency, weighted by the power of all frames together; NaN
+    of silence, which has none.
+
+    Args:
+      samples: `[T]`, int16 or floats in [-1, 1].
+      sample_rate_hz: of them.
+
+    Raises:
+      InputError: there are no samples.
+    """
+    magnitudes, _ = _magnitudes(samples, samples, sample_rate_hz)
+    powers = np.square(magnitudes, dtype=np.float64).sum(axis=1)
+    if not powers.sum() > 0:
+        return math.nan
+    frequencies_hz = np.linspace(0, sample_rate_hz / 2, len(powers))
+    return float(np.average(frequencies_hz, weights=powers))
+
+
 def _magnitudes(
     reference: ArrayLike, generated: ArrayLike, sample_rate_hz: int
 ) -> tuple[np.ndarray, np.ndarray]:

@@ -31,8 +31,11 @@ from experiments.tasks.evaluation import evaluate
 from wavenet_jax import InputError, receptive_field
 
 cli.takes(cli.WORKDIR, cli.DATA_DIR, cli.JSON, cli.CONFIG, cli.NUM_STEPS, cli.VARIANTS, cli.SEED)
-_PRIME_S = flags.DEFINE_float("prime_s", 5.0, "Length of the beginning, in seconds.", 0.0)
+cli.takes(cli.PRIME_S)
 _GENERATED_S = flags.DEFINE_float("generated_s", 4.0, "Length of the continuation.", 0.0)
+
+PRIME_S = 5.0
+"""Length of the beginning where --prime_s is not given."""
 
 
 def _main_stack(*powers: int) -> variants.Change:
@@ -172,7 +175,7 @@ def main(argv: Sequence[str]) -> None:
         num_steps=cli.NUM_STEPS.value,
         workdir=cli.WORKDIR.value,
         data_dir=cli.DATA_DIR.value,
-        prime_s=_PRIME_S.value,
+        prime_s=PRIME_S if cli.PRIME_S.value is None else cli.PRIME_S.value,
         generated_s=_GENERATED_S.value,
         seed=cli.SEED.value or 0,
     )

@@ -13,7 +13,7 @@ embedding of the classes.
 
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -27,10 +27,9 @@ from sklearn.preprocessing import StandardScaler
 from tqdm import tqdm
 
 import data
-from data.audio import reading
-from data.audio.cepstra import mel_cepstra
 from experiments.common import cli, plots, restore
 from experiments.common.sampling import Sampling
+from experiments.metrics.timbre import cepstral_statistics
 from experiments.studies import speakers_plots
 from experiments.tasks import generation
 from wavenet_jax import InputError
@@ -40,10 +39,6 @@ cli.takes(cli.SECONDS, cli.SEED, cli.TEMPERATURE)
 _SAMPLES_PER_CLASS = flags.DEFINE_integer(
     "samples_per_class", 20, "How many samples to generate for each class.", 1
 )
-
-NUM_CEPSTRA = 20
-WINDOW_S = 0.032
-HOP_S = 0.008
 
 
 def speaker_control(
@@ -107,7 +102,7 @@ def speaker_control(
         labels=classes,
     )
     sounds = (soundfile.read(path, dtype="int16")[0] for path in paths)
-    of_samples = statistics(sounds, run.audio.sample_rate_hz)
+    of_samples = cepstral_statistics(sounds, run.audio.sample_rate_hz)
     figures: dict[str, Any] = {"label": label, "classes": list(classes), "chance": 1 / len(classes)}
     for name, features, truth in (
         ("recordings", _statistics_of(test), _classes_of(test, label)),
@@ -133,36 +128,13 @@ def speaker_control(
     }
 
 
-def statistics(sounds: Iterable[np.ndarray], sample_rate_hz: int) -> np.ndarray:
-    """The classifier's inputs, float32 `[sounds, 80]`: of each sound, int16 `[N]`, the mean and the
-    standard deviation of its mel cepstra and of their differences from frame to frame.
-
-    The mean over the recording is subtracted from coefficient 0, the loudness.
-    """
-    n_fft = max(4, round(WINDOW_S * sample_rate_hz))
-    vectors = []
-    for samples in sounds:
-        padded = np.pad(samples / np.float32(reading.FULL_SCALE), (0, max(0, n_fft - len(samples))))
-        cepstra = mel_cepstra(
-            padded,
-            sample_rate_hz,
-            num_cepstra=NUM_CEPSTRA,
-            num_mels=2 * NUM_CEPSTRA,
-            n_fft=n_fft,
-            hop_samples=max(1, round(HOP_S * sample_rate_hz)),
-        )
-        cepstra[:, 0] -= cepstra[:, 0].mean()
-        changes = np.diff(cepstra, axis=0, append=cepstra[-1:])
-        parts = [f(x, axis=0) for x in (cepstra, changes) for f in (np.mean, np.std)]
-        vectors.append(np.concatenate(parts))
-    return np.stack(vectors)
-
-
 def _statistics_of(corpus: data.Corpus) -> np.ndarray:
     recordings = tqdm(
         range(len(corpus)), desc=f"reading {corpus.split}", unit=" recordings", file=sys.stderr
     )
-    return statistics((corpus.recording(i)["audio"] for i in recordings), corpus.sample_rate_hz)
+    return cepstral_statistics(
+        (corpus.recording(i)["audio"] for i in recordings), corpus.sample_rate_hz
+    )
 
 
 def _classes_of(corpus: data.Corpus, label: str) -> np.ndarray:

@@ -64,7 +64,7 @@ def evaluate(
                 file=sys.stderr,
             )
         )
-        recordings = counted(run.recordings(corpus, indices))
+        recordings = counted(trained.recordings(corpus, indices))
         for score in scoring.score(
             run.wavenet, trained.params, recordings, keep_sample_bits=add is not None
         ):

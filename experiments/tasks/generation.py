@@ -15,7 +15,6 @@ from tqdm import tqdm
 import data
 from data.audio import reading
 from experiments.common import cli, processes, restore
-from experiments.common.run import Run
 from experiments.common.sampling import AS_IT_IS, Sampling
 from wavenet_jax import InputError
 
@@ -82,7 +81,7 @@ def sample(
             "spectrogram: leave it out."
         )
     conditions, lengths = _conditions(
-        run, num_samples, labels, corpus, mel, mel_from, mel_convention
+        trained, num_samples, labels, corpus, mel, mel_from, mel_convention
     )
     lead = data.mel_conventions.lead_samples(run.mel, mel_convention) if run.mel else 0
     if seconds is not None:
@@ -235,7 +234,7 @@ def _wav_file(path: pathlib.Path, sample_rate_hz: int) -> Iterator[soundfile.Sou
 
 
 def _conditions(
-    run: Run,
+    trained: restore.TrainedModel,
     number: int,
     labels: Sequence[str] | None,
     corpus: data.Corpus | None,
@@ -244,6 +243,7 @@ def _conditions(
     mel_convention: str,
 ) -> tuple[dict[str, Any], np.ndarray | None]:
     """The conditions of a batch, and its lengths if a corpus or a recording gives them."""
+    run = trained.run
     given = run.audio.global_labels
     conditions: dict[str, Any] = {}
     lengths: np.ndarray | None = None
@@ -254,6 +254,8 @@ def _conditions(
             lengths = np.full(number, length)
         elif run.wavenet.local_condition is not None:
             give = "some that have them,"
+            if run.autoencoder:
+                give = "one to experiments.transform, or"
             if run.mel:
                 give = "them with --mel=FILE, or a recording with --mel_from=FILE, or"
             raise InputError(
@@ -277,7 +279,7 @@ def _conditions(
             f"--num_samples is {number}, but the split {corpus.split} of {corpus.name} has "
             f"{len(corpus)} recordings: ask for no more."
         )
-    recordings = [r for _, r in zip(range(number), run.recordings(corpus), strict=False)]
+    recordings = [r for _, r in zip(range(number), trained.recordings(corpus), strict=False)]
     lengths = np.array([len(r["samples"]) for r in recordings])
     if given:
         conditions["global_condition"] = np.stack([r["global"] for r in recordings])

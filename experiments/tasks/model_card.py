@@ -97,8 +97,13 @@ class ModelCard:
     def _facts(self) -> Iterator[tuple[str, str]]:
         run = self.trained.run
         num_parameters = sum(x.size for x in jax.tree.leaves(self.trained.params))
-        kind = "WaveNet" if run.recognizer is None else "WaveNet with a recognizer of phones"
-        kind = f"parallel student of a {kind}" if run.student else kind
+        kind = "WaveNet"
+        if run.recognizer is not None:
+            kind = "WaveNet with a recognizer of phones"
+        elif run.autoencoder is not None:
+            kind = "WaveNet autoencoder"
+        elif run.student is not None:
+            kind = "parallel student of a WaveNet"
         yield "model", f"{kind}, {num_parameters:,} parameters, {self.precision}"
         rate = run.audio.sample_rate_hz
         yield "sound", f"{rate} Hz; receptive field {1000 * run.receptive_field / rate:.0f} ms"
@@ -141,6 +146,10 @@ class ModelCard:
             return command("speak", workdir, *speaker, said, "--out=speech.wav")
         if run.mel is not None:
             return command("sample", workdir, "--mel_from=RECORDING", "--out=copies")
+        if run.autoencoder is not None:
+            given = "+".join(run.audio.classes[label][0] for label in run.audio.global_labels)
+            labels = [f"--label={given}"] if given else []
+            return command("transform", workdir, "RECORDING", *labels, "--out=transformed")
         if run.wavenet.local_condition is not None:
             return command("sample", workdir, "--data_dir=corpora", "--split=test", "--out=samples")
         return command("sample", workdir, "--seconds=3", "--out=samples")

@@ -379,7 +379,7 @@ def held_out_scores(
         found = phone_errors.collect_posteriors(run, trained.params, corpus, number)
         scores["phone_error_rate"] = phone_errors.total(phone_errors.errors(run, found)).rate
     if "bits_per_sample" in run.config.scores:
-        recordings = itertools.islice(run.recordings(corpus), number)
+        recordings = itertools.islice(trained.recordings(corpus), number)
         scored = scoring.score(run.wavenet, trained.params, recordings)
         scores["bits_per_sample"] = scoring.bits_per_sample(scored)
     if run.student and teacher:
@@ -397,7 +397,7 @@ def _preview(
     recording, as the model's codes have it, if there are conditions."""
     run = trained.run
     length = max(1, round(run.config.preview_s * run.audio.sample_rate_hz))
-    real = next(run.recordings(corpus))
+    real = next(trained.recordings(corpus))
     conditions = {
         f"{name}_condition": real[name][None] for name in ("global", "local") if name in real
     }

@@ -100,6 +100,30 @@ def test_context_frames_are_the_frames_around_a_window(counted: data.Corpus, con
     assert inner > 5
 
 
+@pytest.mark.parametrize("lookahead", [10, 70])
+def test_a_lookahead_is_the_sound_after_a_window_and_says_which_frames_exist(
+    counted: data.Corpus, lookahead: int
+) -> None:
+    """The recording's own samples where it has them, zeros beyond its end, and frames likewise."""
+    plain = Windows(counted, Shape(40, 20, 10))
+    ahead = Windows(counted, Shape(40, 20, 10, lookahead_samples=lookahead))
+    ends = np.cumsum(counted.lengths)
+    for i in range(len(plain)):
+        short, window = plain[i], ahead[i]
+        assert "frames" not in short
+        np.testing.assert_array_equal(window["samples"][:60], short["samples"])
+        np.testing.assert_array_equal(window["mask"], short["mask"])
+        first = int(window["samples"][20])
+        recording = int(np.searchsorted(ends, first))
+        begin = int(ends[recording - 1]) + 1 if recording else 1
+        counts = np.arange(first + 40, first + 40 + lookahead)
+        inside = np.where(counts <= ends[recording], counts, 0)
+        np.testing.assert_array_equal(window["samples"][60:], inside)
+        heads = first - 20 + 10 * np.arange((60 + lookahead) // 10)
+        exists = (heads >= begin) & (heads <= ends[recording])
+        np.testing.assert_array_equal(window["frames"], exists)
+
+
 def test_several_labels_are_one_multi_hot_vector(fsdd_dir) -> None:
     corpus = data.load("fsdd", fsdd_dir, "train")
     for recording in data.recordings(corpus, global_labels=["speaker", "digit"]):
@@ -283,6 +307,11 @@ def test_a_position_over_other_windows_is_refused(counted: data.Corpus) -> None:
         ({"context_samples": -20}, "context_samples is -20"),
         ({"context_samples": 41}, "context_samples is 41: it must be a multiple"),
         ({"hop_samples": 0}, "hop_samples is 0"),
+        ({"lookahead_samples": 7}, "lookahead_samples is 7: it must be a multiple of hop_samples"),
+        (
+            {"lookahead_samples": 20, "targets": data.Targets(frame_numbers, False, 1)},
+            "lookahead_samples is 20 beside targets",
+        ),
         ({"hop_samples": 30}, "context_samples is 40: it must be a multiple of hop_samples=30"),
         ({"batch_size": -1}, "batch_size is -1"),
         ({"seed": -1}, "seed is -1"),

@@ -26,6 +26,16 @@ def trained_dir(tmp_path_factory: pytest.TempPathFactory, fsdd_dir: pathlib.Path
 
 
 @pytest.fixture(scope="session")
+def autoencoder_dir(
+    tmp_path_factory: pytest.TempPathFactory, fsdd_dir: pathlib.Path
+) -> pathlib.Path:
+    """A work directory of `tiny`'s autoencoder after 6 steps, with checkpoints of the last two."""
+    workdir = tmp_path_factory.mktemp("autoencoder")
+    train(tiny.experiment(tiny.autoencoder_config()), workdir=workdir, data_dir=fsdd_dir)
+    return workdir
+
+
+@pytest.fixture(scope="session")
 def spoken_dir(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     """Folder of corpora with digits that eSpeak says, for recognizers."""
     pytest.importorskip("espeakng_loader", reason="eSpeak NG is in the extra demo")

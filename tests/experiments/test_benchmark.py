@@ -218,7 +218,7 @@ RECIPES = sorted(path.stem for path in pathlib.Path(reference.__file__).parent.g
 @pytest.mark.parametrize("name", [name for name in RECIPES if name != "schema"])
 def test_a_recipe_is_measured_with_its_conditions(name):
     recipe = importlib.import_module(f"experiments.configs.{name}").get_config()
-    model = synthetic.wavenet_of(synthetic.model_of(schema.from_config_dict(recipe)))
+    model = training.wavenet_of(synthetic.model_of(schema.from_config_dict(recipe)))
     assert bool(model.global_condition) == bool(recipe.global_condition.labels)
     assert bool(model.local_condition) == bool(recipe.local_condition.features)
     made = synthetic.conditions(model, 2, 3 * model.hop_samples)

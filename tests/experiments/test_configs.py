@@ -30,6 +30,8 @@ PINNED = {
     "multispeaker": ({"speaker": 109}, 16000, 1508544, 3070),
     "gaussian": ({"phones": 23}, 8000, 474946, 485),
     "music_tags": ({"tags": 50}, 16000, 2026560, 68859),
+    "notes": ({"pitch": 24}, 8000, 205392, 485),
+    "nsynth": ({"pitch": 128}, 16000, 65316368, 6141),
     "own_voice": ({"phones": 60}, 16000, 639360, 971),
     "own_voice_22k": ({"phones": 60}, 22050, 738048, 2915),
     "piano": ({}, 16000, 1712064, 68859),
@@ -116,6 +118,7 @@ def test_a_config_builds_what_it_is_pinned_to(name: str) -> None:
     assert config.local_condition.features in ("", *LOCAL_FEATURES)
     assert (run.mel is not None) == (name in ("vocoder", "vocoder_16k"))
     assert (run.recognizer is not None) == (name in ("timit", "espeak_phones"))
+    assert (run.autoencoder is not None) == (name in ("notes", "nsynth"))
 
 
 @pytest.mark.parametrize("name", PINNED)

@@ -45,6 +45,7 @@ def test_the_programs_are_found() -> None:
         "experiments.common",
         "experiments.listening",
         "experiments.speaking",
+        "experiments.steering",
         "experiments.metrics",
         "experiments.studies",
         "experiments.tasks",
@@ -64,7 +65,7 @@ def test_no_circles() -> None:
 def test_rooms_below_know_nothing_of_those_above() -> None:
     """Studies build on tasks, tasks on metrics, and all on the common rooms, never the other way
     round; a recipe imports recipes alone, and the schema nothing of `experiments`."""
-    order = ("configs", "common", "metrics", "tasks", "listening", "studies")
+    order = ("configs", "common", "metrics", "steering", "tasks", "listening", "studies")
     for name in SOURCES:
         folder = name.split(".")[1] if "." in name else ""
         if folder in order:

@@ -48,6 +48,17 @@ def recognizer_config(**recognizer) -> ml_collections.ConfigDict:
     return config
 
 
+def autoencoder_config() -> ml_collections.ConfigDict:
+    """An autoencoder of the hummed corpus, whose pitch is the digit and instrument the speaker."""
+    config = get_config()
+    config.num_steps = 6
+    config.checkpoint_every = 3
+    config.global_condition.labels = ("digit",)
+    config.local_condition.update(features="encoder", channels=4, hop_samples=20)
+    config.encoder.update(latent_channels=3, dilations=(1, 3), channels=8)
+    return config
+
+
 def experiment(
     config: ml_collections.ConfigDict | None = None, **changes
 ) -> schema.ExperimentConfig:

@@ -13,14 +13,15 @@ import numpy as np
 import pytest
 
 from wavenet_jax import (
+    AutoencoderConfig,
     ConditionConfig,
     ContextStackConfig,
     LocalConditionConfig,
-    Recognizer,
     RecognizerConfig,
     WaveNet,
     WaveNetConfig,
     conditioning,
+    training,
 )
 from wavenet_jax.conditioning import NO_LABEL
 
@@ -164,6 +165,35 @@ RECOGNIZERS = {
     ),
 }
 
+AUTOENCODERS = {
+    "notes": AutoencoderConfig(
+        WaveNetConfig(
+            dilations=(1, 2),
+            global_condition=ConditionConfig("labels", size=3, channels=4),
+            local_condition=LocalConditionConfig("vectors", size=3, channels=4, hop_samples=4),
+            **SMALL,
+        ),
+        dilations=(1, 2),
+        channels=16,
+    ),
+    "linear, context": AutoencoderConfig(
+        WaveNetConfig(
+            dilations=(2, 1),
+            input="scalar",
+            output="gaussian_mixture",
+            num_components=2,
+            local_condition=LocalConditionConfig(
+                "vectors", size=2, channels=4, hop_samples=3, upsampling="linear"
+            ),
+            context_stacks=(ContextStackConfig(6, (1,)),),
+            **(SMALL | {"num_classes": 256}),
+        ),
+        dilations=(3, 1, 1),
+        kernel_size=5,
+        channels=17,
+    ),
+}
+
 CONFIGS |= {f"{name} of a recognizer": config.wavenet for name, config in RECOGNIZERS.items()}
 
 
@@ -186,21 +216,9 @@ def each(names: Iterable[str]) -> list[Any]:
     return [pytest.param(n, marks=pytest.mark.long) if n in beyond else n for n in names]
 
 
-def random_params(config: WaveNetConfig | RecognizerConfig, seed: int = 0) -> Any:
+def random_params(config: training.ModelConfig, seed: int = 0) -> Any:
     """Parameters of which none is zero, of such sizes that every layer matters."""
-    key = jax.random.key(0)
-    if isinstance(config, RecognizerConfig):
-        frame = jnp.zeros((1, config.hop_samples), jnp.int32)
-        shapes = jax.eval_shape(Recognizer(config).init, key, frame, jnp.ones((1, 1), bool))
-    else:
-        conditions = conditions_for(config, batch=1, length=1)
-        shapes = jax.eval_shape(
-            WaveNet(config).init,
-            key,
-            jnp.zeros((1, 1), jnp.int32),
-            global_condition=conditions.get("global"),
-            local_condition=frames_of(config, conditions, 0, 1),
-        )
+    shapes = jax.eval_shape(lambda: training.init_variables(config, jax.random.key(0)))
     random = np.random.default_rng(seed)
 
     def draw(path: tuple, leaf: jax.ShapeDtypeStruct) -> jax.Array:

@@ -82,6 +82,11 @@ class ModelOnDevices:
             global_condition = global_condition[padded]
         return self.programs(batch).initial_state(self._params, len(padded), global_condition)
 
+    def state_of(self, state: Any, items: np.ndarray) -> Any:
+        chosen = items[self._padding(len(items))]
+        is_state = lambda each: isinstance(each, State)  # noqa: E731, a student has one a flow
+        return jax.tree.map(lambda each: each.of_items(chosen), state, is_leaf=is_state)
+
     def prefill(self, state: State, codes: np.ndarray, conditions: ChunkConditions) -> State:
         padded = self._padding(len(codes))
         arguments = (codes[padded], jax.tree.map(lambda x: x[padded], conditions))

@@ -57,11 +57,16 @@ def make_draws(uniforms: Any, temperature: Any = 1.0, top_p: float = 1.0) -> Dra
 class PreparedModel(Protocol):
     """A model's parameters as the programs of one backend read them.
 
-    Its states are opaque: a state that was passed to a method must not be used again.
+    Its states are opaque: a state that was passed to a method must not be used again, unless the
+    method was `state_of`.
     """
 
     def initial_state(self, batch: int, global_condition: Any = None) -> Any:
         """The state before sample 0, after endless silence."""
+
+    def state_of(self, state: Any, items: np.ndarray) -> Any:
+        """The state of some batch items, indices `[B']`, each as often as it is named. It shares
+        no memory with `state`, which can be used as before."""
 
     def prefill(self, state: Any, codes: np.ndarray, conditions: ChunkConditions) -> Any:
         """The state after given samples, codes `[B, T]`; before any are generated."""

@@ -47,6 +47,19 @@ def utterance_keys(seed: int, indices) -> jax.Array:
     return jax.vmap(functools.partial(jax.random.fold_in, key))(indices.astype(np.uint32))
 
 
+def redrawn_keys(key: jax.Array, attempts) -> jax.Array:
+    """Keys `[N]` of further drawings of one utterance.
+
+    Args:
+      key: of the utterance, a scalar; attempt 0 has it.
+      attempts: numbers of the drawings, each from 0 to 2^31 - 1.
+    """
+    attempts = np.asarray(attempts, np.uint32)
+    # Numbers that no sample's index has (`uniforms`).
+    others = jax.vmap(functools.partial(jax.random.fold_in, key))(attempts + np.uint32(2**31))
+    return jnp.where(attempts == 0, key, others)
+
+
 @functools.partial(jax.jit, static_argnames="length")
 def uniforms(keys: jax.Array, time: int | jax.Array, length: int) -> jax.Array:
     """Numbers in the open interval (0, 1), shape `[length, B]`, from sample `time` on.

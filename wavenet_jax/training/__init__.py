@@ -20,6 +20,7 @@ from wavenet_jax.training.variables import (
     NamedAxis,
     adopt,
     init_variables,
+    wavenet_of,
 )
 from wavenet_jax.training.weight_norm import model_params
 
@@ -46,4 +47,5 @@ __all__ = [
     "replicate",
     "split_over_devices",
     "train_step",
+    "wavenet_of",
 ]

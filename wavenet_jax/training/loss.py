@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from wavenet_jax import fused
+from wavenet_jax.autoencoder import Autoencoder, AutoencoderConfig, without_margins
 from wavenet_jax.conditioning import NO_LABEL
 from wavenet_jax.config import WaveNetConfig
 from wavenet_jax.errors import ConfigError
@@ -20,7 +21,7 @@ from wavenet_jax.recognition.recognizer import (
 from wavenet_jax.student import distillation
 from wavenet_jax.student.flows import StudentConfig
 from wavenet_jax.training import fusing
-from wavenet_jax.training.variables import ModelConfig
+from wavenet_jax.training.variables import ModelConfig, wavenet_of
 from wavenet_jax.wavenet import WaveNet
 
 Batch = Mapping[str, Any]
@@ -32,7 +33,10 @@ A recognizer with `context_frames` r and `hop_samples` h takes `samples` `[B, C 
 C includes r h samples beside the receptive field; `frames` bool `[B, r + F + r]`, true for the
 frames that the recording has, F of them those of the segment; and `classes` int32: those of the
 segment's frames `[B, F]`, or for CTC those of the recording in their order `[B, U]`; -1 where
-there is none."""
+there is none.
+
+An autoencoder with `margin_samples` m makes `local` itself: it takes `samples`
+`[B, m + C + T + m]`, and `frames`, true for those of their frames that the recording has."""
 
 Losses = dict[str, jax.Array]
 
@@ -95,24 +99,32 @@ def losses(
                 "give 0: a recognizer hears recordings alone",
             )
         return _recognizer_losses(model_config, params, batch, input_noise, key)
-    codes, inputs, rngs = _inputs(model_config, batch, input_noise, key)
+    config = wavenet_of(model_config)
+    codes, inputs, rngs = _inputs(config, batch, input_noise, key)
+    local_condition: Any = batch.get("local")
+    if isinstance(model_config, AutoencoderConfig):
+        # Of the recording, whatever the decoder hears of it.
+        local_condition = Autoencoder(model_config).apply(
+            params, codes, batch["frames"], method="encode_window"
+        )
+        codes, inputs = (without_margins(model_config, each) for each in (codes, inputs))
     num_context = codes.shape[1] - batch["mask"].shape[1]
     outputs_of = functools.partial(
-        WaveNet(model_config, fused_precision).apply,
+        WaveNet(config, fused_precision).apply,
         global_condition=batch.get("global"),
-        local_condition=batch.get("local"),
+        local_condition=local_condition,
         context=num_context,
         rngs=rngs,
     )
     if scheduled_sampling and key is not None:
         first = outputs_of(jax.lax.stop_gradient(params), inputs)
         sampled = _some_sampled(
-            model_config, first, inputs[:, num_context:], batch["mask"], scheduled_sampling, key
+            config, first, inputs[:, num_context:], batch["mask"], scheduled_sampling, key
         )
         inputs = jnp.concatenate([inputs[:, :num_context], sampled], axis=1)
     outputs = outputs_of(params, inputs)
     scored = codes[:, num_context:]
-    return {"bits_per_sample": _sample_bits(model_config, outputs, scored, batch["mask"])}
+    return {"bits_per_sample": _sample_bits(config, outputs, scored, batch["mask"])}
 
 
 def num_summands(model_config: ModelConfig, batch: Batch) -> dict[str, jax.Array]:

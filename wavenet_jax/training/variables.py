@@ -9,13 +9,14 @@ import jax.numpy as jnp
 import numpy as np
 from flax import traverse_util
 
+from wavenet_jax.autoencoder import Autoencoder, AutoencoderConfig
 from wavenet_jax.config import WaveNetConfig
 from wavenet_jax.errors import InputError
 from wavenet_jax.recognition.recognizer import Recognizer, RecognizerConfig
 from wavenet_jax.student.flows import Student, StudentConfig
 from wavenet_jax.wavenet import WaveNet
 
-ModelConfig = WaveNetConfig | RecognizerConfig | StudentConfig
+ModelConfig = WaveNetConfig | RecognizerConfig | AutoencoderConfig | StudentConfig
 """The configuration of a model that can be trained."""
 
 _MAX_NAMED = 6
@@ -43,8 +44,30 @@ def init_variables(model_config: ModelConfig, key: jax.Array) -> Any:
     if isinstance(model_config, RecognizerConfig):
         frame = jnp.zeros((1, model_config.hop_samples), jnp.int32)
         return jax.jit(Recognizer(model_config).init)(key, frame, jnp.ones((1, 1), bool))
+    if isinstance(model_config, AutoencoderConfig):
+        hop = model_config.wavenet.hop_samples
+        window = jnp.zeros((1, hop + 2 * model_config.margin_samples), jnp.int32)
+        frames = jnp.ones((1, model_config.num_frames(window.shape[1])), bool)
+        given = _zero_conditions(model_config.wavenet, ("global",))
+        return jax.jit(Autoencoder(model_config).init)(key, window, frames, **given)
+    if isinstance(model_config, StudentConfig):
+        given = _zero_conditions(model_config.teacher, ("global", "local"))
+        return jax.jit(Student(model_config).init)(key, jnp.zeros((1, 1)), **given)
+    given = _zero_conditions(model_config, ("global", "local"))
+    return jax.jit(WaveNet(model_config).init)(key, jnp.zeros((1, 1), jnp.int32), **given)
+
+
+def wavenet_of(model_config: ModelConfig) -> WaveNetConfig:
+    """The model, the WaveNet in a recognizer or an autoencoder, or a student's teacher."""
+    if isinstance(model_config, StudentConfig):
+        return model_config.teacher
+    return model_config if isinstance(model_config, WaveNetConfig) else model_config.wavenet
+
+
+def _zero_conditions(model_config: WaveNetConfig, names: Sequence[str]) -> dict[str, jax.Array]:
+    """Conditions of one sample, by their argument's name, of those that the model takes."""
     conditions = {}
-    for name in ("global", "local"):
+    for name in names:
         condition = getattr(model_config, f"{name}_condition")
         if condition is not None:
             shape = (1,) if name == "global" else (1, 1 + 2 * condition.context_frames)
@@ -53,10 +76,7 @@ def init_variables(model_config: ModelConfig, key: jax.Array) -> Any:
                 shape if is_labels else (*shape, condition.size),
                 jnp.float32 if condition.kind == "vectors" else jnp.int32,
             )
-    if isinstance(model_config, StudentConfig):
-        return jax.jit(Student(model_config).init)(key, jnp.zeros((1, 1)), **conditions)
-    init = jax.jit(WaveNet(model_config).init)
-    return init(key, jnp.zeros((1, 1), jnp.int32), **conditions)
+    return conditions
 
 
 @dataclasses.dataclass(frozen=True)

@@ -83,3 +83,15 @@ def test_recordings_of_other_lengths_are_refused(distance) -> None:
         distance(noise(0), noise(1)[1:], RATE_HZ)
     with pytest.raises(InputError, match=r"shapes \(0,\)"):
         distance(noise(0)[:0], noise(1)[:0], RATE_HZ)
+
+
+def test_the_centroid_of_two_tones_is_that_of_their_powers() -> None:
+    time_s = np.arange(8000) / 8000
+    low, high = (np.sin(2 * np.pi * hz * time_s) for hz in (500, 2500))
+    for share in (0.2, 0.5):
+        tones = np.sqrt(share) * high + np.sqrt(1 - share) * low
+        found = spectral.centroid_hz(0.4 * tones, 8000)
+        assert found == pytest.approx(500 + share * 2000, rel=0.02)
+        pcm = np.rint(3000 * tones).astype(np.int16)
+        assert spectral.centroid_hz(pcm, 8000) == pytest.approx(found, rel=0.01)
+    assert np.isnan(spectral.centroid_hz(np.zeros(900, np.int16), 8000))

@@ -72,16 +72,6 @@ def test_samples_that_are_recordings_are_told_apart(
         assert figures["samples"]["accuracy"] == accuracy
 
 
-def test_statistics_do_not_depend_on_loudness() -> None:
-    sound = np.random.default_rng(0).normal(0, 3000, 4000)
-    quiet = np.rint(sound / 2).astype(np.int16)
-    loud = np.rint(sound).astype(np.int16)
-    first, second = speakers.statistics([loud, quiet], RATE_HZ)
-    np.testing.assert_allclose(first, second, atol=0.2)
-    assert first.shape == (4 * speakers.NUM_CEPSTRA,)
-    assert np.isfinite(speakers.statistics([np.zeros(10, np.int16)], RATE_HZ)).all()
-
-
 def test_refusals(
     trained: restore.TrainedModel, fsdd_dir: pathlib.Path, tmp_path: pathlib.Path
 ) -> None:

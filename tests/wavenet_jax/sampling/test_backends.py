@@ -71,7 +71,7 @@ def test_other_blocks_are_not_fused(name: str, monkeypatch: pytest.MonkeyPatch) 
 
 @pytest.mark.parametrize("name", sampling.BACKENDS)
 def test_each_has_the_face(name: str) -> None:
-    """Its name, its precisions, and on the platforms that it supports its three methods."""
+    """Its name, its precisions, and on the platforms that it supports its methods."""
     backend = sampling.BACKENDS[name]
     assert backend.name == name
     assert set(backend.weight_dtypes) <= set(sampling.PRECISIONS)
@@ -81,10 +81,11 @@ def test_each_has_the_face(name: str) -> None:
     model = backend.prepare(PLAIN, grid.random_params(PLAIN), "float32", DEVICE)
     conditions = sampling.ChunkConditions()
     state = model.prefill(model.initial_state(2), np.zeros((2, 5), np.int32), conditions)
-    for length in (3, 4):
-        uniforms = np.full((length, 2), 0.5, np.float32)
+    for length, items in ((3, [0, 1]), (4, [1, 0, 1])):
+        state = model.state_of(state, np.array(items))
+        uniforms = np.full((length, len(items)), 0.5, np.float32)
         codes, state = model.generate_chunk(state, sampling.make_draws(uniforms), conditions)
-        assert codes.shape == (2, length)
+        assert codes.shape == (len(items), length)
         assert codes.dtype == np.int32
 
 

@@ -73,6 +73,11 @@ class CpuModel:
     def initial_state(self, batch: int, global_condition: Any = None) -> State:
         return self._programs.initial_state(self._params, batch, global_condition)
 
+    def state_of(self, state: State | CpuState, items: np.ndarray) -> State | CpuState:
+        if isinstance(state, State):
+            return state.of_items(items)
+        return CpuState([packing.share_of(state.shares, items)], state.contexts.of_items(items))
+
     def prefill(self, state: State, codes: np.ndarray, conditions: ChunkConditions) -> State:
         return self._programs.prefill(self._params, state, codes, conditions)
 

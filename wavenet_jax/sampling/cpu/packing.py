@@ -252,20 +252,32 @@ def share_out(shares: list[Share]) -> list[Share]:
     slices = _batch_slices(sum(len(share.samples) for share in shares))
     if len(slices) == len(shares):
         return shares
-    whole = shares[0]
-    if len(shares) > 1:
-        rings = zip(*(share.rings for share in shares), strict=True)
-        whole = Share(
-            whole.time,
-            np.concatenate([share.samples for share in shares]),
-            Operands(*(np.concatenate(parts, axis=1) for parts in rings)),
-        )
+    whole = _joined(shares)
 
     def part(items: slice) -> Share:
         rings = (np.ascontiguousarray(values[:, items]) for values in whole.rings)
         return Share(whole.time, whole.samples[items], Operands(*rings))
 
     return [part(items) for items in slices] if len(slices) > 1 else [whole]
+
+
+def share_of(shares: list[Share], items: np.ndarray) -> Share:
+    """A share of some batch items, each as often as it is named: a copy."""
+    whole = _joined(shares)
+    rings = (np.take(values, items, axis=1) for values in whole.rings)
+    return Share(whole.time, whole.samples[items], Operands(*rings))
+
+
+def _joined(shares: list[Share]) -> Share:
+    """Shares in one."""
+    if len(shares) == 1:
+        return shares[0]
+    rings = zip(*(share.rings for share in shares), strict=True)
+    return Share(
+        shares[0].time,
+        np.concatenate([share.samples for share in shares]),
+        Operands(*(np.concatenate(parts, axis=1) for parts in rings)),
+    )
 
 
 def _batch_slices(batch: int) -> list[slice]:

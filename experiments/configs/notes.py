@@ -1,0 +1,56 @@
+"""A WaveNet autoencoder of single notes, eight instruments at 8 kHz, for two CPU cores.
+
+    python -m experiments.prepare --dataset=notes --data_dir=corpora
+    python -m experiments.train --config=experiments/configs/notes.py --workdir=runs/notes \\
+        --data_dir=corpora
+    python -m experiments.studies.autoencoder --workdir=runs/notes --data_dir=corpora \\
+        --split=test --out=runs/notes/reconstructed
+    python -m experiments.transform --workdir=runs/notes --out=out --label=60 RECORDING
+
+Like `nsynth.py` with everything made small: embeddings of 16 numbers each 256 samples (32 ms), made
+by 5 layers that hear 15 ms beyond a frame on either side; the pitch is a label, and all else of a
+note, the instrument above all, is in the embeddings.
+"""
+
+from ml_collections import ConfigDict
+
+from experiments.configs import schema
+
+
+def get_config() -> ConfigDict:
+    config = schema.default()
+    config.dataset = "notes"
+    config.sample_rate_hz = 8000
+    cycle = tuple(3**i for i in range(5))
+    config.global_condition.update(labels=("pitch",), channels=32)
+    config.local_condition.update(features="encoder", channels=32, hop_samples=256)
+    config.encoder.update(latent_channels=16, dilations=cycle, kernel_size=3, channels=32)
+    config.model.update(
+        dilations=cycle * 2,
+        kernel_size=3,
+        residual_channels=32,
+        gate_channels=32,
+        skip_channels=64,
+        head_channels=128,
+    )
+
+    config.batch_size = 4
+    config.segment_samples = 8 * 256
+    config.num_steps = 5000
+    config.training.update(
+        optimizer="muon",
+        learning_rate=6e-3,
+        matrix_learning_rate=2e-2,
+        beta2=0.99,
+        input_noise=0.005,
+        scheduled_sampling=0.5,
+        warmup_steps=50,
+        decay="linear",
+        fused="bfloat16",
+        ema_decay=0.99,
+    )
+    schema.when_pretrained(config, num_steps=1000, learning_rate=2e-3, matrix_learning_rate=7e-3)
+    config.checkpoint_every = 500
+    config.held_out_recordings = 24
+    config.preview_s = 1.0
+    return config

@@ -1,0 +1,1 @@
+"""Sound from a trained model that satisfies a constraint, given as a function of the sound."""
