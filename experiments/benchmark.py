@@ -4,13 +4,16 @@
     python -m experiments.benchmark --options --batches=8 [--config=FILE] [--json=FILE]
     python -m experiments.benchmark --sweep --out=FOLDER [--config=FILE] [--json=FILE]
     python -m experiments.benchmark --round_trips [--config=FILE] [--json=FILE] [--multihost ...]
+    python -m experiments.benchmark --student [--config=FILE] [--json=FILE]
     python -m experiments.benchmark --speedrun --data_dir=FOLDER [--config=FILE] [--json=FILE]
 
 Measures the reference model (experiments/configs/reference.py) by default; of a recognizer
 (experiments/configs/timit.py) also the speed of recognition. `--options` measures what each option
 of the model costs. `--sweep` measures generation over the batch and over the size of the model,
-and draws the curves. `--speedrun` measures learning: held-out bits per sample after 2, 5 and 10
-minutes of training on a corpus (experiments/configs/fsdd.py by default; docs/speedrun.md).
+and draws the curves. `--student` measures a parallel student (experiments/configs/student.py by
+default) beside its teacher (docs/student.md). `--speedrun` measures learning: held-out bits per
+sample after 2, 5 and 10 minutes of training on a corpus (experiments/configs/fsdd.py by default;
+docs/speedrun.md).
 `--round_trips` measures what devices and processes that train together wait for; it is started in
 each process, as a training is (docs/scaling.md).
 
@@ -22,9 +25,19 @@ from collections.abc import Sequence
 
 from absl import flags
 
-from experiments.benchmarks import machine, options, report, round_trips, speedrun, sweep, synthetic
+from experiments.benchmarks import (
+    machine,
+    options,
+    report,
+    round_trips,
+    speedrun,
+    student,
+    sweep,
+    synthetic,
+)
 from experiments.common import cli, plots, processes
 from experiments.configs import fsdd, reference, schema
+from experiments.configs import student as student_recipe
 from wavenet_jax import InputError, parallel, training
 
 cli.takes(cli.CONFIG, cli.JSON, cli.OUT, cli.DATA_DIR, *cli.PROCESSES)
@@ -38,6 +51,9 @@ _SWEEP = flags.DEFINE_bool(
 )
 _ROUND_TRIPS = flags.DEFINE_bool(
     "round_trips", False, "Measure instead what devices and processes wait for one another."
+)
+_STUDENT = flags.DEFINE_bool(
+    "student", False, "Measure instead a parallel student beside its teacher."
 )
 _SPEEDRUN = flags.DEFINE_bool(
     "speedrun", False, "Measure instead what is learned in --minutes on the corpus in --data_dir."
@@ -58,7 +74,7 @@ def main(argv: Sequence[str]) -> None:
         raise InputError("--multihost is for --round_trips: leave it out.")
     cli.join_processes()
     batches, repeats = cli.positive_integers("batches", _BATCHES.value), _REPEATS.value
-    recipe = fsdd if _SPEEDRUN.value else reference
+    recipe = fsdd if _SPEEDRUN.value else student_recipe if _STUDENT.value else reference
     config = schema.from_config_dict(cli.CONFIG.value or recipe.get_config())
     parallel.use_cpu_cores(config.batch_size)
     if _SPEEDRUN.value:
@@ -71,6 +87,11 @@ def main(argv: Sequence[str]) -> None:
             trial_s=_TRIAL_S.value,
         )
         print(speedrun.as_table(figures, _CHANGE.value))
+    elif _STUDENT.value:
+        figures = student.student_figures(config, batches=batches, repeats=repeats)
+        print(student.as_table(figures))
+    elif config.task == "distill":
+        raise InputError("--config is a recipe of a student: measure it with --student.")
     elif _ROUND_TRIPS.value:
         figures = round_trips.round_trips(config, repeats=repeats)
         if not processes.is_first():

@@ -27,6 +27,7 @@ from wavenet_jax.errors import ConfigError, InputError
 from wavenet_jax.loading import Model, load
 from wavenet_jax.recognition.recognizer import Recognizer, RecognizerConfig
 from wavenet_jax.sampling import generate, utterance_keys
+from wavenet_jax.student.flows import StudentConfig
 from wavenet_jax.wavenet import WaveNet
 
 __version__ = "0.2.0"
@@ -42,6 +43,7 @@ __all__ = [
     "Model",
     "Recognizer",
     "RecognizerConfig",
+    "StudentConfig",
     "WaveNet",
     "WaveNetConfig",
     "generate",

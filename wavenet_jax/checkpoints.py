@@ -24,11 +24,13 @@ from wavenet_jax.autoencoder import AutoencoderConfig
 from wavenet_jax.config import WaveNetConfig, from_dict
 from wavenet_jax.errors import InputError
 from wavenet_jax.recognition.recognizer import RecognizerConfig
+from wavenet_jax.student.flows import StudentConfig
 from wavenet_jax.training import ModelConfig, TrainingConfig, TrainState, init_state
 
 _MODELS: dict[str, type] = {
     "wavenet": WaveNetConfig,
     "recognizer": RecognizerConfig,
+    "student": StudentConfig,
     "autoencoder": AutoencoderConfig,
 }
 """The `type` of a model in a description, and its configuration."""
@@ -331,7 +333,7 @@ def convert_version_1(config: Mapping[str, Any]) -> dict[str, Any]:
 
 def with_type(fields: Mapping[str, Any]) -> dict[str, Any]:
     """A description's `model`, of the fields of one of `_MODELS`."""
-    kind = "wavenet"
+    kind = "student" if "teacher" in fields else "wavenet"
     if "wavenet" in fields:
         kind = "recognizer" if "num_classes" in fields else "autoencoder"
     return {"type": kind} | dict(fields)

@@ -15,7 +15,7 @@ Everything is computed in float32, whatever the dtype of the layers.
 
 import abc
 import dataclasses
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -73,7 +73,7 @@ class Distribution(abc.ABC):
         half = self.num_classes // 2
         return (codes - half).astype(jnp.float32) / half
 
-    def _code(self, values: jax.Array) -> jax.Array:
+    def code(self, values: jax.Array) -> jax.Array:
         """The codes of the cells in which values lie."""
         half = self.num_classes // 2
         steps = jnp.floor(jnp.clip(values, -2, 2) * half + 0.5).astype(jnp.int32)
@@ -149,7 +149,7 @@ class Mixture(Distribution):
         return np.concatenate([logits, means, np.full(number, np.log(0.2))]).astype(np.float32)
 
     def log_prob_bits(self, parameters: jax.Array, codes: jax.Array) -> jax.Array:
-        logits, means, log_scales = self._split(parameters)
+        logits, means, log_scales = self.split(parameters)
         # From the cell's middle, in scales; codes and means meet at full precision.
         scaled = jnp.exp(-log_scales)
         from_mean = (self._value(codes)[..., None] - means) * scaled
@@ -174,7 +174,7 @@ class Mixture(Distribution):
     ) -> jax.Array:
         if top_p is not None:
             raise InputError("top_p is for the output 'categorical': leave it out.")
-        logits, means, log_scales = self._split(parameters)
+        logits, means, log_scales = self.split(parameters)
         # The place of the number within its component's share is again uniform.
         component, within = _inverse_cumulative(logits, uniforms, temperature, None)
         pick = component[..., None]
@@ -185,9 +185,9 @@ class Mixture(Distribution):
             deviation = jnp.log(within) - jnp.log1p(-within)
         else:
             deviation = ndtri(within)
-        return self._code(mean + temperature * scale * deviation)
+        return self.code(mean + temperature * scale * deviation)
 
-    def _split(self, parameters: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+    def split(self, parameters: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
         """Logits, means and log scales, `[..., M]`, in float32."""
         parameters = parameters.astype(jnp.float32)
         if self.num_components == 1:
@@ -197,6 +197,25 @@ class Mixture(Distribution):
             logits, means, log_scales = jnp.split(parameters, 3, axis=-1)
         means = jnp.clip(means, -MAX_MEAN, MAX_MEAN)
         return logits, means, jnp.clip(log_scales, self.min_log_scale, MAX_LOG_SCALE)
+
+
+class Gaussian(NamedTuple):
+    """Gaussians of values, in [-1, 1) where codes lie.
+
+    Attributes:
+      mean: float32 `[...]`.
+      log_scale: natural logarithms of the standard deviations, float32 `[...]`.
+    """
+
+    mean: jax.Array
+    log_scale: jax.Array
+
+
+def gaussian_of(distribution: Distribution, parameters: jax.Array) -> Gaussian:
+    """The Gaussians `[...]` of the output "gaussian", of which `[..., 2]` are the parameters."""
+    assert isinstance(distribution, Mixture) and distribution.num_parameters == 2
+    _, means, log_scales = distribution.split(parameters)
+    return Gaussian(means[..., 0], log_scales[..., 0])
 
 
 def make(name: str, num_classes: int, num_components: int) -> Distribution:

@@ -18,10 +18,11 @@ from wavenet_jax import autoencoder, folders, model_folder, sampling, storage
 from wavenet_jax.audio import AudioConfig, InverseFilter, audio_config
 from wavenet_jax.autoencoder import AutoencoderConfig
 from wavenet_jax.checkpoints import Checkpoints
-from wavenet_jax.config import LocalConditionConfig, WaveNetConfig
+from wavenet_jax.config import LocalConditionConfig
 from wavenet_jax.errors import InputError
 from wavenet_jax.model_folder import SavedModel
 from wavenet_jax.recognition.recognizer import RecognizerConfig
+from wavenet_jax.student.flows import GeneratorConfig, StudentConfig
 from wavenet_jax.training import ModelConfig, wavenet_of
 
 CHUNK_SAMPLES = 4000
@@ -32,7 +33,7 @@ class Model:
     """A trained model and the audio it is for.
 
     Attributes:
-      config: of a WaveNet, of an autoencoder, or of a recognizer.
+      config: of a WaveNet, of a student, of an autoencoder, or of a recognizer.
       params: the EMA parameters.
       audio: sample rate, filter and the names of the labels.
       step: updates that the parameters have had.
@@ -76,9 +77,9 @@ class Model:
           local_condition: of a model with one, frames `[F, D]` (labels `[F]`) from the first
             sample on, that of `prime` where there is one; or an iterator of such arrays, the
             frames as they arrive.
-          prime: int16 `[P]` at the model's rate, a recording to continue.
+          prime: int16 `[P]` at the model's rate, a recording to continue. Not of a student.
           temperature: of the distribution; 0 takes the most likely sample. Or that of each frame
-            of the local condition, `[F]`.
+            of the local condition, `[F]`. A student's noise is multiplied by it.
           top_p: to draw among the fewest most likely codes that have this probability together;
             1 among all.
           backend: one of `sampling.BACKENDS`, or "auto".
@@ -260,13 +261,13 @@ class Model:
         filtered = self.audio.apply_filter(np.asarray(samples))
         return autoencoder.encode(self.config, self.params, filtered)
 
-    def _generator(self) -> WaveNetConfig:
+    def _generator(self) -> GeneratorConfig:
         if isinstance(self.config, RecognizerConfig):
             raise InputError(
                 "The model is a recognizer, which does not generate: load the run of a model "
                 "without one."
             )
-        return wavenet_of(self.config)
+        return self.config if isinstance(self.config, StudentConfig) else wavenet_of(self.config)
 
     def _labelled(self, labels: str | Sequence[str] | None) -> np.ndarray | None:
         """The global condition of one utterance, by name."""

@@ -91,6 +91,15 @@ class Quantizer:
         half = self.num_classes // 2
         return (jnp.asarray(codes) - half).astype(jnp.float32) / half
 
+    def amplitudes(self, values: jax.Array) -> jax.Array:
+        """Values, of any shape, to the amplitudes in [-1, 1] that they stand for; with a slope,
+        between codes too."""
+        if self.companding == "linear":
+            return jnp.clip(values, -1, 1)
+        half = self.num_classes // 2
+        companded = 2 * half * (values + 1) / (self.num_classes - 1) - 1
+        return mulaw.expand(jnp.clip(companded, -1, 1), self.num_classes)
+
 
 @functools.cache
 def _linear_codes(num_classes: int) -> np.ndarray:

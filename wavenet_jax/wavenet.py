@@ -190,7 +190,8 @@ class WaveNet(nn.Module):
 
         Args:
           state: after the samples before.
-          samples: codes, shape `[B, T]`.
+          samples: codes, shape `[B, T]`; or after a state whose samples are values, values
+            `[B, T, 1]` of scalar input, without context stacks.
           global_condition: labels `[B]`, or tags or vectors `[B, D]`.
           local_condition: labels `[B, F]`, or tags or vectors `[B, F, D]`, as for
             `__call__`.
@@ -220,7 +221,7 @@ class WaveNet(nn.Module):
     ) -> tuple[jax.Array, State]:
         """The activations behind the skip connections, `[T, B, S]`, and the state after
         them, arguments as `prefill`."""
-        batch, length = samples.shape
+        batch, length = samples.shape[:2]
         conditions = self._conditions(global_condition, local_condition, batch, length, phase)
         newest = jnp.concatenate([state.samples, samples], axis=1)
         time, recent, contexts = state.time + length, state.recent, []
@@ -233,7 +234,7 @@ class WaveNet(nn.Module):
                 conditions = _with_sequence(conditions, outputs)
                 contexts.append(after)
             recent = history_to_ring(history[length:], time)
-        x = self.input(self._inputs(newest[:, :-1].T))
+        x = self.input(self._inputs(jnp.swapaxes(newest[:, :-1], 0, 1)))
         gated, rings = self.stack.prefill(x, state.rings, state.time, conditions)
         state = State(
             time=time,

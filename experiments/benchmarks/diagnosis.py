@@ -18,6 +18,7 @@ import data
 from data.corpus import CACHE_BYTES
 from experiments.benchmarks import synthetic, throughput
 from experiments.common import data_wait, processes
+from experiments.common.model import receptive_field_of
 from experiments.common.run import Run
 from experiments.configs.schema import ExperimentConfig
 from experiments.tasks import corpora, plan
@@ -87,12 +88,11 @@ def diagnose(
         run = Run.create(config, corpus)
         corpus = corpus.filtered(run.audio.filter_taps)
     model = run.model if run is not None else synthetic.model_of(config)
-    wavenet = training.wavenet_of(model)
     findings = list(_of_config(config, model))
     state = training.init_state(model, config.training)
     num_bytes = sum(x.nbytes for x in jax.tree.leaves(state))
     figures: dict[str, Any] = {
-        **plan.of_model(config, wavenet, state),
+        **plan.of_model(config, receptive_field_of(model), state),
         "num_steps": config.training.num_steps,
     }
     if not any(finding.is_fault for finding in findings):

@@ -14,6 +14,7 @@ import jax
 from experiments.benchmarks import roofline, synthetic
 from wavenet_jax import WaveNetConfig, sampling
 from wavenet_jax.sampling import BACKENDS, ChunkConditions, Precision
+from wavenet_jax.student.flows import GeneratorConfig
 
 CHUNK_SAMPLES = 256
 """Of the chunks whose latency is measured."""
@@ -62,9 +63,8 @@ def speeds(
     model: WaveNetConfig, params: Any, batch: int, among: Sequence[BackendConfig], repeats: int
 ) -> dict[BackendConfig, float]:
     """Samples a second of the whole batch, of each backend config; the median of rounds."""
-    steps = max(200, 1600 // batch)
-    steps = -(-steps // model.hop_samples) * model.hop_samples
-    runs = {each: _prepared(model, params, batch, steps, each) for each in among}
+    steps = steps_of(model, batch)
+    runs = {each: prepared_run(model, params, batch, steps, each) for each in among}
     seconds: dict[BackendConfig, list[float]] = {each: [] for each in among}
     for round_ in range(repeats + 1):
         for each, run in runs.items():
@@ -75,14 +75,25 @@ def speeds(
     return {each: batch * steps / statistics.median(times) for each, times in seconds.items()}
 
 
-def _prepared(
-    model: WaveNetConfig, params: Any, batch: int, steps: int, config: BackendConfig
+def steps_of(model: GeneratorConfig, batch: int) -> int:
+    """Samples of each utterance of a timed run, in whole frames."""
+    return -(-max(200, 1600 // batch) // model.hop_samples) * model.hop_samples
+
+
+def prepared_run(
+    model: GeneratorConfig,
+    params: Any,
+    batch: int,
+    steps: int,
+    config: BackendConfig,
+    devices: Sequence[jax.Device] | None = None,
 ) -> Callable[[], Any]:
-    """A function that generates `steps` samples more."""
+    """A function that generates `steps` samples more, by default on one device."""
     conditions = _conditions(model, batch, steps)
     uniforms = sampling.uniforms(sampling.utterance_keys(0, range(batch)), 0, steps)
     draws = sampling.make_draws(uniforms)
-    prepared = BACKENDS[config.backend].prepare(model, params, config.precision, _devices())
+    devices = _devices() if devices is None else devices
+    prepared = BACKENDS[config.backend].prepare(model, params, config.precision, devices)
     states = [prepared.initial_state(batch, conditions.global_condition)]
 
     def run() -> None:
@@ -91,7 +102,7 @@ def _prepared(
     return run
 
 
-def _conditions(model: WaveNetConfig, batch: int, length: int) -> ChunkConditions:
+def _conditions(model: GeneratorConfig, batch: int, length: int) -> ChunkConditions:
     given = synthetic.conditions(model, batch, length)
     return ChunkConditions(given["global"], given["local"])
 

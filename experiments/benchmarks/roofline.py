@@ -45,7 +45,7 @@ def gemm_shapes(
         if i < last:
             shapes.append((layer_batch(i), cfg.gate_channels, cfg.residual_channels))
     gates = cfg.gate_channels * (1 if is_fftnet else len(cfg.dilations))
-    widths = [gates, cfg.skip_channels, cfg.head_channels, cfg.num_classes]
+    widths = [gates, cfg.skip_channels, cfg.head_channels, cfg.distribution.num_parameters]
     pairs = itertools.pairwise(width for width in widths if width)
     return shapes + [(output_batch, *pair) for pair in pairs]
 

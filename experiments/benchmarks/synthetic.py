@@ -7,7 +7,8 @@ import numpy as np
 
 from experiments.common.model import labels_of, model_config, needs_questions
 from experiments.configs.schema import ExperimentConfig
-from wavenet_jax import ConditionConfig, WaveNetConfig
+from wavenet_jax import ConditionConfig
+from wavenet_jax.student.flows import GeneratorConfig
 from wavenet_jax.training import ModelConfig
 
 NUM_CLASSES = 50
@@ -26,7 +27,7 @@ def model_of(config: ExperimentConfig) -> ModelConfig:
     )
 
 
-def conditions(model: WaveNetConfig, batch: int, length: int) -> dict[str, Any]:
+def conditions(model: GeneratorConfig, batch: int, length: int) -> dict[str, Any]:
     """Random conditions of recordings of `length` samples: `global` and `local`, None where the
     model takes none."""
     random = np.random.default_rng(0)

@@ -7,9 +7,11 @@ import jax
 import numpy as np
 
 from experiments.benchmarks import roofline, synthetic
+from experiments.common.model import receptive_field_of
 from experiments.configs.schema import ExperimentConfig
 from wavenet_jax import AutoencoderConfig, RecognizerConfig, fused, receptive_field, training
 from wavenet_jax.recognition import posteriors
+from wavenet_jax.student.flows import StudentConfig
 from wavenet_jax.training import ModelConfig, TrainingConfig, fusing
 
 RECOGNIZED_S = 10
@@ -40,7 +42,8 @@ def training_speed(
     autoencoder = model if isinstance(model, AutoencoderConfig) else None
     right = autoencoder.margin_samples if autoencoder else right_context_samples(model)
     unit = recognizer.hop_samples if recognizer else wavenet.hop_samples if autoencoder else 1
-    length = -(-(receptive_field(wavenet) + right) // unit) * unit + segment + right
+    field = max(receptive_field(wavenet), receptive_field_of(model))
+    length = -(-(field + right) // unit) * unit + segment + right
     random = np.random.default_rng(0)
     windows = {
         "samples": random.normal(0, 3000, (batch, length)).astype(np.int16),
@@ -57,11 +60,15 @@ def training_speed(
         windows["frames"] = np.ones((batch, autoencoder.num_frames(length)), bool)
     windows |= {name: value for name, value in conditions.items() if value is not None}
     batches = training.split_over_devices(windows, jax.local_device_count())
-    step = training.make_parallel_step(model, settings).lower(state, batches).compile()
+    beside: tuple[Any, ...] = ()
+    if isinstance(model, StudentConfig):
+        teacher = training.init_variables(model.teacher, jax.random.key(0))
+        beside = (training.replicate(teacher),)
+    step = training.make_parallel_step(model, settings).lower(state, batches, *beside).compile()
     states = [state]
 
     def run():
-        states[0], metrics = step(states[0], batches)
+        states[0], metrics = step(states[0], batches, *beside)
         return metrics
 
     seconds = roofline.median_s(run, repeats)

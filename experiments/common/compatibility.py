@@ -22,6 +22,7 @@ _SAME = (
     "model",
     "encoder",
     "recognizer",
+    "student",
     "training.weight_normalization",
     "training.optimizer",
     "training.seed",
@@ -44,8 +45,9 @@ def check_same(stored: ExperimentConfig, config: ExperimentConfig) -> None:
       InputError: with the flag of the first field that differs, and both values.
     """
     mine, free = dict(_flat(to_dict(config))), list(_FREE)
-    if stored.task == config.task == "generate":
-        free.append("recognizer")
+    for task, section in (("recognize", "recognizer"), ("distill", "student")):
+        if task not in (stored.task, config.task):
+            free.append(section)
     if "encoder" not in (stored.local_condition.features, config.local_condition.features):
         free.append("encoder")
     if stored.local_condition.features == config.local_condition.features == "":

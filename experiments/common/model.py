@@ -8,9 +8,10 @@ from experiments.common.local_features import Symbols, local_features_of
 from experiments.configs import schema
 from experiments.configs.schema import ExperimentConfig
 from wavenet_jax.autoencoder import AutoencoderConfig
-from wavenet_jax.config import ConditionConfig, LocalConditionConfig
+from wavenet_jax.config import ConditionConfig, LocalConditionConfig, receptive_field
 from wavenet_jax.recognition.recognizer import RecognizerConfig
-from wavenet_jax.training import ModelConfig
+from wavenet_jax.student.flows import StudentConfig
+from wavenet_jax.training import ModelConfig, wavenet_of
 
 
 def labels_of(config: ExperimentConfig) -> list[str]:
@@ -66,6 +67,8 @@ def model_config(
             wavenet=wavenet,
             num_classes=len(folded.names),
         )
+    if config.task == "distill":
+        return schema.build(StudentConfig, config.student, "student", teacher=wavenet)
     if has_encoder(config):
         return schema.build(AutoencoderConfig, config.encoder, "encoder", wavenet=wavenet)
     return wavenet
@@ -104,3 +107,10 @@ def _local_condition(config: ExperimentConfig, symbols: Symbols) -> LocalConditi
     return schema.build(
         LocalConditionConfig, condition, "local_condition", kind="vectors", size=size
     )
+
+
+def receptive_field_of(model: ModelConfig) -> int:
+    """Samples, or of a student noise, before t that a model's distribution at t depends on."""
+    if isinstance(model, StudentConfig):
+        return model.receptive_field
+    return receptive_field(wavenet_of(model))

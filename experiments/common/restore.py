@@ -27,10 +27,10 @@ class TrainedModel(NamedTuple):
 
     @property
     def generator(self) -> Model:
-        """The WaveNet, also that of a recognizer, or the autoencoder, as `wavenet_jax.load` gives
-        it."""
+        """The student, the autoencoder or the WaveNet, also that of a recognizer, as
+        `wavenet_jax.load` gives it."""
         return Model(
-            config=self.run.autoencoder or self.run.wavenet,
+            config=self.run.student or self.run.autoencoder or self.run.wavenet,
             params=self.params,
             audio=self.run.audio,
             step=self.step,

@@ -16,7 +16,13 @@ from tqdm import tqdm
 import data
 from experiments.common import compatibility, phones
 from experiments.common.local_features import FrameFunction, local_features_of, mel_config
-from experiments.common.model import labels_of, model_config, needs_questions, symbols_of
+from experiments.common.model import (
+    labels_of,
+    model_config,
+    needs_questions,
+    receptive_field_of,
+    symbols_of,
+)
 from experiments.configs.schema import ExperimentConfig, build
 from wavenet_jax import InputError
 from wavenet_jax.audio import AudioConfig, audio_config
@@ -25,6 +31,7 @@ from wavenet_jax.config import WaveNetConfig, from_dict, receptive_field, to_dic
 from wavenet_jax.recognition import decoding
 from wavenet_jax.recognition.decoding import BigramLM
 from wavenet_jax.recognition.recognizer import RecognizerConfig
+from wavenet_jax.student.flows import StudentConfig
 from wavenet_jax.training import ModelConfig, NamedAxis, TrainingConfig, wavenet_of
 
 
@@ -34,10 +41,11 @@ class Run:
 
     Attributes:
       config: the experiment's.
-      model: of the WaveNet, of the recognizer or of the autoencoder.
+      model: of the WaveNet, of the recognizer, of the autoencoder or of the student.
       audio: sample rate, filter and the classes of the labels that the model depends on.
       bigram_lm: the language model of a recognizer's phones.
       questions: lines of the HTS question file that the local features depend on.
+      teacher_sha256: of the parameters that a student is distilled from.
     """
 
     config: ExperimentConfig
@@ -45,6 +53,7 @@ class Run:
     audio: AudioConfig
     bigram_lm: BigramLM | None = None
     questions: tuple[str, ...] = ()
+    teacher_sha256: str | None = None
 
     # -- to and from a checkpoint ------------------------------------------------------
 
@@ -83,14 +92,15 @@ class Run:
                 f"{corpus.name} has {longest}: give --config.model.context_stacks fewer or smaller "
                 "dilations, or a shorter hop."
             )
-        if config.task == "generate":
+        if config.task != "recognize":
             return run
         counted = phones.bigram_lm(run.phones, config.recognizer, corpus)
         return dataclasses.replace(run, bigram_lm=counted)
 
     def to_dict(self) -> dict[str, Any]:
         """The description of a checkpoint, fit for JSON; `from_description` reads it."""
-        return {
+        of_student = {"teacher_sha256": self.teacher_sha256} if self.teacher_sha256 else {}
+        return of_student | {
             "model": to_dict(self.model),
             "training": to_dict(self.training),
             "audio": to_dict(self.audio),
@@ -126,6 +136,7 @@ class Run:
             audio=audio_config(description["audio"]),
             bigram_lm=BigramLM.from_dict(bigram_lm) if bigram_lm else None,
             questions=tuple(description["questions"]),
+            teacher_sha256=description.get("teacher_sha256"),
         )
 
     # -- the model -----------------------------------------------------------------------
@@ -137,8 +148,32 @@ class Run:
 
     @property
     def wavenet(self) -> WaveNetConfig:
-        """The model, or the WaveNet in the recognizer or the autoencoder."""
+        """The model, the WaveNet in the recognizer or the autoencoder, or the student's teacher,
+        whose codes and conditions are the student's."""
         return wavenet_of(self.model)
+
+    @property
+    def student(self) -> StudentConfig | None:
+        """The model if it is a student."""
+        return self.model if isinstance(self.model, StudentConfig) else None
+
+    @property
+    def receptive_field(self) -> int:
+        """Samples, or of a student noise, before t that the distribution at t depends on."""
+        return receptive_field_of(self.model)
+
+    def require_likelihood(self) -> None:
+        """Refuses a student.
+
+        Raises:
+          InputError: it is one.
+        """
+        if self.student:
+            raise InputError(
+                "The model is a student, which gives no likelihood of recordings: evaluate its "
+                "teacher, or the student's sound with experiments.evaluate_speech or "
+                "experiments.studies.copy_synthesis."
+            )
 
     @property
     def recognizer(self) -> RecognizerConfig | None:
@@ -167,7 +202,8 @@ class Run:
         """Samples before a scored segment that it depends on, in whole frames."""
         context = self.recognizer.context_samples if self.recognizer else self.margin_samples
         hop = self.hop_samples
-        return -(-(receptive_field(self.wavenet) + context) // hop) * hop
+        field = max(receptive_field(self.wavenet), self.receptive_field)
+        return -(-(field + context) // hop) * hop
 
     @property
     def margin_samples(self) -> int:
@@ -389,6 +425,11 @@ class Run:
                 f"The corpus has the questions {', '.join(here)}, and the run in the work "
                 f"directory was trained on {', '.join(there)}: prepare the same corpus, or choose "
                 "another --workdir."
+            )
+        if self.teacher_sha256 != stored.teacher_sha256:
+            raise InputError(
+                "--teacher has other parameters than the model that the run in the work directory "
+                "is distilled from: name that model, or choose another --workdir."
             )
 
 

@@ -43,6 +43,7 @@ from wavenet_jax.config import (
 from wavenet_jax.errors import ConfigError
 from wavenet_jax.prosody.networks import ProsodyConfig
 from wavenet_jax.recognition.recognizer import RecognizerConfig
+from wavenet_jax.student.flows import StudentConfig
 from wavenet_jax.training import TrainingConfig
 
 T = TypeVar("T")
@@ -65,6 +66,7 @@ def _section(cls: type, *decided: str) -> Any:
 _GlobalCondition: Any = _section(ConditionConfig, "kind", "size")
 _LocalCondition: Any = _section(LocalConditionConfig, "kind", "size")
 _Mel: Any = _section(data.MelConfig, "sample_rate_hz", "hop_samples")
+_Student: Any = _section(StudentConfig, "teacher")
 _Encoder: Any = _section(AutoencoderConfig, "wavenet")
 _Recognizer: Any = _section(RecognizerConfig, "wavenet", "num_classes")
 _Augmentation: Any = _section(data.Augmentation)
@@ -140,6 +142,11 @@ class Recognizer(_Recognizer):
 
 
 @dataclasses.dataclass(frozen=True)
+class Student(_Student):
+    """The parallel student, for the task "distill"; the model is its teacher's."""
+
+
+@dataclasses.dataclass(frozen=True)
 class Augmentation(_Augmentation):
     """Random changes of the training windows.
 
@@ -166,7 +173,8 @@ class ExperimentConfig:
       model: the WaveNet. Its conditions are decided by the corpus and the sections below.
       training: the optimiser. Its `num_steps` and `seed` are flags beside it
         (`--config.num_steps`, `--config.seed`).
-      task: "generate" for a WaveNet, or "recognize" for one with a recognizer of phones.
+      task: "generate" for a WaveNet, "recognize" for one with a recognizer of phones, or "distill"
+        for the parallel student of one.
       pre_emphasis: coefficient of a filter of order 1 before the model, 0 for none.
       noise_shaping: strength of the filter before the model that is made from the mean spectrum
         of the training recordings, 0 for none, 1 for one that whitens them.
@@ -176,6 +184,7 @@ class ExperimentConfig:
       local_condition: along a recording.
       encoder: for the local features "encoder".
       recognizer: for the task "recognize".
+      student: for the task "distill".
       augmentation: of the training windows.
       prosody: the networks of `experiments.train_prosody`.
       batch_size: windows a step, over all devices.
@@ -187,7 +196,8 @@ class ExperimentConfig:
       checkpoint_every: steps between checkpoints, each with held-out scores.
       keep_checkpoints: how many of the newest are kept beside the best.
       best_score: the held-out score that makes the best checkpoint; by default
-        "phone_error_rate" for a recognizer and "bits_per_sample" otherwise.
+        "phone_error_rate" for a recognizer, "kl_per_sample" (nats of a sample, from its teacher)
+        for a student and "bits_per_sample" otherwise.
       held_out_split: split of the scores and previews.
       held_out_recordings: how many of it, its first.
       max_spike: by how many bits the loss of a step may exceed the mean of the 100 steps before;
@@ -205,7 +215,7 @@ class ExperimentConfig:
     segment_samples: int
     model: WaveNetConfig
     training: TrainingConfig
-    task: Literal["generate", "recognize"] = "generate"
+    task: Literal["generate", "recognize", "distill"] = "generate"
     pre_emphasis: float = 0.0
     noise_shaping: float = 0.0
     noise_shaping_order: int = 16
@@ -214,6 +224,7 @@ class ExperimentConfig:
     local_condition: LocalCondition = dataclasses.field(default_factory=LocalCondition)
     encoder: Encoder = dataclasses.field(default_factory=Encoder)
     recognizer: Recognizer = dataclasses.field(default_factory=Recognizer)
+    student: Student = dataclasses.field(default_factory=Student)
     augmentation: Augmentation = dataclasses.field(default_factory=Augmentation)
     prosody: Prosody = dataclasses.field(default_factory=Prosody)
     batch_size: int = 8
@@ -223,7 +234,7 @@ class ExperimentConfig:
     log_every: int = 10
     checkpoint_every: int = 200
     keep_checkpoints: int = 2
-    best_score: Literal["bits_per_sample", "phone_error_rate"] | None = None
+    best_score: Literal["bits_per_sample", "phone_error_rate", "kl_per_sample"] | None = None
     held_out_split: str = "validation"
     held_out_recordings: int = 10
     max_spike: float | None = None
@@ -249,6 +260,10 @@ class ExperimentConfig:
             raise ConfigError(owner, "noise_shaping_order", self.noise_shaping_order, remedy)
         if self.train_recordings is not None:
             check_min(self, owner, train_recordings=1)
+        for name in ("scheduled_sampling", "input_noise") if self.task == "distill" else ():
+            if value := getattr(self.training, name):
+                remedy = "give 0, for a student's input is noise"
+                raise ConfigError(owner, f"training.{name}", value, remedy)
         if self.best_score is not None and self.best_score not in self.scores:
             remedy = f"use one of {', '.join(self.scores)}, which this experiment measures"
             raise ConfigError(owner, "best_score", self.best_score, remedy)
@@ -260,7 +275,7 @@ class ExperimentConfig:
     def generates(self) -> bool:
         """Whether the model is trained to generate: always, except for a recognizer without
         the loss of the samples."""
-        return self.task == "generate" or self.training.generation_weight > 0
+        return self.task != "recognize" or self.training.generation_weight > 0
 
     @property
     def has_previews(self) -> bool:
@@ -270,7 +285,12 @@ class ExperimentConfig:
     @property
     def scores(self) -> tuple[str, ...]:
         """The held-out scores, first the one that makes the best checkpoint."""
-        measured = {"phone_error_rate": self.task == "recognize", "bits_per_sample": self.generates}
+        is_student = self.task == "distill"
+        measured = {
+            "phone_error_rate": self.task == "recognize",
+            "bits_per_sample": self.generates and not is_student,
+            "kl_per_sample": is_student,
+        }
         names = [name for name, is_measured in measured.items() if is_measured]
         return tuple(sorted(names, key=lambda name: name != self.best_score))
 
@@ -364,6 +384,7 @@ def flags_in_errors(path: str) -> Iterator[None]:
 
 def flag_of(path: str) -> str:
     """The flag of a field, such as `--config.num_steps` of "training.num_steps"."""
+    path = path.replace("student.teacher.", "model.")
     section, _, name = path.rpartition(".")
     is_beside = section == "training" and name in BESIDE_THE_TRAINING
     return f"--config.{name if is_beside else path}"

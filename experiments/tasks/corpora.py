@@ -12,10 +12,8 @@ from tqdm import tqdm
 import data
 from data.audio import reading
 from experiments.common import plots
-from experiments.common.model import labels_of, model_config
+from experiments.common.model import labels_of, model_config, receptive_field_of
 from experiments.configs.schema import ExperimentConfig
-from wavenet_jax import training
-from wavenet_jax.config import receptive_field
 
 NUM_EXAMPLES = 6
 EXAMPLE_S = 4.0
@@ -121,7 +119,7 @@ def field_figures(config: ExperimentConfig, corpus: data.Corpus) -> dict[str, fl
         if not names:
             corpus.label(0, label)  # which raises that there is no such label
     model = model_config(config, classes, corpus.questions)
-    samples = receptive_field(training.wavenet_of(model))
+    samples = receptive_field_of(model)
     return {
         "samples": samples,
         "milliseconds": 1000 * samples / corpus.sample_rate_hz,

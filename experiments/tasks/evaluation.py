@@ -37,9 +37,10 @@ def evaluate(
       `num_samples`, `step`, `split`, `wall_s`.
 
     Raises:
-      InputError: a recording cannot be scored, or the file not written.
+      InputError: a recording cannot be scored, the file not written, or the model is a student.
     """
     run, begun_s = trained.run, time.monotonic()
+    run.require_likelihood()
     quantizer = run.wavenet.quantizer
     counts = np.zeros(quantizer.num_classes, np.int64)
 

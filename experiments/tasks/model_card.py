@@ -11,7 +11,7 @@ import jax
 import wavenet_jax
 from experiments.common import recipes, restore
 from experiments.common.programs import command
-from wavenet_jax import InputError, model_folder, receptive_field_ms
+from wavenet_jax import InputError, model_folder
 
 _CURVE_ROWS = 8
 _FIGURES = "Figures\n\nWhat each command printed for these files:"
@@ -102,9 +102,11 @@ class ModelCard:
             kind = "WaveNet with a recognizer of phones"
         elif run.autoencoder is not None:
             kind = "WaveNet autoencoder"
+        elif run.student is not None:
+            kind = "parallel student of a WaveNet"
         yield "model", f"{kind}, {num_parameters:,} parameters, {self.precision}"
         rate = run.audio.sample_rate_hz
-        yield "sound", f"{rate} Hz; receptive field {receptive_field_ms(run.wavenet, rate):.0f} ms"
+        yield "sound", f"{rate} Hz; receptive field {1000 * run.receptive_field / rate:.0f} ms"
         for label in run.audio.global_labels:
             yield label, ", ".join(run.audio.classes[label])
         if run.config.local_condition.features:
@@ -155,8 +157,12 @@ class ModelCard:
     def _training(self) -> list[str]:
         """The commands that train such a model."""
         where = ["--workdir=WORKDIR", "--data_dir=corpora"]
-        commands = [command("train", *recipes.training_flags(self.trained.run.config), *where)]
-        return commands + [command("train_prosody", *where)] * bool(self.networks)
+        run = self.trained.run
+        program, teacher = ("distill", ["--teacher=TEACHER"]) if run.student else ("train", [])
+        flags = recipes.training_flags(run.config)
+        commands = [command(program, *flags, *teacher, *where)]
+        is_trained = self.networks and not run.student  # which has its teacher's
+        return commands + [command("train_prosody", *where)] * bool(is_trained)
 
 
 class Read(NamedTuple):

@@ -7,16 +7,16 @@ import jax
 
 import data
 from experiments.configs.schema import ExperimentConfig
-from wavenet_jax import WaveNetConfig, receptive_field_ms, training
+from wavenet_jax import training
 
 
 def of_model(
-    config: ExperimentConfig, wavenet: WaveNetConfig, state: training.TrainState
+    config: ExperimentConfig, receptive_field: int, state: training.TrainState
 ) -> dict[str, Any]:
-    """`parameters`, and `receptive_field_ms`."""
+    """`parameters`, and `receptive_field_ms` of a field in samples."""
     return {
         "parameters": sum(x.size for x in jax.tree.leaves(state.params)),
-        "receptive_field_ms": receptive_field_ms(wavenet, config.sample_rate_hz),
+        "receptive_field_ms": 1000 * receptive_field / config.sample_rate_hz,
     }
 
 

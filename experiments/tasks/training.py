@@ -20,16 +20,20 @@ from experiments.common.reporting import TIMES, Reporter
 from experiments.common.run import Run
 from experiments.configs.schema import ExperimentConfig
 from experiments.metrics import phone_errors
-from experiments.tasks import plan
-from wavenet_jax import folders, scoring, training
+from experiments.tasks import plan, teaching
+from wavenet_jax import InputError, folders, scoring, training
 from wavenet_jax.audio import InverseFilter
 from wavenet_jax.checkpoints import Checkpoints
+from wavenet_jax.student import distillation
 
 DIVERGED = "diverged"
 """Folder of a work directory with the batches in which the training diverged."""
 
 DATA_WAIT = f"{TIMES}data_wait"
 """Scalar of the history: the share of the time that devices waited for data."""
+
+_ABOUT_STEPS = ("gradient_norm", "learning_rate")
+"""Metrics that are no terms of the loss."""
 
 _REMEMBERED = 4
 """Batches. The metrics of a step are read after the next one was begun."""
@@ -53,6 +57,7 @@ def train(
     *,
     workdir: str | os.PathLike[str],
     data_dir: str | os.PathLike[str],
+    teacher: restore.TrainedModel | None = None,
 ) -> TrainingResult:
     """Trains to the config's last step, from the last checkpoint if there is one.
 
@@ -64,16 +69,27 @@ def train(
       workdir: gets `checkpoints/STEP/`, `history.jsonl`, `tensorboard/`, `previews/` and
         `diverged/`; on a disk that all processes share, or in a bucket.
       data_dir: folder of prepared corpora.
+      teacher: of a student (`tasks.distillation`).
 
     Raises:
       InputError, data.DataError: bad input, or a step that does not fit into the devices' memory;
         earlier checkpoints stay.
       training.DivergenceError: the loss is not finite, or spikes; earlier checkpoints stay.
     """
+    if config.task == "distill" and teacher is None:
+        raise InputError(
+            "--config.task is 'distill': use experiments.distill, which takes the --teacher."
+        )
     next_batch: int | None = None
     for returns in itertools.count():
         try:
-            return _train(config, workdir=workdir, data_dir=data_dir, next_batch=next_batch)
+            return _train(
+                config,
+                workdir=workdir,
+                data_dir=data_dir,
+                teacher=teacher,
+                next_batch=next_batch,
+            )
         except _DivergedError as diverged:
             where = (
                 f"its batch is {workdir}/{diverged.file}"
@@ -100,12 +116,13 @@ def _train(
     *,
     workdir: str | os.PathLike[str],
     data_dir: str | os.PathLike[str],
+    teacher: restore.TrainedModel | None,
     next_batch: int | None,
 ) -> TrainingResult:
     """`train`, until it ends or diverges.
 
     Args:
-      config, workdir, data_dir: of `train`.
+      config, workdir, data_dir, teacher: of `train`.
       next_batch: of the data to go on with; None for that of the checkpoint.
 
     Raises:
@@ -119,6 +136,8 @@ def _train(
     if config.train_recordings is not None:
         corpus = corpus.some(config.train_recordings)
     run = Run.create(config, corpus)
+    if teacher is not None:
+        run = teaching.taught(run, teacher)
     corpus = corpus.filtered(run.audio.filter_taps)
     held_out = run.load(data_dir, config.held_out_split)
     batches = run.windows(corpus, shard_index=jax.process_index(), shard_count=jax.process_count())
@@ -152,7 +171,9 @@ def _train(
             )
             return TrainingResult(state, stopped=False)
         if processes.is_first():
-            planned = plan.of_model(config, run.wavenet, state) | plan.of_corpus(config, corpus)
+            planned = plan.of_model(config, run.receptive_field, state) | plan.of_corpus(
+                config, corpus
+            )
             print(plan.as_line(planned), file=sys.stderr)
         reporter = stack.enter_context(
             Reporter(
@@ -178,7 +199,7 @@ def _train(
             shown = {
                 name.replace("_per_", "/"): value
                 for name, value in metrics.items()
-                if name.startswith("bits_per_")
+                if name not in _ABOUT_STEPS
             }
             reporter.progress(step, shown)
             if step % config.log_every == 0 or step == num_steps:
@@ -194,7 +215,7 @@ def _train(
             step, scores = int(state.step), None
             if step % config.checkpoint_every == 0 or step == num_steps:
                 trained = restore.TrainedModel(run, jax.device_get(state.ema_params), step)
-                scores = held_out_scores(trained, held_out)
+                scores = held_out_scores(trained, held_out, teacher)
                 reporter.scalars(step, {f"held_out/{name}": x for name, x in scores.items()})
             saved.save(
                 state,
@@ -228,6 +249,7 @@ def _train(
                 on_preview=on_preview,
                 on_times=on_times,
                 max_spike=config.max_spike,
+                teacher=teacher.params if teacher else None,
             )
             saved.wait()
     stopped = int(state.step) < num_steps
@@ -336,8 +358,17 @@ def _changed_times(pretrained: Run, run: Run) -> Iterator[tuple[str, str, str]]:
         yield "hop", f"{before} samples", f"{now} samples"
 
 
-def held_out_scores(trained: restore.TrainedModel, corpus: data.Corpus) -> dict[str, float]:
+def held_out_scores(
+    trained: restore.TrainedModel,
+    corpus: data.Corpus,
+    teacher: restore.TrainedModel | None = None,
+) -> dict[str, float]:
     """Scores of the first held-out recordings, whole.
+
+    Args:
+      trained: the model.
+      corpus: with the recordings.
+      teacher: of a student.
 
     Returns:
       Each of the config's `scores`, in the order of `scores`.
@@ -351,6 +382,11 @@ def held_out_scores(trained: restore.TrainedModel, corpus: data.Corpus) -> dict[
         recordings = itertools.islice(trained.recordings(corpus), number)
         scored = scoring.score(run.wavenet, trained.params, recordings)
         scores["bits_per_sample"] = scoring.bits_per_sample(scored)
+    if run.student and teacher:
+        recordings = itertools.islice(run.recordings(corpus), number)
+        scores[distillation.DIVERGENCE] = distillation.divergence_of_recordings(
+            run.student, trained.params, teacher.params, recordings
+        )
     return scores
 
 

@@ -1,5 +1,6 @@
 """Samples to codes and back, evenly or mu-law spaced, from 8 bits to 16."""
 
+import jax
 import numpy as np
 import pytest
 
@@ -60,6 +61,18 @@ def test_floats_are_encoded_as_the_samples_they_stand_for(companding) -> None:
     assert np.asarray(quantizer.encode(np.array([-3.0, 3.0], np.float32))).tolist() == [0, 255]
     with pytest.raises(TypeError, match="takes int16 or floating samples, not int32"):
         quantizer.encode(np.zeros(3, np.int32))
+
+
+@pytest.mark.parametrize("companding", ["mu_law", "linear"])
+def test_amplitudes_are_those_of_the_decoded_codes(companding) -> None:
+    quantizer = Quantizer(256, companding)
+    codes = np.arange(1, 255)
+    found = np.asarray(quantizer.amplitudes(quantizer.values(codes)))
+    expected = np.asarray(quantizer.decode_int16(codes)) / 32768
+    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=2e-5)
+    slopes = jax.vmap(jax.grad(quantizer.amplitudes))(quantizer.values(codes))
+    assert (np.asarray(slopes) > 0).all()
+    assert np.abs(np.asarray(quantizer.amplitudes(np.float32([-1.5, 1.5])))).tolist() == [1, 1]
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 * `scan`: plain JAX, on any device, for any model. What the others must agree with.
 * `cpu`: the whole loop over samples in one compiled function, on this machine's cores.
 * `pallas`: likewise in one kernel, for GPU and TPU.
+* `flow`: all samples of a chunk at once, for the parallel student of a WaveNet.
 
 Where to look: `protocol` says what a backend is, `backends` lists them, `randomness` makes the
 number from which a sample is drawn, `streaming` takes frames of a local condition as they arrive,

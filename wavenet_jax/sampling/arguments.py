@@ -5,8 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from wavenet_jax import conditioning
-from wavenet_jax.config import ConditionConfig, WaveNetConfig
+from wavenet_jax.config import ConditionConfig
 from wavenet_jax.errors import InputError
+from wavenet_jax.student.flows import GeneratorConfig, StudentConfig
 
 MAX_SAMPLES = 2**31 - 1
 """Of an utterance with its prime: a sample's index is an int32."""
@@ -53,7 +54,7 @@ def check_temperatures_cover(temperature: np.ndarray, hop_samples: int, num_samp
         )
 
 
-def check_top_p(config: WaveNetConfig, top_p: float):
+def check_top_p(config: GeneratorConfig, top_p: float):
     """Refuses what is no probability above 0, and restricting an output that has no classes."""
     if not 0 < top_p <= 1:
         raise InputError(
@@ -102,8 +103,13 @@ def check_condition(config: ConditionConfig | None, condition, name: str, leadin
         )
 
 
-def check_prime(config: WaveNetConfig, prime: np.ndarray, batch: int):
-    """Refuses a prime that is not codes `[B, P]`."""
+def check_prime(config: GeneratorConfig, prime: np.ndarray, batch: int):
+    """Refuses a prime that is not codes `[B, P]`, and any of a student."""
+    if isinstance(config, StudentConfig):
+        raise InputError(
+            "The model is a student, which makes sound of noise and cannot go on from a recording: "
+            "leave the prime out, or use its teacher."
+        )
     if prime.ndim != 2 or prime.shape[0] != batch:
         raise InputError(f"The prime has shape {prime.shape}: give codes of shape ({batch}, P).")
     is_code = np.issubdtype(prime.dtype, np.integer) and (

@@ -18,24 +18,26 @@ from wavenet_jax import conditioning
 from wavenet_jax.config import ConditionConfig, WaveNetConfig
 from wavenet_jax.errors import InputError
 from wavenet_jax.sampling.cpu import Cpu
+from wavenet_jax.sampling.flow import Flow
 from wavenet_jax.sampling.pallas import Pallas
 from wavenet_jax.sampling.precision import Precision, check_precision, quantize_weights
 from wavenet_jax.sampling.protocol import Backend, ChunkConditions, make_draws
 from wavenet_jax.sampling.scan import Scan, scan_samples
+from wavenet_jax.student.flows import GeneratorConfig
 from wavenet_jax.wavenet import WaveNet
 
-_IN_ORDER: tuple[Backend, ...] = (Cpu(), Scan(), Pallas())
+_IN_ORDER: tuple[Backend, ...] = (Cpu(), Scan(), Pallas(), Flow())
 
 BACKENDS = {backend.name: backend for backend in _IN_ORDER}
 """By name, in the order of preference of `auto`. (Pallas comes after `scan`, which runs everything:
-its speed has not been measured on the devices that it is for.)"""
+its speed has not been measured on the devices that it is for. Students have `flow` alone.)"""
 
 _CHECKED_SAMPLES, _CHECKED_TEMPERATURES, _CHECKED_TOP_P = 24, (0.7, 1.0), 0.8
 _TOLERANCE = {"float32": 1e-4, "bfloat16": 1e-4, "int8": 1e-3}
 """Of uniform numbers, of top_p and of values in [-1, 1]: more than rounding comes to."""
 
 
-def choose(config: WaveNetConfig, name: str, devices: Sequence[jax.Device] | None) -> Backend:
+def choose(config: GeneratorConfig, name: str, devices: Sequence[jax.Device] | None) -> Backend:
     """The backend of that name, or for `auto` the first that supports model and devices.
 
     Raises:
@@ -44,13 +46,13 @@ def choose(config: WaveNetConfig, name: str, devices: Sequence[jax.Device] | Non
     return _candidates(config, name, devices)[0]
 
 
-def supports(config: WaveNetConfig, name: str, devices: Sequence[jax.Device] | None) -> bool:
+def supports(config: GeneratorConfig, name: str, devices: Sequence[jax.Device] | None) -> bool:
     """Whether the backend of that name supports a model on devices (None: of this process)."""
     return not BACKENDS[name].unsupported_reason(config, devices)
 
 
 def choose_verified(
-    config: WaveNetConfig,
+    config: GeneratorConfig,
     params: Any,
     name: str,
     devices: Sequence[jax.Device] | None,
@@ -74,8 +76,11 @@ def choose_verified(
                     f"{', '.join(backend.weight_dtypes)}."
                 )
             continue
+        if not backend.is_fused:
+            return backend
+        assert isinstance(config, WaveNetConfig)
         arguments = (backend, config, params, precision, devices, batch)
-        if not backend.is_fused or _is_verified(*arguments, has_top_p):
+        if _is_verified(*arguments, has_top_p):
             return backend
         if name != "auto":
             raise InputError(
@@ -86,7 +91,7 @@ def choose_verified(
 
 
 def _candidates(
-    config: WaveNetConfig, name: str, devices: Sequence[jax.Device] | None
+    config: GeneratorConfig, name: str, devices: Sequence[jax.Device] | None
 ) -> list[Backend]:
     """The backend of that name, or for `auto` all that support model and devices."""
     if name != "auto" and name not in BACKENDS:

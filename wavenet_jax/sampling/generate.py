@@ -6,7 +6,6 @@ import jax
 import numpy as np
 
 from wavenet_jax import conditioning
-from wavenet_jax.config import WaveNetConfig
 from wavenet_jax.errors import InputError
 from wavenet_jax.sampling import arguments, backends, randomness
 from wavenet_jax.sampling.precision import Precision
@@ -19,14 +18,19 @@ from wavenet_jax.sampling.protocol import (
     samples_per_projection,
 )
 from wavenet_jax.sampling.streaming import FrameStream
+from wavenet_jax.student.flows import GeneratorConfig, StudentConfig
 
 _PROJECTED_BYTES = 2**28
 """Most memory of a chunk's local conditions, projected for each layer: a chunk is cut shorter
 where a frame is as short as a sample and they would take more."""
 
+STUDENT_SAMPLES = 2**15
+"""Of a batch that a student makes at once: of many more a layer's activations leave the cache of a
+CPU, and fewer start the layers more often."""
+
 
 def generate(
-    config: WaveNetConfig,
+    config: GeneratorConfig,
     params,
     *,
     keys: jax.Array,
@@ -58,7 +62,7 @@ def generate(
         beginning with the first sample, of the prime where there is one. Or an
         iterator of such arrays, the frames as they arrive: a chunk is made as soon as
         the frames that it depends on are there, and how they come changes nothing.
-      prime: codes `[B, P]` to continue, or None to begin after silence.
+      prime: codes `[B, P]` to continue, or None to begin after silence. Not of a student.
       temperature: of the distribution; 0 takes the likeliest (see `distributions`). Or one of
         each frame of the local condition (of each sample, without one), `[B, F]`, from the
         first frame on, that of the prime where there is one.
@@ -139,7 +143,7 @@ class _Job:
     def __init__(
         self,
         *,
-        config: WaveNetConfig,
+        config: GeneratorConfig,
         backend: Backend,
         model: PreparedModel,
         keys: jax.Array,
@@ -205,8 +209,11 @@ class _Job:
         return ChunkConditions(self._global_condition, local, start % self._config.hop_samples)
 
 
-def _samples_that_fit(config: WaveNetConfig, batch: int) -> int:
-    """For how many samples the projected conditions stay within the limit."""
+def _samples_that_fit(config: GeneratorConfig, batch: int) -> int:
+    """For how many samples the projected conditions, or a student's activations, stay within the
+    limit."""
+    if isinstance(config, StudentConfig):
+        return max(1, STUDENT_SAMPLES // batch)
     local = config.local_condition
     if local is None:
         return arguments.MAX_SAMPLES

@@ -10,16 +10,16 @@ import numpy as np
 from jax.sharding import PartitionSpec
 
 from wavenet_jax import parallel
-from wavenet_jax.config import WaveNetConfig
 from wavenet_jax.parallel import BATCH, REPLICATED
 from wavenet_jax.sampling.precision import PRECISIONS, Precision, quantize_weights
 from wavenet_jax.sampling.protocol import ChunkConditions, Draws
 from wavenet_jax.state import State
+from wavenet_jax.student.flows import GeneratorConfig, StudentConfig, model_of
 from wavenet_jax.wavenet import WaveNet
 
 _BATCH_SECOND = PartitionSpec(None, *BATCH)
 
-GenerateChunk = Callable[[WaveNet, Any, State, Draws, ChunkConditions], tuple[jax.Array, State]]
+GenerateChunk = Callable[[Any, Any, Any, Draws, ChunkConditions], tuple[jax.Array, Any]]
 
 
 class OnDevices(abc.ABC):
@@ -32,7 +32,7 @@ class OnDevices(abc.ABC):
 
     @abc.abstractmethod
     def unsupported_reason(
-        self, config: WaveNetConfig, devices: Sequence[jax.Device] | None
+        self, config: GeneratorConfig, devices: Sequence[jax.Device] | None
     ) -> str | None:
         """As `Backend.unsupported_reason`."""
 
@@ -53,7 +53,7 @@ class OnDevices(abc.ABC):
 
     def prepare(
         self,
-        config: WaveNetConfig,
+        config: GeneratorConfig,
         params: Any,
         precision: Precision,
         devices: Sequence[jax.Device] | None,
@@ -68,7 +68,7 @@ class ModelOnDevices:
 
     def __init__(
         self,
-        config: WaveNetConfig,
+        config: GeneratorConfig,
         params: Any,
         devices: tuple[jax.Device, ...],
         generate_chunk: GenerateChunk,
@@ -82,8 +82,10 @@ class ModelOnDevices:
             global_condition = global_condition[padded]
         return self.programs(batch).initial_state(self._params, len(padded), global_condition)
 
-    def state_of(self, state: State, items: np.ndarray) -> State:
-        return state.of_items(items[self._padding(len(items))])
+    def state_of(self, state: Any, items: np.ndarray) -> Any:
+        chosen = items[self._padding(len(items))]
+        is_state = lambda each: isinstance(each, State)  # noqa: E731, a student has one a flow
+        return jax.tree.map(lambda each: each.of_items(chosen), state, is_leaf=is_state)
 
     def prefill(self, state: State, codes: np.ndarray, conditions: ChunkConditions) -> State:
         padded = self._padding(len(codes))
@@ -120,9 +122,12 @@ class ModelOnDevices:
 class StatePrograms:
     """Compiled programs that make the state before the first sample to generate."""
 
-    def __init__(self, config: WaveNetConfig, devices: tuple[jax.Device, ...]):
-        self._model = WaveNet(config)
-        self._state_spec = parallel.state_spec(config)
+    def __init__(self, config: GeneratorConfig, devices: tuple[jax.Device, ...]):
+        self._model: Any = model_of(config)
+        if isinstance(config, StudentConfig):
+            self._state_spec: Any = (parallel.state_spec(config.flow),) * config.num_flows
+        else:
+            self._state_spec = parallel.state_spec(config)
         self._devices = devices
         self.initial_state = jax.jit(self._initial_state, static_argnums=1)
         self.prefill = jax.jit(self._prefill, donate_argnums=1)
@@ -165,7 +170,7 @@ class Programs(StatePrograms):
 
     def __init__(
         self,
-        config: WaveNetConfig,
+        config: GeneratorConfig,
         devices: tuple[jax.Device, ...],
         generate_chunk: GenerateChunk,
     ):

@@ -39,6 +39,7 @@ from wavenet_jax.sampling.on_devices import OnDevices
 from wavenet_jax.sampling.protocol import ChunkConditions, Draws, unsupported_layers
 from wavenet_jax.sampling.scan import over_frames
 from wavenet_jax.state import State
+from wavenet_jax.student.flows import GeneratorConfig
 from wavenet_jax.wavenet import WaveNet
 
 Form = Literal["tpu", "gpu"]
@@ -67,7 +68,7 @@ class Pallas(OnDevices):
         self._form, self._interpret = form, interpret
 
     def unsupported_reason(
-        self, config: WaveNetConfig, devices: Sequence[jax.Device] | None
+        self, config: GeneratorConfig, devices: Sequence[jax.Device] | None
     ) -> str | None:
         platform = (devices or jax.local_devices())[0].platform
         if platform == "cpu" and not self._interpret:

@@ -11,8 +11,9 @@ import flax.struct
 import jax
 import numpy as np
 
-from wavenet_jax.config import LocalConditionConfig, WaveNetConfig
+from wavenet_jax.config import LocalConditionConfig
 from wavenet_jax.sampling.precision import Precision
+from wavenet_jax.student.flows import GeneratorConfig, StudentConfig
 
 
 @flax.struct.dataclass
@@ -115,14 +116,14 @@ class Backend(Protocol):
     compiles_per_length: bool
 
     def unsupported_reason(
-        self, config: WaveNetConfig, devices: Sequence[jax.Device] | None
+        self, config: GeneratorConfig, devices: Sequence[jax.Device] | None
     ) -> str | None:
         """What of a model or of devices (None: those of this process) it does not support, as a
         noun ("layers that compute in bfloat16"), or None."""
 
     def prepare(
         self,
-        config: WaveNetConfig,
+        config: GeneratorConfig,
         params: Any,
         precision: Precision,
         devices: Sequence[jax.Device] | None,
@@ -130,8 +131,14 @@ class Backend(Protocol):
         """The model with its weights at a precision, float32 variables `params`."""
 
 
-def unsupported_layers(config: WaveNetConfig, blocks: Collection[str]) -> str | None:
+STUDENTS = "students"
+"""What all backends but one do not support, as a noun."""
+
+
+def unsupported_layers(config: GeneratorConfig, blocks: Collection[str]) -> str | None:
     """Layers that a fused backend with the arithmetic of those blocks does not cover, or None."""
+    if isinstance(config, StudentConfig):
+        return STUDENTS
     if config.block not in blocks:
         return f"blocks of the kind {config.block!r}"
     if config.dtype != "float32":

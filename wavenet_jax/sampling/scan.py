@@ -10,23 +10,23 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from wavenet_jax.config import WaveNetConfig
 from wavenet_jax.sampling.on_devices import OnDevices
-from wavenet_jax.sampling.protocol import ChunkConditions, Draws
+from wavenet_jax.sampling.protocol import STUDENTS, ChunkConditions, Draws
 from wavenet_jax.state import State
+from wavenet_jax.student.flows import GeneratorConfig, StudentConfig
 from wavenet_jax.wavenet import WaveNet
 
 
 class Scan(OnDevices):
-    """`jax.lax.scan` over `WaveNet.step`: on any device, for any model."""
+    """`jax.lax.scan` over `WaveNet.step`: on any device, for any WaveNet."""
 
     name = "scan"
     is_fused = False
 
     def unsupported_reason(
-        self, config: WaveNetConfig, devices: Sequence[jax.Device] | None
+        self, config: GeneratorConfig, devices: Sequence[jax.Device] | None
     ) -> str | None:
-        return None
+        return STUDENTS if isinstance(config, StudentConfig) else None
 
     def generate_chunk(
         self,

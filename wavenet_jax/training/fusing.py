@@ -4,21 +4,32 @@ import jax
 
 from wavenet_jax import fused, layers
 from wavenet_jax.recognition.recognizer import RecognizerConfig
+from wavenet_jax.student.flows import StudentConfig
 from wavenet_jax.training.config import TrainingConfig
 from wavenet_jax.training.variables import ModelConfig, wavenet_of
 
 
 def fused_precision(model_config: ModelConfig, config: TrainingConfig) -> fused.Precision | None:
     """The precision of the fused layers' products, or None where XLA computes the layers."""
-    if config.fused == "off" or unsupported_reason(model_config, jax.default_backend()):
-        return None
-    return config.fused
+    return None if config.fused == "off" else supported(config.fused, model_config)
+
+
+def supported(
+    precision: fused.Precision | None, model_config: ModelConfig
+) -> fused.Precision | None:
+    """The precision, or None where the fused layers cannot compute a model."""
+    return None if unsupported_reason(model_config, jax.default_backend()) else precision
 
 
 def unsupported_reason(model_config: ModelConfig, platform: str) -> str | None:
     """Why the fused layers cannot compute a model, or None if they can."""
     if platform != "cpu":
         return f"fused layers are for CPUs, and the device is of the platform {platform}"
+    if isinstance(model_config, StudentConfig):  # the teacher, or the flows, or both
+        reasons = [
+            unsupported_reason(x, platform) for x in (model_config.teacher, model_config.flow)
+        ]
+        return reasons[0] if all(reasons) else None
     if isinstance(model_config, RecognizerConfig):
         return "fused layers are for generators, and this is a recognizer"
     model_config = wavenet_of(model_config)  # an encoder is XLA's in any case

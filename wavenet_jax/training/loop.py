@@ -1,7 +1,6 @@
 """The training loop over all devices."""
 
 import collections
-import functools
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -11,6 +10,7 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from wavenet_jax.errors import InputError
+from wavenet_jax.student.flows import StudentConfig
 from wavenet_jax.training.config import TrainingConfig
 from wavenet_jax.training.fusing import fused_precision
 from wavenet_jax.training.loss import Batch
@@ -44,17 +44,31 @@ class SpikeError(DivergenceError):
 
 
 def make_parallel_step(model_config: ModelConfig, config: TrainingConfig):
-    """The pmapped step: `(state, batch [devices, B, ...])` to the next state and metrics.
+    """The pmapped step: `(state, batch [devices, B, ...])`, and of a student its teacher's
+    variables, to the next state and metrics.
 
     The state is one for all devices, and donated.
     """
     precision = fused_precision(model_config, config)
-    step = functools.partial(train_step, model_config, config, fused_precision=precision)
-    return jax.pmap(step, axis_name=AXIS, in_axes=(None, 0), out_axes=None, donate_argnums=0)
+    has_teacher = isinstance(model_config, StudentConfig)
+
+    def step(state: TrainState, batch: Batch, *teacher: Any):
+        return train_step(
+            model_config,
+            config,
+            state,
+            batch,
+            fused_precision=precision,
+            teacher=teacher[0] if teacher else None,
+        )
+
+    in_axes = (None, 0, None) if has_teacher else (None, 0)
+    return jax.pmap(step, axis_name=AXIS, in_axes=in_axes, out_axes=None, donate_argnums=0)
 
 
-def replicate(state: TrainState) -> TrainState:
-    """The state on every device of every process, sharded as the parallel step returns it.
+def replicate(state: Any) -> Any:
+    """The state, or a teacher's variables, on every device of every process, sharded as the
+    parallel step returns the state.
 
     With another sharding, the step would be compiled twice: for its first call and for
     those that take what it returned.
@@ -95,6 +109,7 @@ def fit(
     on_preview: Callable[[TrainState], None] = lambda state: None,
     on_times: Callable[[float, float], None] = lambda step_s, data_wait_s: None,
     max_spike: float | None = None,
+    teacher: Any = None,
 ) -> TrainState:
     """Trains to `config.num_steps`, or until `should_stop`.
 
@@ -118,6 +133,7 @@ def fit(
         checkpoints and previews; and how many of them devices waited for the batch.
       max_spike: by how much a metric of the loss, in bits, may exceed its mean over the
         `SPIKE_AFTER_STEPS` steps before; None for any.
+      teacher: the variables of a student's teacher.
 
     Returns:
       The last state.
@@ -126,14 +142,20 @@ def fit(
       NonFiniteLossError: a metric is not finite; `on_metrics` and `on_checkpoint` were not
         called for that step.
       SpikeError: a loss exceeds those before by more than `max_spike`; likewise.
-      InputError: the batch does not divide over the devices, or the state was begun with
-        another `weight_normalization`.
+      InputError: the batch does not divide over the devices, the state was begun with
+        another `weight_normalization`, or a student has no teacher.
     """
     check_split(config, state.params)
+    if isinstance(model_config, StudentConfig) != (teacher is not None):
+        raise InputError(
+            "A student, and no other model, is trained with the variables of its teacher: give "
+            "them for a student alone."
+        )
     parallel_step = make_parallel_step(model_config, config)
     num_devices = jax.local_device_count()
     feed = _Feed(batches)
     state = replicate(state)
+    beside = () if teacher is None else (replicate(teacher),)
     pending: list[tuple[int, dict[str, jax.Array]]] = []
     recent: dict[str, collections.deque[float]] = {}
     remedy = (
@@ -166,7 +188,7 @@ def fit(
     for step in range(int(state.step) + 1, config.num_steps + 1):
         begun_s = time.monotonic()
         batch, data_wait_s = feed.next(pending[-1][1] if pending else {})
-        state, metrics = parallel_step(state, split_over_devices(batch, num_devices))
+        state, metrics = parallel_step(state, split_over_devices(batch, num_devices), *beside)
         report_pending()
         pending.append((step, metrics))
         on_times(time.monotonic() - begun_s, data_wait_s)

@@ -18,6 +18,9 @@ from wavenet_jax.recognition.recognizer import (
     frame_bits,
     sequence_bits,
 )
+from wavenet_jax.student import distillation
+from wavenet_jax.student.flows import StudentConfig
+from wavenet_jax.training import fusing
 from wavenet_jax.training.variables import ModelConfig, wavenet_of
 from wavenet_jax.wavenet import WaveNet
 
@@ -47,6 +50,7 @@ def losses(
     scheduled_sampling: float = 0.0,
     key: jax.Array | None = None,
     fused_precision: fused.Precision | None = None,
+    teacher: Any = None,
 ) -> Losses:
     """Loss terms, each by name as a sum, of `num_summands`.
 
@@ -55,17 +59,37 @@ def losses(
       params: its variables.
       batch: of one replica.
       input_noise, scheduled_sampling: as in `TrainingConfig`.
-      key: PRNG key of noise, samples and dropout; None for none of them.
+      key: PRNG key of noise, samples and dropout; None for none of them, and for the same noise
+        of a student each time.
       fused_precision: as in `WaveNet`.
+      teacher: the variables of a student's teacher.
 
     Returns:
       `bits_per_sample`, the negative log-likelihood of the scored samples (equation 1);
       of a recognizer also `bits_per_frame` (`frame_bits`), or for CTC
-      `bits_per_phone` (`sequence_bits`). float32 scalars.
+      `bits_per_phone` (`sequence_bits`); of a student those of `distillation.losses`. float32
+      scalars.
 
     Raises:
-      ConfigError: scheduled sampling of a recognizer.
+      ConfigError: scheduled sampling of a recognizer, or it or noise of a student.
     """
+    if isinstance(model_config, StudentConfig):
+        for name, value in (
+            ("scheduled_sampling", scheduled_sampling),
+            ("input_noise", input_noise),
+        ):
+            if value:
+                remedy = "give 0: a student's input is noise"
+                raise ConfigError("The training", name, value, remedy)
+        return distillation.losses(
+            model_config,
+            params,
+            teacher,
+            batch,
+            key,
+            flow_precision=fusing.supported(fused_precision, model_config.flow),
+            teacher_precision=fusing.supported(fused_precision, model_config.teacher),
+        )
     if isinstance(model_config, RecognizerConfig):
         if scheduled_sampling:
             raise ConfigError(
@@ -106,8 +130,11 @@ def losses(
 def num_summands(model_config: ModelConfig, batch: Batch) -> dict[str, jax.Array]:
     """The numbers of summands of `losses`, float32 scalars, which the batch alone decides.
 
-    A sample counts where it is scored, a frame or phone where it has a class.
+    A sample counts where it is scored, a frame or phone where it has a class. Those of a student
+    are `distillation.num_summands`.
     """
+    if isinstance(model_config, StudentConfig):
+        return distillation.num_summands(model_config, batch)
     counts = {"bits_per_sample": jnp.sum(batch["mask"], dtype=jnp.float32)}
     if isinstance(model_config, RecognizerConfig):
         name = "bits_per_frame" if model_config.loss == "frames" else "bits_per_phone"

