@@ -13,9 +13,9 @@ f (`expected_loss`), and steps of Adam lower
 
     f(m, q) + ANCHOR mean(U^2),      Z = Z_0 + scale U
 
-Z_0 being the recording's own embeddings and `scale` their root mean square. What the decoder does
-with the changed Z changes what it hears of itself, so that x is drawn again after a few steps, with
-the same random numbers, and so on.
+Z_0 being the recording's own embeddings and `scale` their root mean square. A gradient is that of
+single samples after those of x, and what a decoder draws with other embeddings is another x, whose
+differences add up: it is drawn again after a few steps, with the same random numbers, and so on.
 """
 
 import copy
@@ -36,7 +36,7 @@ from experiments.steering import constraints
 from experiments.steering.constraints import Constraint
 from experiments.steering.search import Steered, check_counts
 from wavenet_jax import InputError, WaveNet, sampling, scoring
-from wavenet_jax.audio import NO_FILTER
+from wavenet_jax.audio import NO_FILTER, InverseFilter
 from wavenet_jax.config import WaveNetConfig
 from wavenet_jax.training import fusing
 
@@ -54,6 +54,12 @@ SHARPNESS = 50.0
 
 KEY_UNIT = 0.05
 """Difference of correlations that counts as much as the tolerance of a loudness does."""
+
+
+NO_ENCODER = (
+    "The model has no encoder, and --way=latent changes what one makes: train an autoencoder, such "
+    "as --config=experiments/configs/notes.py."
+)
 
 
 class Latents:
@@ -80,26 +86,12 @@ class Latents:
           drawing: of which the temperature, top_p, backend and precision count.
 
         Raises:
-          InputError: the model has no encoder, or filters sound, or its output is continuous.
+          InputError: the model has no encoder.
         """
-        run = trained.run
-        if run.autoencoder is None:
-            raise InputError(
-                "The model has no encoder, and --way=latent changes what one makes: train an "
-                "autoencoder, such as --config=experiments/configs/notes.py."
-            )
-        if run.audio.filter_taps != NO_FILTER:
-            raise InputError(
-                "The model is of filtered sound, whose expected power is not that of the sound: "
-                "steer the latent series of one with filter none."
-            )
-        if run.wavenet.output != "categorical":
-            raise InputError(
-                f"The model's output is {run.wavenet.output}, and expected samples are computed "
-                "for categorical ones: steer the latent series of such a model."
-            )
+        if trained.run.autoencoder is None:
+            raise InputError(NO_ENCODER)
         self.embeddings = trained.generator.encode(recording)
-        self._config: WaveNetConfig = run.wavenet
+        self._config, self._audio = trained.run.wavenet, trained.run.audio
         self._params, self._condition, self._drawing = trained.params, condition, drawing
         self._decoded = np.asarray(
             self._config.quantizer.decode_int16(np.arange(self._config.num_classes))
@@ -131,7 +123,7 @@ class Latents:
 
     def sound(self, codes: np.ndarray) -> np.ndarray:
         """What codes `[T]` sound like, int16 `[T]`."""
-        return self._decoded[codes]
+        return InverseFilter(self._audio.filter_taps, np.zeros(0, np.int16))(self._decoded[codes])
 
     def bits(self, candidates: np.ndarray) -> np.ndarray:
         """Bits per sample of candidates, codes `[N, T]`, given these embeddings: float `[N]`."""
@@ -158,6 +150,23 @@ class Latents:
     def moved(self, change: jax.Array) -> "Latents":
         """The same model with the embeddings Z_0 + scale U, U being float32 `[F, D]`."""
         return self.at(self.embeddings + _scale(self.embeddings) * np.asarray(change))
+
+    def require_expectations(self) -> None:
+        """Refuses a model whose expected samples are not those of the sound, or not known.
+
+        Raises:
+          InputError: it filters sound, or its output is continuous.
+        """
+        if self._audio.filter_taps != NO_FILTER:
+            raise InputError(
+                "The model is of filtered sound, whose expected power is not that of the sound: "
+                "give --way=latent a model without a filter, or use best."
+            )
+        if self._config.output != "categorical":
+            raise InputError(
+                f"The model's output is {self._config.output}, and what is expected of samples is "
+                "computed of a categorical one: give --way=latent such a model, or use best."
+            )
 
     def descend(
         self, constraint: Constraint, codes: np.ndarray, change: jax.Array, moments: Any = None
@@ -206,9 +215,11 @@ def by_gradient(
     best of them.
 
     Raises:
-      InputError: a number below 1, or the constraint has no expected loss.
+      InputError: a number below 1, the constraint has no expected loss, or the model has no
+        expectations.
     """
     check_counts(num_candidates=num_candidates)
+    latents.require_expectations()
     expected_loss(constraint)
     change, moments, best = jnp.zeros(latents.embeddings.shape), None, None
     moved = latents

@@ -27,7 +27,7 @@ class Steered:
       score: the constraint's.
       drawn_samples: of all candidates together.
       backtracks: how often a chunk was given up.
-      embeddings: that were changed to draw it, float32 `[F, D]`; None where nothing was.
+      embeddings: with which it was drawn, float32 `[F, D]`, where a way changes them; else None.
     """
 
     codes: np.ndarray

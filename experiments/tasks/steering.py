@@ -44,10 +44,7 @@ def steered(
     utterance: dict[str, int] = {"seed": seed, "index": index, "num_samples": num_samples}
     if way == "latent":
         if not isinstance(source, latent.Latents):
-            raise InputError(
-                "The model has no encoder, and --way=latent changes what one makes: train an "
-                "autoencoder, such as --config=experiments/configs/notes.py."
-            )
+            raise InputError(latent.NO_ENCODER)
         return latent.by_gradient(source, constraint, num_candidates=num_candidates, **utterance)
     if way == "chunks":
         if not isinstance(source, search.Source):
@@ -113,9 +110,9 @@ def steer(
       InputError, data.DataError: bad input.
     """
     rate = trained.run.audio.sample_rate_hz
-    heard = _recording(trained, recording, prime)
-    if seconds is None and heard is not None:
-        length = len(heard)
+    original = _recording(trained, recording, prime)
+    if seconds is None and original is not None:
+        length = len(original)
     else:
         length = _samples("seconds", 1.0 if seconds is None else seconds, rate)
     chunk = _samples("chunk_s", chunk_s, rate)
@@ -129,8 +126,8 @@ def steer(
         raise InputError(f"--prime_s is {prime_s} without --prime: name the recording.")
     sources = [
         search.Source(trained, prime=beginning, condition=condition, drawing=drawing)
-        if heard is None
-        else latent.Latents(trained, heard, condition=condition, drawing=drawing)
+        if original is None
+        else latent.Latents(trained, original, condition=condition, drawing=drawing)
         for condition in _conditions(trained, labels)
     ]
     folder = cli.require_writable(out)
@@ -171,7 +168,12 @@ def steer(
 def _recording(
     trained: restore.TrainedModel, recording: str | None, prime: str | None
 ) -> np.ndarray | None:
-    """What an autoencoder is to encode, int16 `[N]`; None for other models."""
+    """What an autoencoder is to encode, int16 `[N]`; None for other models.
+
+    Raises:
+      InputError, data.DataError: it is missing or cannot be read, or a file is given that such a
+        model has no use for.
+    """
     if trained.run.autoencoder is None:
         if recording is not None:
             raise InputError(

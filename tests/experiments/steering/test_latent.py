@@ -1,5 +1,7 @@
 """Steering by gradients on embeddings: what is expected, that its loss falls, and what is drawn."""
 
+import copy
+import dataclasses
 import pathlib
 
 import jax
@@ -152,3 +154,12 @@ def test_refusals(trained, trained_dir, latents, recording) -> None:
         steered(latents, crescendo(), 0)
     with pytest.raises(InputError, match="has no encoder, and --way=latent changes what one"):
         latent.Latents(restore.load(trained_dir), recording)
+    audio = dataclasses.replace(trained.run.audio, filter_taps=(1.0, -0.5))
+    run = dataclasses.replace(trained.run, audio=audio)
+    filtering = latent.Latents(trained._replace(run=run), recording)
+    with pytest.raises(InputError, match="of filtered sound, whose expected power is not that"):
+        steered(filtering, crescendo(), 2)
+    continuous = copy.copy(latents)
+    continuous._config = dataclasses.replace(latents._config, output="gaussian")
+    with pytest.raises(InputError, match="output is gaussian, and what is expected of samples"):
+        steered(continuous, crescendo(), 2)
