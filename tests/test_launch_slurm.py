@@ -13,7 +13,8 @@ ROOT = pathlib.Path(__file__).parents[1]
 SCRIPT = ROOT / "launch_slurm.sh"
 CONFIG = ROOT / "tests" / "experiments" / "tiny.py"
 
-# As many processes as Slurm's variables say, each with those of its own.
+# As many processes as Slurm's variables say, each with those of its own. One that fails ends the
+# others, which might else wait for it for minutes.
 SRUN = """#!/bin/bash
 shift  # --kill-on-bad-exit=1
 shift  # .venv/bin/python
@@ -22,7 +23,9 @@ for ((i = 0; i < SLURM_NTASKS; i++)); do
   echo $! >> "$PIDS"
 done
 code=0
-for pid in $(cat "$PIDS"); do wait "$pid" || code=$?; done
+for ((i = 0; i < SLURM_NTASKS; i++)); do
+  wait -n || { code=$?; kill -KILL $(cat "$PIDS") 2>/dev/null; }
+done
 exit $code
 """
 

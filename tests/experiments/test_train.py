@@ -78,7 +78,7 @@ def final_state(workdir: pathlib.Path) -> Any:
     return checkpoint.state, checkpoint.data_position
 
 
-@pytest.mark.parametrize("devices", [1, 2])
+@pytest.mark.parametrize("devices", [1, pytest.param(2, marks=pytest.mark.long)])
 def test_killed_stopped_and_resumed(
     devices: int, fsdd_dir: pathlib.Path, tmp_path: pathlib.Path
 ) -> None:

@@ -76,6 +76,7 @@ def test_perfect_reconstructions_are_known_and_others_are_not(
     ]
 
 
+@pytest.mark.long
 def test_an_untrained_model_is_measured(
     trained: restore.TrainedModel, fsdd_dir: pathlib.Path, tmp_path: pathlib.Path
 ) -> None:

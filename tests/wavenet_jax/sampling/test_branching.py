@@ -58,7 +58,7 @@ def generated(name: str, index: int) -> np.ndarray:
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-@pytest.mark.parametrize("name", ["speaker", "context"])
+@pytest.mark.parametrize("name", ["speaker", pytest.param("context", marks=pytest.mark.long)])
 def test_branches_are_utterances_and_going_back_draws_the_same_again(
     name: str, backend: str
 ) -> None:
