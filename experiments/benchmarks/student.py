@@ -23,13 +23,11 @@ from experiments.benchmarks import generation, machine, roofline, synthetic
 from experiments.benchmarks.generation import BackendConfig
 from experiments.configs.schema import ExperimentConfig
 from wavenet_jax import InputError, training
+from wavenet_jax.loading import CHUNK_SAMPLES
 from wavenet_jax.sampling.generate import STUDENT_SAMPLES
 from wavenet_jax.student.flows import StudentConfig
 
 FLOW = BackendConfig("flow", "float32")
-CHUNK_SAMPLES = 4000
-"""Of the student, as of `Model.generate`."""
-
 CURVE = (40, 400, 1600, 4000)
 """Samples of the chunks that the overhead and the rate are fitted to, of one stream."""
 

@@ -175,6 +175,36 @@ class Run:
                 "experiments.studies.copy_synthesis."
             )
 
+    def require_encoder(self) -> AutoencoderConfig:
+        """The model, which is to be an autoencoder.
+
+        Raises:
+          InputError: it is none.
+        """
+        if self.autoencoder is None:
+            raise InputError(
+                "The model has no encoder: train an autoencoder, such as "
+                "--config=experiments/configs/notes.py."
+            )
+        return self.autoencoder
+
+    def conditions_named(self, labels: Sequence[str] | None) -> list[np.ndarray | None]:
+        """The global condition that each name stands for (`audio.named_condition`); of a model
+        without labels one, None.
+
+        Raises:
+          InputError: names are missing, unknown, or given to a model without labels.
+        """
+        audio = self.audio
+        if not audio.global_labels:
+            if labels:
+                raise InputError(f"--label is {','.join(labels)}, but the model has no labels.")
+            return [None]
+        if not labels:
+            known = "; ".join(f"{x}: {', '.join(audio.classes[x])}" for x in audio.global_labels)
+            raise InputError(f"--label is missing: name a class to generate with ({known}).")
+        return [audio.named_condition(name) for name in labels]
+
     @property
     def recognizer(self) -> RecognizerConfig | None:
         """The model if it is a recognizer."""

@@ -40,11 +40,6 @@ class Constraint(Protocol):
         """Of int16 samples `[N]`: at least 0 where the constraint holds."""
 
 
-def holds(constraint: Constraint, sound: np.ndarray) -> bool:
-    """Whether a sound, int16 `[N]`, satisfies a constraint."""
-    return constraint.score(sound) >= 0
-
-
 @dataclasses.dataclass(frozen=True)
 class Key:
     """The sound is in a key: its chroma correlates better with that key's profile than with those

@@ -95,11 +95,7 @@ def autoencoder_study(
       InputError, data.DataError: invalid input.
     """
     run, begun_s = trained.run, time.monotonic()
-    if run.autoencoder is None:
-        raise InputError(
-            "The model has no encoder: train an autoencoder, such as "
-            "--config=experiments/configs/notes.py."
-        )
+    run.require_encoder()
     if split == "train":
         raise InputError("--split is train, which the classifiers learn from: name another.")
     train, test = (run.load(data_dir, name) for name in ("train", split))

@@ -179,7 +179,7 @@ def write_chunks(
         bar = stack.enter_context(
             tqdm(total=int(lengths.sum()), unit="sample", unit_scale=True, file=sys.stderr)
         )
-        files = [stack.enter_context(_wav_file(path, sample_rate_hz)) for path in paths]
+        files = [stack.enter_context(wav_file(path, sample_rate_hz)) for path in paths]
         for file in files:
             file.write(np.zeros(0, np.int16) if prime is None else prime)
         for parts in chunks:
@@ -207,8 +207,13 @@ def batched(
             [np.pad(each, ((0, longest - len(each)), (0, 0))) for each in frames]
         )
     }
+    return batch | _stacked(conditions)
+
+
+def _stacked(conditions: Sequence[np.ndarray | None]) -> dict[str, Any]:
+    """The global conditions of a batch, of a model that takes some."""
     given = [condition for condition in conditions if condition is not None]
-    return batch | ({"global_condition": np.stack(given)} if given else {})
+    return {"global_condition": np.stack(given)} if given else {}
 
 
 def _filter(file: soundfile.SoundFile, begin: int, sampling: Sampling) -> None:
@@ -220,7 +225,7 @@ def _filter(file: soundfile.SoundFile, begin: int, sampling: Sampling) -> None:
 
 
 @contextlib.contextmanager
-def _wav_file(path: pathlib.Path, sample_rate_hz: int) -> Iterator[soundfile.SoundFile]:
+def wav_file(path: pathlib.Path, sample_rate_hz: int) -> Iterator[soundfile.SoundFile]:
     """A wav file to write to, which gets its name when it is complete."""
     part = path.with_name(path.name + ".part")
     try:
@@ -262,18 +267,12 @@ def _conditions(
                 f"The model is conditioned on {run.config.local_condition.features} of "
                 f"recordings: give {give} a corpus with --data_dir=DIR --split=SPLIT."
             )
-        if labels and not given:
-            raise InputError(f"--label is {','.join(labels)}, but the model has no labels.")
-        if not given:
-            return conditions, lengths
-        if labels:
-            chosen = [run.audio.named_condition(name) for name in labels]
+        if labels or not given:
+            chosen = run.conditions_named(labels)
         else:
             combinations = itertools.product(*(run.audio.classes[label] for label in given))
             chosen = [run.audio.global_condition(names) for names in combinations]
-        in_turn = [chosen[i % len(chosen)] for i in range(number)]
-        conditions["global_condition"] = np.stack(in_turn)
-        return conditions, lengths
+        return conditions | _stacked([chosen[i % len(chosen)] for i in range(number)]), lengths
     if number > len(corpus):
         raise InputError(
             f"--num_samples is {number}, but the split {corpus.split} of {corpus.name} has "
@@ -281,8 +280,7 @@ def _conditions(
         )
     recordings = [r for _, r in zip(range(number), trained.recordings(corpus), strict=False)]
     lengths = np.array([len(r["samples"]) for r in recordings])
-    if given:
-        conditions["global_condition"] = np.stack([r["global"] for r in recordings])
+    conditions |= _stacked([r.get("global") for r in recordings])
     if run.wavenet.local_condition is not None:
         local = [r["local"] for r in recordings]
         if run.mel is not None and mel_convention != data.mel_conventions.OWN:
@@ -291,10 +289,7 @@ def _conditions(
                 for i in range(number)
             ]
             local, lengths = [x[0] for x in of_sounds], np.array([x[1] for x in of_sounds])
-        longest = max(map(len, local))
-        conditions["local_condition"] = np.stack(
-            [np.pad(frames, ((0, longest - len(frames)), (0, 0))) for frames in local]
-        )
+        conditions |= batched(local, [])
     return conditions, lengths
 
 

@@ -1,6 +1,5 @@
 """Sounds steered into wav files: each in one of the ways of `experiments.steering`."""
 
-import io
 import os
 import pathlib
 import time
@@ -8,13 +7,13 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import soundfile
 import tqdm
 
 from data.audio import reading
-from experiments.common import cli, files, restore
+from experiments.common import cli, restore
 from experiments.common.sampling import AS_IT_IS, Sampling
 from experiments.steering import constraints, latent, search
+from experiments.tasks import generation
 from wavenet_jax import InputError
 
 WAYS = ("sampling", "likeliest", "best", "chunks", "latent")
@@ -128,7 +127,7 @@ def steer(
         search.Source(trained, prime=beginning, condition=condition, drawing=drawing)
         if original is None
         else latent.Latents(trained, original, condition=condition, drawing=drawing)
-        for condition in _conditions(trained, labels)
+        for condition in trained.run.conditions_named(labels)
     ]
     folder = cli.require_writable(out)
     found = []
@@ -148,9 +147,8 @@ def steer(
         took_s = time.perf_counter() - began
         path = folder / f"steered_{i:03}.wav"
         sound = made.sound if beginning is None else np.concatenate([beginning, made.sound])
-        content = io.BytesIO()
-        soundfile.write(content, sound, rate, subtype="PCM_16", format="WAV")
-        files.write_whole(path, content.getvalue())
+        with generation.wav_file(path, rate) as file:
+            file.write(sound)
         found.append(
             {
                 "file": path.name,
@@ -192,20 +190,6 @@ def _recording(
         pathlib.Path(recording), sample_rate_hz=trained.run.audio.sample_rate_hz, mono=True
     )
     return samples
-
-
-def _conditions(
-    trained: restore.TrainedModel, labels: Sequence[str] | None
-) -> list[np.ndarray | None]:
-    audio = trained.run.audio
-    if not audio.global_labels:
-        if labels:
-            raise InputError(f"--label is {','.join(labels)}, but the model has no labels.")
-        return [None]
-    if not labels:
-        given = " and ".join(audio.global_labels)
-        raise InputError(f"--label is missing, and the model is conditioned on {given}: name one.")
-    return [audio.named_condition(name) for name in labels]
 
 
 def _samples(flag: str, seconds: float, rate_hz: int) -> int:

@@ -9,7 +9,6 @@ import itertools
 import os
 import pathlib
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
@@ -45,7 +44,7 @@ def encode_file(trained: restore.TrainedModel, path: str | os.PathLike[str]) -> 
       InputError: the model has no encoder, or the recording is shorter than a frame.
       data.DataError: the file is no recording.
     """
-    model, rate = _autoencoder(trained), trained.run.audio.sample_rate_hz
+    model, rate = trained.run.require_encoder(), trained.run.audio.sample_rate_hz
     samples, _ = reading.read(pathlib.Path(path), sample_rate_hz=rate, mono=True)
     hop = model.embeddings.hop_samples
     if len(samples) < hop:
@@ -119,7 +118,7 @@ def transform(
     Raises:
       InputError, data.DataError: invalid input.
     """
-    model, audio = _autoencoder(trained), trained.run.audio
+    model, audio = trained.run.require_encoder(), trained.run.audio
     if not recordings:
         raise InputError("No recording is named: give one or more files.")
     if any(not 0 <= weight <= 1 for weight in weights) or not len(weights):
@@ -129,15 +128,7 @@ def transform(
         raise InputError(
             f"--stretches is {_listed(stretches)}: give numbers from {least:g} to {largest:g}."
         )
-    conditions: dict[str, Any] = {}
-    if not audio.global_labels:
-        if labels:
-            raise InputError(f"--label is {','.join(labels)}, but the model has no labels.")
-    elif not labels:
-        known = "; ".join(f"{x}: {', '.join(audio.classes[x])}" for x in audio.global_labels)
-        raise InputError(f"--label is missing: name a class to generate with ({known}).")
-    else:
-        conditions = {name: audio.named_condition(name) for name in labels}
+    conditions = dict(zip(labels or [""], trained.run.conditions_named(labels), strict=True))
     sources = [encode_file(trained, path) for path in recordings]
     heard = list(sources)
     if mix_with is not None:
@@ -149,7 +140,7 @@ def transform(
     if tuple(stretches) != (1.0,):
         pairs = itertools.product(sources, stretches)
         sources = [stretched(source, factor, hop) for source, factor in pairs]
-    made = list(itertools.product(sources, conditions or {"": None}))
+    made = list(itertools.product(sources, conditions))
     names = [f"{source.name}_{label}".rstrip("_") for source, label in made]
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
@@ -165,7 +156,7 @@ def transform(
         np.array([source.num_samples for source, _ in made]),
         generation.batched(
             [source.embeddings for source, _ in made],
-            [conditions.get(label) for _, label in made],
+            [conditions[label] for _, label in made],
         ),
         seed=seed,
         sampling=sampling,
@@ -175,20 +166,6 @@ def transform(
     figure = embedding_plots.embeddings(series, hop / audio.sample_rate_hz)
     plots.save(figure, folder / "embeddings.png")
     return paths
-
-
-def _autoencoder(trained: restore.TrainedModel) -> Any:
-    """The model's config.
-
-    Raises:
-      InputError: the model has no encoder.
-    """
-    if trained.run.autoencoder is None:
-        raise InputError(
-            "The model has no encoder: train an autoencoder, such as "
-            "--config=experiments/configs/notes.py."
-        )
-    return trained.run.autoencoder
 
 
 def _listed(numbers: Sequence[float]) -> str:

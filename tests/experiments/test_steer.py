@@ -88,7 +88,7 @@ def test_a_silent_sound_holds_nothing(trained, tmp_path, monkeypatch) -> None:
         ({"seconds": 0.0}, "--seconds is 0.0: give at least a sample's length"),
         ({"chunk_s": 1e-9}, "--chunk_s is 1e-09"),
         ({"prime_s": 1.0}, "--prime_s is 1.0 without --prime"),
-        ({"labels": None}, "--label is missing, and the model is conditioned on speaker"),
+        ({"labels": None}, "--label is missing: name a class to generate with .speaker: "),
         ({"labels": ["nobody"]}, "no speaker 'nobody': use one of high, low"),
     ],
 )

@@ -6,10 +6,14 @@ import numpy as np
 import pytest
 
 from experiments.steering import constraints
-from experiments.steering.constraints import PROFILES, Key, Loudness, OnsetRate, holds, named
+from experiments.steering.constraints import PROFILES, Key, Loudness, OnsetRate, named
 from wavenet_jax import InputError
 
 RATE = 8000
+
+
+def holds(constraint: constraints.Constraint, sound: np.ndarray) -> bool:
+    return constraint.score(sound) >= 0
 
 
 def tones(pitches: tuple[int, ...], seconds: float, rate: int = RATE) -> np.ndarray:
