@@ -21,8 +21,9 @@ SOUNDFONT = ("pretty_midi", "TimGM6mb.sf2")
 REMEDY = "pip install .[notes] has it"
 
 # Of MIDI: a status byte with its channel, 0, and controllers.
-_NOTE_OFF, _NOTE_ON, _CONTROL, _PROGRAM = 0x80, 0x90, 0xB0, 0xC0
+_NOTE_OFF, _NOTE_ON, _CONTROL, _PROGRAM, _PITCH_BEND = 0x80, 0x90, 0xB0, 0xC0, 0xE0
 _REVERB, _CHORUS = 91, 93
+_BEND_CENTS = 200  # that the pitch wheel, of 14 bits, reaches on either side
 _TEMPO = b"\xff\x51\x03" + (1_000_000).to_bytes(3, "big")  # microseconds a quarter
 _END = b"\xff\x2f\x00"
 _TICKS_A_QUARTER = 1000  # so that a tick is a millisecond
@@ -37,6 +38,7 @@ class Note:
       pitch, velocity: of MIDI, 0 to 127, velocity from 1.
       held_ms: for how long it is held.
       length_ms: of its sound, its release included.
+      cents: by which it is tuned higher than its pitch, from -200 to 199.
     """
 
     program: int
@@ -44,6 +46,7 @@ class Note:
     velocity: int
     held_ms: int
     length_ms: int
+    cents: int = 0
 
 
 def render(note: Note) -> tuple[np.ndarray, int]:
@@ -82,6 +85,7 @@ def soundfont() -> bytes:
 
 def midi_file(note: Note) -> bytes:
     """A Standard MIDI File (format 0) of one note, which lasts until its sound ends."""
+    bend = 2**13 + round(2**13 * note.cents / _BEND_CENTS)
     track = b"".join(
         _number(after_ms) + event
         for after_ms, event in (
@@ -89,6 +93,7 @@ def midi_file(note: Note) -> bytes:
             (0, bytes([_CONTROL, _REVERB, 0])),
             (0, bytes([_CONTROL, _CHORUS, 0])),
             (0, bytes([_PROGRAM, note.program])),
+            (0, bytes([_PITCH_BEND, bend & 0x7F, bend >> 7])),
             (0, bytes([_NOTE_ON, note.pitch, note.velocity])),
             (note.held_ms, bytes([_NOTE_OFF, note.pitch, 0])),
             (note.length_ms - note.held_ms, _END),

@@ -32,6 +32,9 @@ PROGRAMS = {
 PITCHES = range(60, 84)
 """Of MIDI: two octaves from middle C, which all these instruments can play."""
 VELOCITIES = (60, 90, 120)
+TUNINGS_CENTS = (-12, 0, 12)
+"""No player hits a pitch exactly, and a model that hears one frequency alone learns its waveform by
+heart."""
 HELD_MS, LENGTH_MS = 750, 1000
 GAIN = 4.0
 """The synthesiser leaves room for many notes at a time; the loudest now peaks at -4 dB."""
@@ -47,11 +50,13 @@ class Played:
     Attributes:
       instrument: its name, of `PROGRAMS`.
       pitch, velocity: of MIDI.
+      cents: by which it is tuned higher.
     """
 
     instrument: str
     pitch: int
     velocity: int
+    cents: int
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,13 +67,13 @@ class NoteReader(RecordingReader):
 
     def recordings(self, item: Played, notices: reading.Notices) -> Iterator[Example]:
         note = soundfont.Note(
-            PROGRAMS[item.instrument], item.pitch, item.velocity, HELD_MS, LENGTH_MS
+            PROGRAMS[item.instrument], item.pitch, item.velocity, HELD_MS, LENGTH_MS, item.cents
         )
         samples, rate_hz = soundfont.render(note)
         resampled = soxr.resample(GAIN * samples, rate_hz, self.sample_rate_hz)
         yield {
             "audio": reading.to_int16(resampled),
-            "recording": f"{item.instrument}-{item.pitch:03}-{item.velocity:03}",
+            "recording": f"{item.instrument}-{item.pitch:03}-{item.velocity:03}{item.cents:+03}",
             "start": 0,
             "instrument": item.instrument,
             "pitch": str(item.pitch),
@@ -80,8 +85,11 @@ class Builder(AudioDatasetBuilder):
     """Options: `sample_rate_hz`, and `instruments`, names of `PROGRAMS`; all by default.
 
     A note is one example of 1 s: held for 750 ms, then released. Its labels are `instrument`,
-    `pitch` (a MIDI number as a class) and `velocity`, those of `nsynth`.
+    `pitch` (a MIDI number as a class) and `velocity`, those of `nsynth`. Each is there in every one
+    of `VELOCITIES` and `TUNINGS_CENTS`.
     """
+
+    VERSION = tfds.core.Version("2.0.0")
 
     LICENCE = "made here from TimGM6mb, a SoundFont of Tim Brechbill under GPL-2.0"
     HOMEPAGE = "https://www.timbrechbill.com"
@@ -117,7 +125,11 @@ def plan(instruments: Sequence[str]) -> dict[str, list[Played]]:
         for pitch in PITCHES:
             place = (pitch - PITCHES.start - i) % HELD_OUT_EVERY
             split = {0: "test", HELD_OUT_EVERY // 2: "validation"}.get(place, "train")
-            splits[split] += [Played(instrument, pitch, velocity) for velocity in VELOCITIES]
+            splits[split] += [
+                Played(instrument, pitch, velocity, cents)
+                for velocity in VELOCITIES
+                for cents in TUNINGS_CENTS
+            ]
     return splits
 
 

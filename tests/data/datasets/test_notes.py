@@ -1,5 +1,6 @@
 """Notes made on the spot: which are held out, that they sound as labelled, and the same bytes."""
 
+import dataclasses
 import itertools
 import pathlib
 import pickle
@@ -28,11 +29,12 @@ def corpora(tmp_path_factory: pytest.TempPathFactory) -> dict[str, data.Corpus]:
     return built(tmp_path_factory.mktemp("notes"))
 
 
-def named(corpus: data.Corpus, i: int) -> tuple[str, int, int]:
-    """Instrument, pitch and velocity of a note."""
+def named(corpus: data.Corpus, i: int) -> tuple[str, int, int, int]:
+    """Instrument, pitch, velocity and tuning of a note."""
     note, names = corpus.recording(i), corpus.class_names
     instrument, pitch = (names[label][note[label]] for label in ("instrument", "pitch"))
-    return instrument, int(pitch), int(note["velocity"])
+    cents = int(corpus.names[i][-3:])
+    return instrument, int(pitch), int(note["velocity"]), cents
 
 
 @pytest.mark.parametrize(
@@ -58,38 +60,43 @@ def test_held_out_pairs_are_of_trained_labels(instruments: tuple[str, ...]) -> N
 
 def test_every_note_is_there_once() -> None:
     planned = list(itertools.chain(*notes.plan(tuple(notes.PROGRAMS)).values()))
-    assert len(planned) == len(set(planned)) == 8 * 24 * 3
+    assert len(planned) == len(set(planned)) == 8 * 24 * 3 * 3
 
 
 def test_the_corpus_is_the_plan(corpora: dict[str, data.Corpus]) -> None:
     for split, planned in notes.plan(INSTRUMENTS).items():
         corpus = corpora[split]
         found = [named(corpus, i) for i in range(len(corpus))]
-        assert found == [(n.instrument, n.pitch, n.velocity) for n in planned]
+        assert found == [dataclasses.astuple(note) for note in planned]
         assert corpus.lengths.tolist() == [8000] * len(planned)
         assert corpus.sample_rate_hz == 8000 and "GPL-2.0" in corpus.licence
 
 
 def test_the_pitch_is_that_of_the_label(corpora: dict[str, data.Corpus]) -> None:
-    errors = []
+    errors: list[float] = []
+    tuned: dict[int, list[float]] = {}
     for corpus in (corpora["validation"], corpora["test"]):
         for i in range(len(corpus)):
             held = corpus.recording(i)["audio"][800:5600].astype(float)
             found_hz = np.median(librosa.yin(held, fmin=200, fmax=1200, sr=8000, frame_length=1024))
-            errors.append(abs(librosa.hz_to_midi(found_hz) - named(corpus, i)[1]))
-    assert len(errors) == 2 * 6 * 3 and max(errors) < 0.3  # of a semitone
+            _, pitch, _, cents = named(corpus, i)
+            errors.append(librosa.hz_to_midi(found_hz) - pitch)
+            tuned.setdefault(cents, []).append(errors[-1])
+    assert len(errors) == 2 * 6 * 9 and np.abs(errors).max() < 0.3  # of a semitone
+    flat, exact, sharp = (np.mean(tuned[cents]) for cents in (-12, 0, 12))
+    assert 0.10 < sharp - exact < 0.14 and 0.10 < exact - flat < 0.14
 
 
 def test_a_note_is_louder_with_its_velocity_and_ends(corpora: dict[str, data.Corpus]) -> None:
-    loudness: dict[tuple[str, int], dict[int, float]] = {}
+    loudness: dict[tuple[str, int, int], dict[int, float]] = {}
     for corpus in corpora.values():
         for i in range(len(corpus)):
             sound = corpus.recording(i)["audio"].astype(float)
             held, ended = np.std(sound[:6000]), np.std(sound[-160:])
             assert 400 < held < 12000 and ended < 0.2 * held, named(corpus, i)
             assert np.abs(sound).max() < 32767
-            instrument, pitch, velocity = named(corpus, i)
-            loudness.setdefault((instrument, pitch), {})[velocity] = float(held)
+            instrument, pitch, velocity, cents = named(corpus, i)
+            loudness.setdefault((instrument, pitch, cents), {})[velocity] = float(held)
     for of_pair in loudness.values():
         assert len(of_pair) == 3
         assert of_pair[60] < of_pair[90] < of_pair[120]
