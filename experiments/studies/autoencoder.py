@@ -9,18 +9,19 @@ again from their embeddings, with their own pitch as the label and with one five
 (from the highest down to the lowest), and so are mixes of each with a recording of the train split
 that has its pitch and another instrument. Linear discriminants learn the instrument, of the mean
 and the deviation of 20 mel cepstra and of their differences, and the pitch, of the mean levels of
-quarter tones, from the train split, as it is and with white noise 40, 30, 20 and 10 dB below it
-(who learned from clean sound alone takes noise that nobody hears for another instrument); they are
-tested on the held-out recordings, which bounds what they can reach, and on what was generated of
-them. A mix lies between its ends where it is nearer to
-either than they are to each other (mel-cepstral distortion), and where its spectral centroid is
-between theirs; the ends are the recordings, and what is generated of them alone.
+quarter tones, from the train split, each recording as it is and with white noise 40, 30, 20 or 10
+dB below it (who learned from clean sound alone takes noise that nobody hears for another
+instrument); they are tested on the held-out recordings, which bounds what they can reach, and on
+what was generated of them. A mix lies between its ends where it is nearer to either than they are
+to each other (mel-cepstral distortion), and where its spectral centroid is between theirs; the ends
+are the recordings, and what is generated of them alone.
 
 Writes the sounds, `confusion.png` of the instruments, and `embeddings.png`, the mean embedding of
 each recording in the plane of the principal components.
 """
 
 import dataclasses
+import itertools
 import os
 import pathlib
 import sys
@@ -59,7 +60,7 @@ SHIFT = 5
 """Classes of the pitch, in semitones where those are MIDI numbers, by which it is moved."""
 
 NOISE_DB = (40, 30, 20, 10)
-"""Below each recording that the classifiers learn from; they hear it without noise too."""
+"""Below the recordings that the classifiers learn from, in turn; without noise they hear each too."""
 
 VECTORS = {"instrument": timbre.cepstral_statistics, "pitch": timbre.constant_q_profiles}
 
@@ -127,12 +128,13 @@ def autoencoder_study(
         kind: {name: _classes_of(corpus, label) for name, corpus in corpora.items()}
         for kind, label in labels.items()
     }
-    heard_in_training = _with_noise(sounds["train"], seed)
+    learned = sounds["train"] + _with_noise(sounds["train"], seed)
     classifiers = {}
     for kind, vectors in VECTORS.items():
         classifier = make_pipeline(StandardScaler(), LinearDiscriminantAnalysis())
-        truths = np.tile(classes[kind]["train"], 1 + len(NOISE_DB))
-        classifiers[kind] = classifier.fit(vectors(heard_in_training, rate), truths)
+        classifiers[kind] = classifier.fit(
+            vectors(learned, rate), np.tile(classes[kind]["train"], 2)
+        )
 
     def told(heard: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
         """The class that each classifier takes each sound for."""
@@ -225,17 +227,13 @@ class _Generator:
 
 
 def _with_noise(sounds: Sequence[np.ndarray], seed: int) -> list[np.ndarray]:
-    """The sounds, int16 `[N]` each, and then all of them with white noise of each of `NOISE_DB`
-    below their mean power."""
+    """The sounds, int16 `[N]` each, with white noise, one of `NOISE_DB` below their mean power."""
     rng = np.random.default_rng(seed)
-    heard = list(sounds)
-    for below_db in NOISE_DB:
-        for sound in sounds:
-            deviation = 10 ** (-below_db / 20) * np.sqrt(
-                np.mean(np.square(sound, dtype=np.float64))
-            )
-            heard.append(reading.to_int16(sound + deviation * rng.standard_normal(len(sound))))
-    return heard
+    noisy = []
+    for sound, below_db in zip(sounds, itertools.cycle(NOISE_DB)):
+        deviation = 10 ** (-below_db / 20) * np.sqrt(np.mean(np.square(sound, dtype=np.float64)))
+        noisy.append(reading.to_int16(sound + deviation * rng.standard_normal(len(sound))))
+    return noisy
 
 
 def _encoded(trained: restore.TrainedModel, corpus: data.Corpus) -> list[Encoded]:
