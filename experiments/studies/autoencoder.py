@@ -60,7 +60,7 @@ SHIFT = 5
 """Classes of the pitch, in semitones where those are MIDI numbers, by which it is moved."""
 
 NOISE_DB = (40, 30, 20, 10)
-"""Below the recordings that the classifiers learn from, in turn; without noise they hear each too."""
+"""Below the recordings that the classifiers learn from, in turn; they hear each as it is too."""
 
 VECTORS = {"instrument": timbre.cepstral_statistics, "pitch": timbre.constant_q_profiles}
 
