@@ -199,7 +199,7 @@ class ExperimentConfig:
         "phone_error_rate" for a recognizer, "kl_per_sample" (nats of a sample, from its teacher)
         for a student and "bits_per_sample" otherwise.
       held_out_split: split of the scores and previews.
-      held_out_recordings: how many of it, its first.
+      held_out_recordings: how many of it, spread evenly over it; all, where it has fewer.
       max_spike: by how many bits the loss of a step may exceed the mean of the 100 steps before;
         a larger one is taken as a loss that is not finite. None for any.
       max_returns: how often a training whose loss is not finite, or spikes, goes back to its newest

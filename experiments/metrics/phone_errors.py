@@ -23,22 +23,19 @@ GRID = {
 
 
 class PosteriorSet(NamedTuple):
-    """A corpus, and the frame posteriors of its first recordings, `[F, K]` each."""
+    """A corpus, and the frame posteriors of its recordings, `[F, K]` each."""
 
     corpus: data.Corpus
     log_probs: Sequence[np.ndarray]
 
 
-def collect_posteriors(
-    run: Run, params: Any, corpus: data.Corpus, number: int | None = None
-) -> PosteriorSet:
+def collect_posteriors(run: Run, params: Any, corpus: data.Corpus) -> PosteriorSet:
     """Computes the frame posteriors of a corpus's recordings.
 
     Args:
       run: of a recognizer.
       params: its variables.
       corpus: the recordings.
-      number: how many of them, from the first; all by default.
 
     Raises:
       InputError: the model is no recognizer.
@@ -47,10 +44,8 @@ def collect_posteriors(
         raise InputError(
             "The model is no recognizer: train one, such as --config=experiments/configs/timit.py."
         )
-    places = {name: i for i, name in enumerate(corpus.names[:number])}
-    some = itertools.islice(run.recordings(corpus), len(places))
-    found = dict(posteriors.posteriors(run.recognizer, params, some))
-    return PosteriorSet(corpus, [found[name] for name in places])
+    found = dict(posteriors.posteriors(run.recognizer, params, run.recordings(corpus)))
+    return PosteriorSet(corpus, [found[name] for name in corpus.names])
 
 
 def errors(

@@ -363,29 +363,27 @@ def held_out_scores(
     corpus: data.Corpus,
     teacher: restore.TrainedModel | None = None,
 ) -> dict[str, float]:
-    """Scores of the first held-out recordings, whole.
+    """Scores of `held_out_recordings` recordings, whole, which are spread evenly over a corpus.
 
     Args:
       trained: the model.
-      corpus: with the recordings.
+      corpus: the held-out split.
       teacher: of a student.
 
     Returns:
       Each of the config's `scores`, in the order of `scores`.
     """
     run, scores = trained.run, {}
-    number = run.config.held_out_recordings
+    corpus = corpus.some(min(run.config.held_out_recordings, len(corpus)))
     if "phone_error_rate" in run.config.scores:
-        found = phone_errors.collect_posteriors(run, trained.params, corpus, number)
+        found = phone_errors.collect_posteriors(run, trained.params, corpus)
         scores["phone_error_rate"] = phone_errors.total(phone_errors.errors(run, found)).rate
     if "bits_per_sample" in run.config.scores:
-        recordings = itertools.islice(trained.recordings(corpus), number)
-        scored = scoring.score(run.wavenet, trained.params, recordings)
+        scored = scoring.score(run.wavenet, trained.params, trained.recordings(corpus))
         scores["bits_per_sample"] = scoring.bits_per_sample(scored)
     if run.student and teacher:
-        recordings = itertools.islice(run.recordings(corpus), number)
         scores[distillation.DIVERGENCE] = distillation.divergence_of_recordings(
-            run.student, trained.params, teacher.params, recordings
+            run.student, trained.params, teacher.params, run.recordings(corpus)
         )
     return scores
 

@@ -8,6 +8,7 @@ import pytest
 import scipy.stats
 
 from experiments.common import restore
+from experiments.tasks import training
 from experiments.tasks.evaluation import evaluate
 from wavenet_jax import InputError, WaveNet, mulaw
 
@@ -32,6 +33,19 @@ def test_scores_every_sample_once(trained_dir: pathlib.Path, fsdd_dir: pathlib.P
     entropy = scipy.stats.entropy(np.bincount(every), base=2)
     assert figures["unigram_bits_per_sample"] == pytest.approx(entropy)
     assert figures["step"] == 30
+
+
+def test_held_out_recordings_are_spread_over_the_split(trained_dir, fsdd_dir):
+    """A corpus in order has one class alone among its first recordings."""
+    trained = restore.load(trained_dir)
+    corpus = trained.run.load(fsdd_dir, "train")
+    number = trained.run.config.held_out_recordings
+    spread = corpus.some(number)
+    assert 1 < number < len(corpus) and spread.names != corpus.names[:number]
+    found = training.held_out_scores(trained, corpus)
+    assert found == {"bits_per_sample": evaluate(trained, spread)["bits_per_sample"]}
+    every = training.held_out_scores(trained, corpus.some(1))
+    assert every == {"bits_per_sample": evaluate(trained, corpus.some(1))["bits_per_sample"]}
 
 
 def test_refuses_another_corpus(trained_dir: pathlib.Path, fsdd_dir: pathlib.Path, monkeypatch):

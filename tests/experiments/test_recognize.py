@@ -71,7 +71,7 @@ def test_it_learns_what_sounds_when(workdir, trained, spoken_dir) -> None:
 def test_weights_are_chosen_where_they_are_best(trained, spoken_dir, monkeypatch) -> None:
     run = trained.run
     corpus = run.load(spoken_dir, "validation")
-    heard = phone_errors.collect_posteriors(run, trained.params, corpus, 2)
+    heard = phone_errors.collect_posteriors(run, trained.params, corpus.some(2))
     grid = {"prior_weight": (0.0, 1.0), "lm_weight": (0.5, 2.0), "insertion_penalty": (0.0, 9.0)}
     monkeypatch.setattr(phone_errors, "GRID", grid)
     best = phone_errors.best_weights(run, heard)
@@ -155,7 +155,7 @@ def test_ctc_learns_from_sequences_alone(spoken_dir, tmp_path) -> None:
     corpus = trained.run.load(spoken_dir, "validation")
     found = evaluation.evaluate_recognition(trained, corpus)
     assert list(found["decoders"]) == ["beam", "greedy"]
-    heard = phone_errors.collect_posteriors(trained.run, trained.params, corpus, 1)
+    heard = phone_errors.collect_posteriors(trained.run, trained.params, corpus.some(1))
     (log_probs,) = heard.log_probs
     assert log_probs.shape[1] == len(trained.run.phones.names) + 1
     with pytest.raises(InputError, match="viterbi, and the recognizer was trained with CTC: use"):
