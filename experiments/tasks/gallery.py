@@ -5,6 +5,7 @@ gallery/NAME/recorded_000.flac    a recording that it was not trained on
 gallery/NAME/copy_000.flac        what the model makes of its conditions
 gallery/NAME/spoken_000.flac      what it makes of a sentence
 gallery/NAME/continued_000.flac   a recording's beginning, and how the model goes on
+gallery/NAME/mixed_000_1.flac     what an autoencoder makes of the mean of two recordings
 gallery/NAME/*.png                waveform and spectrogram of each
 """
 
@@ -46,6 +47,8 @@ class Exhibit:
       prime_s: how much of it begins them.
       seconds: how long they are with it.
       num_recognized: of its recordings, to recognise the phones of.
+      mixed: names of one of its recordings and one of train, to generate the first again, the mean
+        of both, and the second, all with the labels of the first.
       has_recordings: whether they may be shown, which is for whose they are to say; a beginning
         that may not is cut from what goes on from it.
       texts: sentences to speak.
@@ -63,12 +66,20 @@ class Exhibit:
     prime_s: float = 4.0
     seconds: float = 8.0
     num_recognized: int = 0
+    mixed: Sequence[tuple[str, str]] = ()
     has_recordings: bool = True
     texts: Sequence[str] = ()
     speakers: Sequence[str] = ()
     drawing: Sequence[str] = ()
     folder: pathlib.Path = PRETRAINED
 
+
+WEIGHTS = {
+    "0": "generated from its embeddings",
+    "0.5": "generated from the mean of its embeddings and those of the next recording",
+    "1": "generated from those of the next recording",
+}
+"""Of the second recording in a mix, and what is said of it."""
 
 _DRAWING = ("--top_p=0.95", "--comb_filter=1")  # docs/figures.md
 _VOICES = ("en-us", "en-us+f2", "en-us+f4", "en-us+m3", "en-us+m7", "en-us+croak")
@@ -252,7 +263,9 @@ class _Made:
         if self.folder.exists():
             shutil.rmtree(self.folder)
         self.folder.mkdir(parents=True)
-        needs_corpus = exhibit.num_copies or exhibit.num_continued or exhibit.num_recognized
+        needs_corpus = (
+            exhibit.num_copies or exhibit.num_continued or exhibit.num_recognized or exhibit.mixed
+        )
         if needs_corpus and exhibit.prepare:
             programs.run("prepare", *exhibit.prepare, f"--data_dir={self.corpora}")
         if exhibit.num_copies:
@@ -261,12 +274,18 @@ class _Made:
             yield self._continued()
         if exhibit.num_recognized:
             yield self._recognized()
+        for i, names in enumerate(exhibit.mixed):
+            yield self._mixed(i, *names)
         for i, text in enumerate(exhibit.texts):
             yield self._spoken(i, text)
 
     @functools.cached_property
     def _corpus(self) -> data.Corpus:
         return self.run.load(self.corpora, self.exhibit.split)
+
+    @functools.cached_property
+    def _train_corpus(self) -> data.Corpus:
+        return self.run.load(self.corpora, "train")
 
     def _called(self, program: str, *arguments: str) -> str:
         programs.run(program, f"--workdir={self.model}", *arguments)
@@ -341,6 +360,38 @@ class _Made:
             remarks = (f"spoken: {' '.join(spoken)}", f"recognised: {' '.join(heard)}")
             groups += [[clip._replace(remarks=remarks)]]
         return command, groups
+
+    def _mixed(self, i: int, name: str, other: str) -> tuple[str, list[list[Clip]]]:
+        out, rate = self.folder / f"mixed_{i:03}", self.run.audio.sample_rate_hz
+        clips: list[Clip] = []
+        paths: list[pathlib.Path] = []
+        for corpus, recording in ((self._corpus, name), (self._train_corpus, other)):
+            stem = recording.removesuffix(".wav")
+            samples = corpus.recording(corpus.names.index(recording))["audio"]
+            clips += [Clip(f"heard_{i:03}_{len(clips)}", f"recorded: {stem}", samples, rate)]
+            paths += [self.folder / f"{stem}.wav"]
+            soundfile.write(paths[-1], samples, rate)
+        labels = [
+            self._corpus.class_names[label][
+                self._corpus.label(self._corpus.names.index(name), label)
+            ]
+            for label in self.run.audio.global_labels
+        ]
+        command = self._called(
+            "transform",
+            f"--label={'+'.join(labels)}",
+            f"--mix_with={paths[1]}",
+            f"--weights={','.join(WEIGHTS)}",
+            "--seed=0",
+            *self.exhibit.drawing,
+            f"--out={out}",
+            str(paths[0]),
+        )
+        for j, (weight, title) in enumerate(WEIGHTS.items()):
+            path = out / f"{paths[0].stem}_with_{weight}_{paths[1].stem}_{'+'.join(labels)}.wav"
+            clips += [_clip(path, f"mixed_{i:03}_{j}", title)]
+        recorded, with_it, *generated = clips
+        return command, [[recorded, *generated, with_it]]
 
     def _spoken(self, i: int, text: str) -> tuple[str, list[list[Clip]]]:
         path, title, by = self.folder / f"spoken_{i:03}.wav", f"spoken: {text}", []

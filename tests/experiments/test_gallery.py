@@ -140,6 +140,26 @@ def test_beginnings_continued(exhibit, fsdd_dir, tmp_path) -> None:
         assert len(list(page.parent.rglob("*.flac"))) == 2
 
 
+def test_recordings_mixed(exhibit, autoencoder_dir, fsdd_dir, tmp_path) -> None:
+    """Both recordings, and between them what is generated of the one, of the mean, of the other."""
+    export(autoencoder_dir, out=tmp_path / "models" / "mixer", about="It mixes.")
+    (tmp_path / "work" / "mixer").mkdir()
+    (tmp_path / "work" / "mixer" / "corpora").symlink_to(fsdd_dir)
+    test, train = (data.load("fsdd", fsdd_dir, split) for split in ("test", "train"))
+    pair = (test.names[1], train.names[0])
+    mixing = dataclasses.replace(exhibit, name="mixer", num_copies=0, mixed=(pair,))
+    page = gallery.make(tmp_path / "page", data_dir=tmp_path / "work", exhibits=[mixing])
+    shown = re.findall(r'src="mixer/(\w+)\.flac"', page.read_text())
+    assert shown == ["heard_000_0", *(f"mixed_000_{j}" for j in range(3)), "heard_000_1"]
+    sounds = [
+        soundfile.read(page.parent / "mixer" / f"{name}.flac", dtype="int16")[0] for name in shown
+    ]
+    for sound, corpus, name in ((sounds[0], test, pair[0]), (sounds[-1], train, pair[1])):
+        assert np.array_equal(sound, corpus.recording(corpus.names.index(name))["audio"])
+    assert {len(sound) for sound in sounds[1:4]} == {min(len(sounds[0]), len(sounds[-1]))}
+    assert not np.array_equal(sounds[1], sounds[2]) and not np.array_equal(sounds[2], sounds[3])
+
+
 @pytest.mark.long
 def test_phones_recognized(exhibit, tmp_path) -> None:
     """Those of the repository's recogniser, below those that were spoken."""
