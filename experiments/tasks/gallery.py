@@ -138,6 +138,16 @@ EXHIBITS = (
         has_recordings=False,
     ),
     Exhibit(
+        "notes",
+        "Notes from embeddings, and the mean of two",
+        prepare=("--dataset=notes",),
+        mixed=(
+            ("piano-060-090+00", "organ-060-090+00"),
+            ("vibraphone-061-090+00", "clarinet-061-090+00"),
+            ("organ-062-090+00", "flute-062-090+00"),
+        ),
+    ),
+    Exhibit(
         "espeak_phones",
         "Phones recognised, in voices that it was not trained on",
         prepare=(
