@@ -74,7 +74,7 @@ class Exhibit:
     folder: pathlib.Path = PRETRAINED
 
 
-WEIGHTS = {
+_MIXES = {
     "0": "generated from its embeddings",
     "0.5": "generated from the mean of its embeddings and those of the next recording",
     "1": "generated from those of the next recording",
@@ -375,29 +375,29 @@ class _Made:
         out, rate = self.folder / f"mixed_{i:03}", self.run.audio.sample_rate_hz
         clips: list[Clip] = []
         paths: list[pathlib.Path] = []
-        for corpus, recording in ((self._corpus, name), (self._train_corpus, other)):
-            stem = recording.removesuffix(".wav")
-            samples = corpus.recording(corpus.names.index(recording))["audio"]
+        index = self._corpus.names.index(name)
+        partner = self._train_corpus.names.index(other)
+        for corpus, place in ((self._corpus, index), (self._train_corpus, partner)):
+            stem = corpus.names[place].removesuffix(".wav")
+            samples = corpus.recording(place)["audio"]
             clips += [Clip(f"heard_{i:03}_{len(clips)}", f"recorded: {stem}", samples, rate)]
             paths += [self.folder / f"{stem}.wav"]
             soundfile.write(paths[-1], samples, rate)
         labels = [
-            self._corpus.class_names[label][
-                self._corpus.label(self._corpus.names.index(name), label)
-            ]
+            self._corpus.class_names[label][self._corpus.label(index, label)]
             for label in self.run.audio.global_labels
         ]
         command = self._called(
             "transform",
             f"--label={'+'.join(labels)}",
             f"--mix_with={paths[1]}",
-            f"--weights={','.join(WEIGHTS)}",
+            f"--weights={','.join(_MIXES)}",
             "--seed=0",
             *self.exhibit.drawing,
             f"--out={out}",
             str(paths[0]),
         )
-        for j, (weight, title) in enumerate(WEIGHTS.items()):
+        for j, (weight, title) in enumerate(_MIXES.items()):
             path = out / f"{paths[0].stem}_with_{weight}_{paths[1].stem}_{'+'.join(labels)}.wav"
             clips += [_clip(path, f"mixed_{i:03}_{j}", title)]
         recorded, with_it, *generated = clips

@@ -139,7 +139,7 @@ def _train(
     if teacher is not None:
         run = teaching.taught(run, teacher)
     corpus = corpus.filtered(run.audio.filter_taps)
-    held_out = run.load(data_dir, config.held_out_split)
+    held_out = held_out_corpus(run, data_dir)
     batches = run.windows(corpus, shard_index=jax.process_index(), shard_count=jax.process_count())
     num_steps = config.training.num_steps
     cli.require_writable_workdir(workdir)
@@ -358,23 +358,28 @@ def _changed_times(pretrained: Run, run: Run) -> Iterator[tuple[str, str, str]]:
         yield "hop", f"{before} samples", f"{now} samples"
 
 
+def held_out_corpus(run: Run, data_dir: str | os.PathLike[str]) -> data.Corpus:
+    """The recordings that are scored while a run trains."""
+    split = run.load(data_dir, run.config.held_out_split)
+    return split.some(min(run.config.held_out_recordings, len(split)))
+
+
 def held_out_scores(
     trained: restore.TrainedModel,
     corpus: data.Corpus,
     teacher: restore.TrainedModel | None = None,
 ) -> dict[str, float]:
-    """Scores of `held_out_recordings` recordings, whole, which are spread evenly over a corpus.
+    """Scores of a corpus's recordings, whole.
 
     Args:
       trained: the model.
-      corpus: the held-out split.
+      corpus: of `held_out_corpus`.
       teacher: of a student.
 
     Returns:
       Each of the config's `scores`, in the order of `scores`.
     """
     run, scores = trained.run, {}
-    corpus = corpus.some(min(run.config.held_out_recordings, len(corpus)))
     if "phone_error_rate" in run.config.scores:
         found = phone_errors.collect_posteriors(run, trained.params, corpus)
         scores["phone_error_rate"] = phone_errors.total(phone_errors.errors(run, found)).rate

@@ -1,5 +1,6 @@
 """Scoring a checkpoint: the figure is that of the model's own log-probabilities."""
 
+import json
 import pathlib
 
 import jax.numpy as jnp
@@ -37,15 +38,18 @@ def test_scores_every_sample_once(trained_dir: pathlib.Path, fsdd_dir: pathlib.P
 
 def test_held_out_recordings_are_spread_over_the_split(trained_dir, fsdd_dir):
     """A corpus in order has one class alone among its first recordings."""
-    trained = restore.load(trained_dir)
-    corpus = trained.run.load(fsdd_dir, "train")
+    trained = restore.load(trained_dir, "last")
+    split = trained.run.load(fsdd_dir, trained.run.config.held_out_split)
+    held_out = training.held_out_corpus(trained.run, fsdd_dir)
     number = trained.run.config.held_out_recordings
-    spread = corpus.some(number)
-    assert 1 < number < len(corpus) and spread.names != corpus.names[:number]
-    found = training.held_out_scores(trained, corpus)
-    assert found == {"bits_per_sample": evaluate(trained, spread)["bits_per_sample"]}
-    every = training.held_out_scores(trained, corpus.some(1))
-    assert every == {"bits_per_sample": evaluate(trained, corpus.some(1))["bits_per_sample"]}
+    assert 1 < len(held_out) == number < len(split)
+    assert held_out.names == split.some(number).names != split.names[:number]
+    lines = (trained_dir / "history.jsonl").read_text().splitlines()
+    rows = [json.loads(line) for line in lines]
+    *_, recorded = (x["held_out/bits_per_sample"] for x in rows if "held_out/bits_per_sample" in x)
+    scored = training.held_out_scores(trained, held_out)["bits_per_sample"]
+    assert scored == pytest.approx(recorded, abs=1e-6)
+    assert scored == evaluate(trained, held_out)["bits_per_sample"]
 
 
 def test_refuses_another_corpus(trained_dir: pathlib.Path, fsdd_dir: pathlib.Path, monkeypatch):

@@ -33,8 +33,7 @@ PITCHES = range(60, 84)
 """Of MIDI: two octaves from middle C, which all these instruments can play."""
 VELOCITIES = (60, 90, 120)
 TUNINGS_CENTS = (-12, 0, 12)
-"""No player hits a pitch exactly, and a model that hears one frequency alone learns its waveform by
-heart."""
+"""No player hits a pitch exactly."""
 HELD_MS, LENGTH_MS = 750, 1000
 GAIN = 4.0
 """The synthesiser leaves room for many notes at a time; the loudest now peaks at -4 dB."""
