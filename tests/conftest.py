@@ -15,6 +15,8 @@ import jaxlib.version
 import numpy as np
 import pytest
 
+from data.audio import compiled
+
 # Before anything asks jax for a device. A test for an accelerator names its platform.
 jax.config.update("jax_platforms", os.environ.get("JAX_PLATFORMS", "cpu"))
 jax.config.update("jax_num_cpu_devices", 8)
@@ -25,6 +27,7 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 CACHE = "JAX_COMPILATION_CACHE_DIR"
 MAKES_THE_CACHE = "PYTEST_XDIST_WORKER" not in os.environ
 if MAKES_THE_CACHE:
+    compiled.load()  # librosa's, by numba, beside librosa
     os.environ[CACHE] = tempfile.mkdtemp(prefix="wavenet_jax_tests_")
     os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.2"
     os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"

@@ -18,6 +18,7 @@ from typing import Protocol, TypeVar
 
 import threadpoolctl
 
+from data.audio import compiled
 from data.errors import DataError
 
 IN_FLIGHT = 2  # items a process, so that none waits for the next
@@ -50,6 +51,7 @@ def ordered_map(num_workers: int) -> Iterator[Map]:
         if num_workers == 1:
             yield in_turn
             return
+        compiled.load()
         pool = concurrent.futures.ProcessPoolExecutor(
             num_workers, multiprocessing.get_context("spawn"), initializer=_begin_worker
         )

@@ -19,6 +19,7 @@ import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
+from data.audio import compiled
 from wavenet_jax import InputError
 
 T = TypeVar("T")
@@ -78,6 +79,16 @@ def join(
         raise InputError(f"The processes did not find one another ({reason}).") from error
     # Where process 0 is gone JAX aborts the others, in a thread that Python knows nothing of.
     ctypes.CDLL(None).signal(signal.SIGABRT, _on_abort)
+    _load_compiled()
+
+
+def _load_compiled() -> None:
+    """Process 0 first, since the others may have their environment in the same folder."""
+    with ending_together(_nothing_kept):
+        if is_first():
+            compiled.load()
+        multihost_utils.sync_global_devices("compiled")
+    compiled.load()
 
 
 def is_first() -> bool:
