@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from hypothesis import strategies
 
-from wavenet_jax import WaveNet, WaveNetConfig, fused, layers, training
+from wavenet_jax import Recognizer, WaveNet, WaveNetConfig, fused, layers, training
 from wavenet_jax.fused import kernels
 from wavenet_jax.training.fusing import fused_precision, unsupported_reason
 
@@ -270,8 +270,28 @@ def test_a_swapped_block_is_not_fused(monkeypatch) -> None:
     assert "block" in unsupported_reason(CONFIGS["plain"], "cpu")
 
 
-def test_a_recognizer_is_not_fused() -> None:
-    assert "recognizer" in unsupported_reason(grid.RECOGNIZERS["frames"], "cpu")
+@pytest.mark.parametrize("name", grid.RECOGNIZERS)
+def test_recognizers_gradients_are_those_of_xla(name: str) -> None:
+    """Of the samples' distributions and of the frames' classes, in whatever precision is asked."""
+    plain = grid.RECOGNIZERS[name]
+    config = dataclasses.replace(plain, wavenet=dataclasses.replace(plain.wavenet, **WIDE))
+    assert unsupported_reason(config, "cpu") is None
+    codes = grid.random_codes(config.wavenet, BATCH, 12 * config.hop_samples)
+    mask = np.arange(12) < np.array([[12], [7], [12]])
+    params = grid.random_params(config)
+
+    def made(precision: fused.Precision | None):
+        def loss(params):
+            outputs, logits = Recognizer(config, precision).apply(params, codes, mask)
+            bits = jnp.sum(config.wavenet.distribution.log_prob_bits(outputs, codes))
+            return bits + jnp.sum(jax.nn.log_softmax(logits)[..., 0]), (outputs, logits)
+
+        return jax.jit(jax.value_and_grad(loss, has_aux=True))(params)
+
+    (_, ours), our_gradients = made("float32")
+    (_, theirs), their_gradients = made(None)
+    assert worst(ours, theirs) < 1e-5
+    assert worst(our_gradients, their_gradients) < 3e-5
 
 
 OTHER_CPU = """

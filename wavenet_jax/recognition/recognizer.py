@@ -27,6 +27,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from wavenet_jax import fused
 from wavenet_jax.conditioning import NO_LABEL
 from wavenet_jax.config import (
     MAX_CHANNELS,
@@ -126,12 +127,17 @@ class Recognizer(nn.Module):
 
     The parameters of the WaveNet have the names that they have without the recognizer, so that
     a generator's parameters initialise a recognizer, and those of a recognizer generate.
+
+    Attributes:
+      config: of the recognizer.
+      fused_precision: of the WaveNet, as there.
     """
 
     config: RecognizerConfig
+    fused_precision: fused.Precision | None = None
 
     def setup(self):
-        self.wavenet = WaveNet(self.config.wavenet)
+        self.wavenet = WaveNet(self.config.wavenet, self.fused_precision)
         nn.share_scope(self, self.wavenet)
         self.classifier = FrameClassifier(self.config)
 

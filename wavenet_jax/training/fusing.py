@@ -3,7 +3,6 @@
 import jax
 
 from wavenet_jax import fused, layers
-from wavenet_jax.recognition.recognizer import RecognizerConfig
 from wavenet_jax.student.flows import StudentConfig
 from wavenet_jax.training.config import TrainingConfig
 from wavenet_jax.training.variables import ModelConfig, wavenet_of
@@ -30,9 +29,8 @@ def unsupported_reason(model_config: ModelConfig, platform: str) -> str | None:
             unsupported_reason(x, platform) for x in (model_config.teacher, model_config.flow)
         ]
         return reasons[0] if all(reasons) else None
-    if isinstance(model_config, RecognizerConfig):
-        return "fused layers are for generators, and this is a recognizer"
-    model_config = wavenet_of(model_config)  # an encoder is XLA's in any case
+    # What an encoder or a classifier of frames adds is XLA's in any case.
+    model_config = wavenet_of(model_config)
     channels = (model_config.residual_channels, model_config.gate_channels)
     if any(each % fused.MULTIPLE for each in channels):
         return (

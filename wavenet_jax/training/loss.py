@@ -98,7 +98,7 @@ def losses(
                 scheduled_sampling,
                 "give 0: a recognizer hears recordings alone",
             )
-        return _recognizer_losses(model_config, params, batch, input_noise, key)
+        return _recognizer_losses(model_config, params, batch, input_noise, key, fused_precision)
     config = wavenet_of(model_config)
     codes, inputs, rngs = _inputs(config, batch, input_noise, key)
     local_condition: Any = batch.get("local")
@@ -166,12 +166,13 @@ def _recognizer_losses(
     batch: Batch,
     input_noise: float,
     key: jax.Array | None,
+    fused_precision: fused.Precision | None,
 ) -> Losses:
     codes, inputs, rngs = _inputs(config.wavenet, batch, input_noise, key, config.dropout)
     mask, frames = batch["mask"], batch["frames"]
     num_scored, before = mask.shape[1], config.context_samples
     num_context = codes.shape[1] - num_scored - before
-    results: Any = Recognizer(config).apply(
+    results: Any = Recognizer(config, fused_precision).apply(
         params, inputs, frames, context=num_context - before, rngs=rngs
     )
     outputs, logits = results
