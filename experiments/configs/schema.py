@@ -260,7 +260,9 @@ class ExperimentConfig:
             raise ConfigError(owner, "noise_shaping_order", self.noise_shaping_order, remedy)
         if self.train_recordings is not None:
             check_min(self, owner, train_recordings=1)
-        for name in ("scheduled_sampling", "input_noise") if self.task == "distill" else ():
+        for name in (
+            ("scheduled_sampling", "input_noise", "input_gain_db") if self.task == "distill" else ()
+        ):
             if value := getattr(self.training, name):
                 remedy = "give 0, for a student's input is noise"
                 raise ConfigError(owner, f"training.{name}", value, remedy)

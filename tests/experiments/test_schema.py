@@ -86,7 +86,12 @@ def parsed(config: ConfigDict, *arguments: str) -> ConfigDict:
     return holder.value
 
 
-NOT_OF_A_STUDENT = ("training.input_noise", "training.scheduled_sampling", "best_score")
+NOT_OF_A_STUDENT = (
+    "training.input_noise",
+    "training.input_gain_db",
+    "training.scheduled_sampling",
+    "best_score",
+)
 
 
 def value_at(config: Any, path: str) -> Any:

@@ -292,7 +292,7 @@ def test_encoder_and_decoder_learn_together(name: str) -> None:
     "options",
     [
         {"num_microbatches": 2},
-        {"input_noise": 0.1, "scheduled_sampling": 0.5},
+        {"input_noise": 0.1, "input_gain_db": 6.0, "scheduled_sampling": 0.5},
         {"optimizer": "muon", "weight_normalization": True},
     ],
     ids=str,
@@ -321,7 +321,7 @@ def test_training_with_options(options: dict[str, Any]) -> None:
 
 
 def test_the_encoder_hears_the_recording_whatever_the_decoder_hears() -> None:
-    """Noise on the decoder's input changes no embedding: a deaf decoder scores the same."""
+    """Noise and gain of the decoder's input change no embedding: a deaf decoder scores the same."""
     config, params, samples, _ = case("notes")
     params = jax.tree.map(jnp.copy, params)
     params["params"]["input"]["kernel"] *= 0
@@ -329,7 +329,8 @@ def test_the_encoder_hears_the_recording_whatever_the_decoder_hears() -> None:
 
     @functools.partial(jax.jit, static_argnums=0)
     def loss(noise: float) -> Any:
-        terms = training.losses(config, params, batch, input_noise=noise, key=jax.random.key(0))
+        options = {"input_noise": noise, "input_gain_db": 10 * noise, "key": jax.random.key(0)}
+        terms = training.losses(config, params, batch, **options)
         return terms["bits_per_sample"]
 
     assert float(loss(0.5)) == pytest.approx(float(loss(0.0)), rel=1e-6)

@@ -37,6 +37,9 @@ class TrainingConfig:
       input_noise: standard deviation of normal noise on the model's input (not on the
         samples it scores), where codes span [-1, 1): it makes the model robust to the
         errors of its own samples.
+      input_gain_db: standard deviation of a normal gain of each window's input (not of the samples
+        it scores), so that the level of a sample is learned from the conditions and not from the
+        past, where errors of it would add up. For models with a local condition alone.
       scheduled_sampling: share of the scored samples that the model hears as samples of its own,
         drawn given the recording before them (parallel scheduled sampling with one pass,
         Duckworth et al., 2019), so that it learns to go on after what it generates. The bits of
@@ -45,7 +48,7 @@ class TrainingConfig:
       num_microbatches: equal parts of a device's share of each batch, whose gradients are computed
         one after the other and summed before the one update (gradient accumulation), so that a
         batch fits that would not otherwise. The step is that of the whole batch to rounding,
-        except for what `input_noise`, `scheduled_sampling` and dropout draw, which differs.
+        except for what `input_noise` and its like and dropout draw, which differs.
       fused: how a CPU computes the residual blocks and dense layers: with the fused layers of
         `wavenet_jax.fused`, whose products have operands of "float32", or of "bfloat16" where the
         CPU has instructions for it; or with XLA, "off", as other devices do, and for models that
@@ -66,6 +69,7 @@ class TrainingConfig:
     weight_normalization: bool = False
     generation_weight: float = 1.0
     input_noise: float = 0.0
+    input_gain_db: float = 0.0
     scheduled_sampling: float = 0.0
     num_microbatches: int = 1
     fused: Literal["off", "float32", "bfloat16"] = "float32"
@@ -76,7 +80,7 @@ class TrainingConfig:
         check_types(self, owner)
         check_min(self, owner, num_steps=1, warmup_steps=0, end_learning_rate=0)
         check_min(self, owner, num_microbatches=1)
-        check_min(self, owner, generation_weight=0, input_noise=0)
+        check_min(self, owner, generation_weight=0, input_noise=0, input_gain_db=0)
         check_seed(self, owner)
         for field in ("learning_rate", "matrix_learning_rate", "clip_norm"):
             if not getattr(self, field) > 0:

@@ -47,6 +47,7 @@ def losses(
     batch: Batch,
     *,
     input_noise: float = 0.0,
+    input_gain_db: float = 0.0,
     scheduled_sampling: float = 0.0,
     key: jax.Array | None = None,
     fused_precision: fused.Precision | None = None,
@@ -58,9 +59,9 @@ def losses(
       model_config: of the model.
       params: its variables.
       batch: of one replica.
-      input_noise, scheduled_sampling: as in `TrainingConfig`.
-      key: PRNG key of noise, samples and dropout; None for none of them, and for the same noise
-        of a student each time.
+      input_noise, input_gain_db, scheduled_sampling: as in `TrainingConfig`.
+      key: PRNG key of noise, gains, samples and dropout; None for none of them, and for the same
+        noise of a student each time.
       fused_precision: as in `WaveNet`.
       teacher: the variables of a student's teacher.
 
@@ -71,12 +72,14 @@ def losses(
       scalars.
 
     Raises:
-      ConfigError: scheduled sampling of a recognizer, or it or noise of a student.
+      ConfigError: scheduled sampling of a recognizer, or it, noise or a gain of a student; a gain
+        without a local condition.
     """
     if isinstance(model_config, StudentConfig):
         for name, value in (
             ("scheduled_sampling", scheduled_sampling),
             ("input_noise", input_noise),
+            ("input_gain_db", input_gain_db),
         ):
             if value:
                 remedy = "give 0: a student's input is noise"
@@ -90,6 +93,10 @@ def losses(
             flow_precision=fusing.supported(fused_precision, model_config.flow),
             teacher_precision=fusing.supported(fused_precision, model_config.teacher),
         )
+    config = wavenet_of(model_config)
+    if input_gain_db and config.local_condition is None:
+        remedy = "give 0: what is heard at a wrong level needs a local condition that tells it"
+        raise ConfigError("The training", "input_gain_db", input_gain_db, remedy)
     if isinstance(model_config, RecognizerConfig):
         if scheduled_sampling:
             raise ConfigError(
@@ -99,8 +106,7 @@ def losses(
                 "give 0: a recognizer hears recordings alone",
             )
         return _recognizer_losses(model_config, params, batch, input_noise, key, fused_precision)
-    config = wavenet_of(model_config)
-    codes, inputs, rngs = _inputs(config, batch, input_noise, key)
+    codes, inputs, rngs = _inputs(config, batch, input_noise, input_gain_db, key)
     local_condition: Any = batch.get("local")
     if isinstance(model_config, AutoencoderConfig):
         # Of the recording, whatever the decoder hears of it.
@@ -168,7 +174,7 @@ def _recognizer_losses(
     key: jax.Array | None,
     fused_precision: fused.Precision | None,
 ) -> Losses:
-    codes, inputs, rngs = _inputs(config.wavenet, batch, input_noise, key, config.dropout)
+    codes, inputs, rngs = _inputs(config.wavenet, batch, input_noise, 0.0, key, config.dropout)
     mask, frames = batch["mask"], batch["frames"]
     num_scored, before = mask.shape[1], config.context_samples
     num_context = codes.shape[1] - num_scored - before
@@ -194,19 +200,25 @@ def _inputs(
     config: WaveNetConfig,
     batch: Batch,
     input_noise: float,
+    input_gain_db: float,
     key: jax.Array | None,
     dropout: float = 0.0,
 ) -> tuple[jax.Array, jax.Array, dict[str, jax.Array]]:
-    """The batch's codes, the same with noise for the model's input, and dropout's key."""
+    """The batch's codes, those that the model hears, louder and noisier, and dropout's key."""
     codes = config.quantizer.encode(batch["samples"])
     if key is None:
         return codes, codes, {}
     noise_key, dropout_key = jax.random.split(key)
     inputs = codes
+    if input_gain_db:
+        gain_key = jax.random.fold_in(key, 2)
+        gains_db = input_gain_db * jax.random.normal(gain_key, (codes.shape[0], 1))
+        heard = jnp.round(batch["samples"] * 10 ** (gains_db / 20))
+        inputs = config.quantizer.encode(jnp.clip(heard, -(2**15), 2**15 - 1).astype(jnp.int16))
     if input_noise:
         half = config.num_classes / 2
         noise = jnp.round(input_noise * half * jax.random.normal(noise_key, codes.shape))
-        inputs = jnp.clip(codes + noise.astype(jnp.int32), 0, config.num_classes - 1)
+        inputs = jnp.clip(inputs + noise.astype(jnp.int32), 0, config.num_classes - 1)
     return codes, inputs, {"dropout": dropout_key} if config.dropout or dropout else {}
 
 

@@ -68,6 +68,7 @@ def train_step(
             model_params(config, params),
             batch,
             input_noise=config.input_noise,
+            input_gain_db=config.input_gain_db,
             scheduled_sampling=config.scheduled_sampling,
             key=key,
             fused_precision=fused_precision,

@@ -19,7 +19,14 @@ from toy_training import (
     make_state,
 )
 
-from wavenet_jax import WaveNetConfig, mulaw, receptive_field, training
+from wavenet_jax import (
+    InputError,
+    LocalConditionConfig,
+    WaveNetConfig,
+    mulaw,
+    receptive_field,
+    training,
+)
 from wavenet_jax.errors import ConfigError
 from wavenet_jax.recognition.recognizer import RecognizerConfig
 
@@ -109,6 +116,47 @@ def test_input_noise_is_as_strong_as_asked(monkeypatch: pytest.MonkeyPatch) -> N
     assert abs(np.mean(seen[0]) - 128) < 0.2
     training.losses(config, {}, batch, input_noise=5.0, key=jax.random.key(0))
     assert (seen[1].min(), seen[1].max()) == (0, 255)
+
+
+def test_an_input_gain_is_of_each_window_and_of_what_is_seen(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Normal in dB, and one of a whole window, whose codes stay codes; scored is the recording."""
+    local = LocalConditionConfig("vectors", size=2, channels=3, hop_samples=4)
+    fields = grid.SMALL | {"num_classes": 65536, "companding": "linear", "input": "scalar"}
+    config = WaveNetConfig(dilations=(1,), output="gaussian", local_condition=local, **fields)
+    seen = []
+
+    class Listener:
+        def __init__(self, config, fused_precision):
+            pass
+
+        def apply(self, params, codes, *, context, **kwargs):
+            seen.append(np.asarray(codes) - 32768.0)
+            return jnp.zeros((*codes[:, context:].shape, 2))
+
+    monkeypatch.setattr("wavenet_jax.training.loss.WaveNet", Listener)
+    samples = np.random.default_rng(0).integers(-9000, 9000, (400, 40)).astype(np.int16)
+    batch = {"samples": samples, "mask": np.ones((400, 40), bool), "local": np.zeros((400, 10, 2))}
+
+    def bits(**options: float) -> float:
+        return float(
+            training.losses(config, {}, batch, key=jax.random.key(0), **options)["bits_per_sample"]
+        )
+
+    assert bits() == bits(input_gain_db=3.0) == bits(input_gain_db=40.0)
+    np.testing.assert_array_equal(seen[0], samples)
+    gains = (seen[1] * samples).sum(axis=1) / (1.0 * samples * samples).sum(axis=1)
+    np.testing.assert_allclose(seen[1], gains[:, None] * samples, atol=1)
+    assert np.std(20 * np.log10(gains)) == pytest.approx(3.0, rel=0.1)
+    assert abs(np.mean(20 * np.log10(gains))) < 0.4
+    assert (seen[2].min(), seen[2].max()) == (-32768, 32767)
+
+
+@pytest.mark.parametrize("config", [grid.CONFIGS["plain"], grid.RECOGNIZERS["frames"]])
+def test_an_input_gain_needs_a_local_condition(config: training.ModelConfig) -> None:
+    with pytest.raises(InputError, match="input_gain_db is 3.0: give 0: .* a local condition"):
+        training.losses(config, {}, {}, input_gain_db=3.0)
 
 
 def test_scheduled_sampling_hears_its_own_samples(monkeypatch: pytest.MonkeyPatch) -> None:
