@@ -1,6 +1,6 @@
 """Vectors of whole sounds for classifiers of who or what sounds, and at which pitch."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import librosa
 import numpy as np
@@ -17,6 +17,10 @@ BINS_PER_OCTAVE = 24
 MIN_S = 1.0
 """Of a sound, made longer with zeros, for the octaves that librosa computes at lower rates."""
 RANGE_DB = 60.0
+
+NUM_HARMONICS = 10
+SPECTRUM_S = 0.256
+"""Of a frame, which tells the harmonics of the lowest notes apart."""
 
 
 def cepstral_statistics(sounds: Iterable[np.ndarray], sample_rate_hz: int) -> np.ndarray:
@@ -71,3 +75,36 @@ def constant_q_profiles(sounds: Iterable[np.ndarray], sample_rate_hz: int) -> np
         ).mean(axis=1)
         vectors.append(librosa.amplitude_to_db(magnitudes, ref=np.max, top_db=RANGE_DB))
     return np.stack(vectors)
+
+
+def harmonic_profiles(
+    sounds: Iterable[np.ndarray], sample_rate_hz: int, pitches: Sequence[float] | np.ndarray
+) -> np.ndarray:
+    """Of each sound, int16 `[N]`, the levels of its first ten harmonics, in dB of the loudest, not
+    below -60 dB, `[sounds, 10]`.
+
+    A harmonic is the highest value within half a semitone of its frequency in the mean of the
+    sound's magnitude spectra; one beyond half the rate is at the lowest level. Noise that is spread
+    over the spectrum changes them little.
+
+    Args:
+      sounds: each a note.
+      sample_rate_hz: of the sounds.
+      pitches: of each, MIDI numbers.
+    """
+    n_fft = 2 * round(SPECTRUM_S * sample_rate_hz / 2)
+    frequencies_hz = librosa.fft_frequencies(sr=sample_rate_hz, n_fft=n_fft)
+    half_semitone = 2 ** (0.5 / 12)
+    profiles = []
+    for samples, pitch in zip(sounds, pitches, strict=True):
+        padded = np.pad(samples / np.float32(reading.FULL_SCALE), (0, max(0, n_fft - len(samples))))
+        spectra = librosa.stft(padded, n_fft=n_fft, hop_length=n_fft // 4, center=False)
+        spectrum = np.abs(spectra).mean(axis=1)
+        harmonics = np.arange(1, NUM_HARMONICS + 1) * librosa.midi_to_hz(pitch)
+        begin = np.searchsorted(frequencies_hz, harmonics / half_semitone)
+        end = np.searchsorted(frequencies_hz, harmonics * half_semitone)
+        magnitudes = np.array(
+            [spectrum[i:j].max(initial=0.0) for i, j in zip(begin, end, strict=True)]
+        )
+        profiles.append(librosa.amplitude_to_db(magnitudes, ref=np.max, top_db=RANGE_DB))
+    return np.stack(profiles)

@@ -3,18 +3,18 @@
     python -m experiments.studies.autoencoder --workdir=runs/notes --data_dir=corpora \\
         --split=test --out=runs/notes/reconstructed
 
-For an autoencoder of notes with the labels `instrument` and `pitch` (`configs/notes.py`; with
+For an autoencoder of notes with the labels `instrument` and `pitch`, MIDI numbers
+(`configs/notes.py`; with
 `--instrument=instrument_family` those of NSynth). Recordings of a held-out split are generated
 again from their embeddings, with their own pitch as the label and with one five semitones higher
 (from the highest down to the lowest), and so are mixes of each with a recording of the train split
-that has its pitch and another instrument. Linear discriminants learn the instrument, of the mean
-and the deviation of 20 mel cepstra and of their differences, and the pitch, of the mean levels of
-quarter tones, from the train split, each recording as it is and with white noise 40, 30, 20 or 10
-dB below it (who learned from clean sound alone takes noise that nobody hears for another
-instrument); they are tested on the held-out recordings, which bounds what they can reach, and on
-what was generated of them. A mix lies between its ends where it is nearer to either than they are
-to each other (mel-cepstral distortion), and where its spectral centroid is between theirs; the ends
-are the recordings, and what is generated of them alone.
+that has its pitch and another instrument. A support vector machine learns the instrument, of the
+levels of the first ten harmonics of the note's pitch, and a linear discriminant the pitch, of the
+mean levels of quarter tones, from the train split, each recording as it is and with white noise 40,
+30, 20 or 10 dB below it; they are tested on the held-out recordings, which bounds what they can
+reach, and on what was generated of them. A mix lies between its ends where it is nearer to either
+than they are to each other (mel-cepstral distortion), and where its spectral centroid is between
+theirs; the ends are the recordings, and what is generated of them alone.
 
 Writes the sounds, `confusion.png` of the instruments, and `embeddings.png`, the mean embedding of
 each recording in the plane of the principal components.
@@ -36,6 +36,7 @@ from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.metrics import confusion_matrix
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVC
 from tqdm import tqdm
 
 import data
@@ -61,8 +62,6 @@ SHIFT = 5
 
 NOISE_DB = (40, 30, 20, 10)
 """Below the recordings that the classifiers learn from, in turn; they hear each as it is too."""
-
-VECTORS = {"instrument": timbre.cepstral_statistics, "pitch": timbre.constant_q_profiles}
 
 
 def autoencoder_study(
@@ -113,6 +112,7 @@ def autoencoder_study(
                 f"--{flag} is {label}, and {test.name} has the labels "
                 f"{', '.join(test.class_names) or 'none'}: name one of them."
             )
+    midi = _midi_numbers(test, pitch)
     if num_recordings is not None:
         if not 1 <= num_recordings <= len(test):
             raise InputError(
@@ -128,36 +128,29 @@ def autoencoder_study(
         kind: {name: _classes_of(corpus, label) for name, corpus in corpora.items()}
         for kind, label in labels.items()
     }
-    learned = sounds["train"] + _with_noise(sounds["train"], seed)
-    classifiers = {}
-    for kind, vectors in VECTORS.items():
-        classifier = make_pipeline(StandardScaler(), LinearDiscriminantAnalysis())
-        classifiers[kind] = classifier.fit(
-            vectors(learned, rate), np.tile(classes[kind]["train"], 2)
-        )
-
-    def told(heard: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
-        """The class that each classifier takes each sound for."""
-        return {
-            kind: classifiers[kind].predict(vectors(heard, rate))
-            for kind, vectors in VECTORS.items()
-        }
+    truth = {kind: classes[kind]["test"] for kind in labels}
+    told = _Judge.learned(
+        sounds["train"] + _with_noise(sounds["train"], seed),
+        rate,
+        midi[np.tile(classes["pitch"]["train"], 2)],
+        {kind: np.tile(classes[kind]["train"], 2) for kind in labels},
+    )
 
     generate = _Generator(trained, folder, seed, sampling)
-    truth = {kind: classes[kind]["test"] for kind in labels}
     conditions = [run.global_condition_of(test, i) for i in range(len(test))]
     reconstructions = generate(encoded["test"], conditions)
     figures: dict[str, Any] = {"confusion": {}}
     instruments = list(map(str, test.class_names[instrument]))
     for name, heard in (("recordings", sounds["test"]), ("reconstructions", reconstructions)):
-        found = told(heard)
+        found = told(heard, midi[truth["pitch"]])
         figures[name] = {kind: _share(found[kind] == truth[kind]) for kind in labels}
         figures["confusion"][name] = confusion_matrix(
             truth["instrument"], found["instrument"], labels=np.arange(len(instruments))
         ).tolist()
     if pitch in run.audio.global_labels:
         shifted = (truth["pitch"] + SHIFT) % len(test.class_names[pitch])
-        found = told(generate(_named(encoded["test"], "moved"), _moved(run, test, pitch, shifted)))
+        heard = generate(_named(encoded["test"], "moved"), _moved(run, test, pitch, shifted))
+        found = told(heard, midi[shifted])
         figures["moved"] = {
             "instrument": _share(found["instrument"] == truth["instrument"]),
             "pitch": _share(found["pitch"] == shifted),
@@ -197,6 +190,49 @@ def autoencoder_study(
         "seed": seed,
         "wall_s": round(time.monotonic() - begun_s, 3),
     }
+
+
+@dataclasses.dataclass(frozen=True)
+class _Judge:
+    """Classifiers of what sounds, and of its pitch.
+
+    Attributes:
+      instrument: of `timbre.harmonic_profiles`.
+      pitch: of `timbre.constant_q_profiles`.
+      sample_rate_hz: of the sounds.
+    """
+
+    instrument: Any
+    pitch: Any
+    sample_rate_hz: int
+
+    @classmethod
+    def learned(
+        cls,
+        sounds: Sequence[np.ndarray],
+        sample_rate_hz: int,
+        midi: np.ndarray,
+        classes: dict[str, np.ndarray],
+    ) -> "_Judge":
+        """From sounds with their classes, and the MIDI number of each pitch."""
+        instrument = make_pipeline(StandardScaler(), SVC(C=10.0))
+        pitch = make_pipeline(StandardScaler(), LinearDiscriminantAnalysis())
+        return cls(
+            instrument.fit(
+                timbre.harmonic_profiles(sounds, sample_rate_hz, midi), classes["instrument"]
+            ),
+            pitch.fit(timbre.constant_q_profiles(sounds, sample_rate_hz), classes["pitch"]),
+            sample_rate_hz,
+        )
+
+    def __call__(self, heard: Sequence[np.ndarray], midi: np.ndarray) -> dict[str, np.ndarray]:
+        """The class that each classifier takes each sound for, whose pitch is to be `midi`."""
+        harmonics = timbre.harmonic_profiles(heard, self.sample_rate_hz, midi)
+        quarter_tones = timbre.constant_q_profiles(heard, self.sample_rate_hz)
+        return {
+            "instrument": self.instrument.predict(harmonics),
+            "pitch": self.pitch.predict(quarter_tones),
+        }
 
 
 @dataclasses.dataclass(frozen=True)
@@ -326,6 +362,22 @@ def _share(is_right: np.ndarray) -> dict[str, Any]:
 
 def _sounds(corpus: data.Corpus) -> list[np.ndarray]:
     return [corpus.recording(i)["audio"] for i in range(len(corpus))]
+
+
+def _midi_numbers(corpus: data.Corpus, pitch: str) -> np.ndarray:
+    """That of each class of the pitch.
+
+    Raises:
+      InputError: their names are no numbers.
+    """
+    names = corpus.class_names[pitch]
+    try:
+        return np.array([int(name) for name in names])
+    except ValueError:
+        raise InputError(
+            f"--pitch is {pitch}, and its classes are {', '.join(names)}: name a label whose "
+            "classes are MIDI numbers."
+        ) from None
 
 
 def _classes_of(corpus: data.Corpus, label: str) -> np.ndarray:

@@ -32,3 +32,24 @@ def test_a_profile_is_highest_at_the_pitch(midi: int) -> None:
         loud[expected - 2 : expected + 3], quiet[expected - 2 : expected + 3], atol=6
     )
     assert np.isfinite(silent).all()
+
+
+def test_harmonics_have_their_levels_whatever_the_noise() -> None:
+    """Within half a semitone of their places; above half the rate there are none."""
+    time_s, levels_db = np.arange(8000) / RATE_HZ, (0.0, -12.0, -30.0, -6.0)
+    noise = np.random.default_rng(0).normal(0, 60, 8000)  # 30 dB below
+    for midi, cents in ((60, 0), (72, 40), (83, -40)):
+        first_hz = 440 * 2 ** ((midi - 69 + cents / 100) / 12)
+        sound = sum(
+            3000 * 10 ** (level / 20) * np.sin(2 * np.pi * (k + 1) * first_hz * time_s)
+            for k, level in enumerate(levels_db)
+            if (k + 1) * first_hz < RATE_HZ / 2
+        )
+        sounds = [np.rint(each).astype(np.int16) for each in (sound, sound / 8, sound + noise)]
+        clean, quiet, noisy = timbre.harmonic_profiles(sounds, RATE_HZ, [midi] * 3)
+        present = [level for k, level in enumerate(levels_db) if (k + 1) * first_hz < RATE_HZ / 2]
+        for found in (clean, quiet, noisy):
+            np.testing.assert_allclose(found[: len(present)], present, atol=2.5)
+        assert clean[len(present) :].max(initial=-timbre.RANGE_DB) < -40
+    silence = timbre.harmonic_profiles([np.zeros(9, np.int16)], RATE_HZ, [60])
+    assert silence.shape == (1, timbre.NUM_HARMONICS) and np.isfinite(silence).all()

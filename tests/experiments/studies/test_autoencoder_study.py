@@ -50,6 +50,8 @@ def test_perfect_reconstructions_are_known_and_others_are_not(
             soundfile.write(path, np.rint(mean).astype(np.int16), RATE_HZ)
 
     monkeypatch.setattr(generation, "write_generated", decode)
+    # What the lower voice hums: 150 Hz for a 0 and 171 Hz for a 7.
+    monkeypatch.setattr(autoencoder, "_midi_numbers", lambda *_: np.array([50, *[53] * 9]))
     figures = study(trained, fsdd_dir, tmp_path)
     number = len(corpora["test"])
     assert figures["num_recordings"] == figures["num_mixes"] == number
@@ -138,6 +140,7 @@ def test_refusals(
         ({"split": "train"}, "--split is train, which the classifiers learn from"),
         ({"instrument": "horn"}, "--instrument is horn, and fsdd has the labels .*: name one"),
         ({"pitch": "tone"}, "--pitch is tone"),
+        ({"pitch": "speaker"}, "--pitch is speaker, and its classes are .*: name .* MIDI numbers"),
         ({"num_recordings": 99}, "--num_recordings is 99, and the split test of fsdd has"),
     ):
         with pytest.raises(InputError, match=message):
