@@ -4,13 +4,15 @@
     python -m experiments.train --config=experiments/configs/notes.py --workdir=runs/notes \\
         --data_dir=corpora
     python -m experiments.studies.autoencoder --workdir=runs/notes --data_dir=corpora \\
-        --split=test --out=runs/notes/reconstructed
+        --split=test --temperature=0.3 --out=runs/notes/reconstructed
     python -m experiments.transform --workdir=runs/notes --out=out --label=60 RECORDING
 
 Like `nsynth.py` with everything made small: embeddings of 16 numbers each 256 samples (32 ms), made
 by 5 layers that hear 15 ms beyond a frame on either side; the pitch is a label, and all else of a
 note, the instrument above all, is in the embeddings. Windows at seven speeds keep a model of half
-a million parameters from learning 22 minutes of notes by heart (docs/autoencoder.md).
+a million parameters from learning 22 minutes of notes by heart. What the decoder hears has a gain
+of its own, noise, and samples of its own, so that level and pitch are those of the embeddings and
+the label (docs/autoencoder.md).
 """
 
 from ml_collections import ConfigDict
@@ -38,13 +40,15 @@ def get_config() -> ConfigDict:
     config.batch_size = 4
     config.segment_samples = 8 * 256
     config.num_steps = 8000
-    config.augmentation.update(speeds=(0.97, 0.98, 0.99, 1.0, 1.01, 1.02, 1.03), gain_db=6.0)
+    config.augmentation.update(speeds=(0.98, 0.987, 0.993, 1.0, 1.007, 1.013, 1.02), gain_db=6.0)
     config.training.update(
         optimizer="muon",
         learning_rate=3e-3,
         matrix_learning_rate=1e-2,
         beta2=0.99,
-        input_noise=0.005,
+        input_noise=0.015,
+        input_gain_db=6.0,
+        scheduled_sampling=0.5,
         warmup_steps=50,
         decay="linear",
         fused="bfloat16",
