@@ -53,7 +53,7 @@ class Exhibit:
         that may not is cut from what goes on from it.
       texts: sentences to speak.
       speakers: who speaks them, in turn; () for a model of one.
-      drawing: flags of `sample` and `speak`.
+      drawing: flags of `sample`, `speak` and `transform`.
       folder: of the models.
     """
 
@@ -146,6 +146,7 @@ EXHIBITS = (
             ("vibraphone-061-090+00", "clarinet-061-090+00"),
             ("organ-062-090+00", "flute-062-090+00"),
         ),
+        drawing=("--temperature=0.3",),  # docs/autoencoder.md
     ),
     Exhibit(
         "espeak_phones",

@@ -286,6 +286,7 @@ def test_recognizers_gradients_are_those_of_xla(name: str) -> None:
             bits = jnp.sum(config.wavenet.distribution.log_prob_bits(outputs, codes))
             return bits + jnp.sum(jax.nn.log_softmax(logits)[..., 0]), (outputs, logits)
 
+        assert ("ffi_call" in str(jax.make_jaxpr(loss)(params))) == (precision is not None)
         return jax.jit(jax.value_and_grad(loss, has_aux=True))(params)
 
     (_, ours), our_gradients = made("float32")
