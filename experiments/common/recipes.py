@@ -27,7 +27,10 @@ def training_flags(config: ExperimentConfig) -> list[str]:
         if path.stem in ("__init__", "schema"):
             continue
         recipe = importlib.import_module(f"experiments.configs.{path.stem}")
-        has = _flat(schema.from_config_dict(recipe.get_config()))
+        given = recipe.get_config()
+        if config.pretrained is not None:  # other defaults hold then (`schema.when_pretrained`)
+            given.pretrained = config.pretrained
+        has = _flat(schema.from_config_dict(given)) | {"pretrained": None}
         differences = [name for name in wanted if wanted[name] != has[name]]
         if any(wanted[name] is None for name in differences):  # which no flag can say
             continue

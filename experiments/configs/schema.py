@@ -260,10 +260,9 @@ class ExperimentConfig:
             raise ConfigError(owner, "noise_shaping_order", self.noise_shaping_order, remedy)
         if self.train_recordings is not None:
             check_min(self, owner, train_recordings=1)
-        for name in (
-            ("scheduled_sampling", "input_noise", "input_gain_db") if self.task == "distill" else ()
-        ):
-            if value := getattr(self.training, name):
+        for name in ("scheduled_sampling", "input_noise", "input_gain_db"):
+            value = getattr(self.training, name)
+            if self.task == "distill" and value:
                 remedy = "give 0, for a student's input is noise"
                 raise ConfigError(owner, f"training.{name}", value, remedy)
         if self.best_score is not None and self.best_score not in self.scores:

@@ -272,7 +272,7 @@ def test_a_swapped_block_is_not_fused(monkeypatch) -> None:
 
 @pytest.mark.parametrize("name", grid.RECOGNIZERS)
 def test_recognizers_gradients_are_those_of_xla(name: str) -> None:
-    """Of the samples' distributions and of the frames' classes, in whatever precision is asked."""
+    """Of the samples' distributions and of the frames' classes."""
     plain = grid.RECOGNIZERS[name]
     config = dataclasses.replace(plain, wavenet=dataclasses.replace(plain.wavenet, **WIDE))
     assert unsupported_reason(config, "cpu") is None

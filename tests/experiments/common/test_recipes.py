@@ -29,6 +29,14 @@ def without_voice() -> ml_collections.ConfigDict:
     return config
 
 
+def begun_with_a_model(**training: float) -> ml_collections.ConfigDict:
+    """The recipe of text-to-speech with a pretrained model, at these rates or those for it."""
+    config = tts.get_config()
+    config.pretrained = "another"
+    config.training.update(training)
+    return config
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_a_recipe_needs_no_more_flags(name: str) -> None:
     found = recipes.training_flags(schema.from_config_dict(recipe(name)))
@@ -51,8 +59,10 @@ def test_a_recipe_of_the_same_corpus_comes_first() -> None:
         tiny.recognizer_config(loss="ctc"),
         test_whole_model.whole_config(),
         without_voice(),
+        begun_with_a_model(),
+        begun_with_a_model(learning_rate=2e-3, matrix_learning_rate=1e-2),
     ],
-    ids=["tiny", "recognizer", "whole", "none"],
+    ids=["tiny", "recognizer", "whole", "none", "pretrained", "pretrained, the first rates"],
 )
 def test_the_flags_give_the_config(config: ml_collections.ConfigDict) -> None:
     experiment = schema.from_config_dict(config)
