@@ -18,6 +18,8 @@ from typing import Any, NamedTuple
 import pytest
 
 PHONE, TABLET, DESKTOP = (360, 740), (768, 1024), (1280, 800)  # pixels of CSS
+LOADED_S = 60
+NO_SELENIUM = "Selenium is in the extra test"
 
 
 class Page(NamedTuple):
@@ -54,8 +56,8 @@ def open_page(path: pathlib.Path, profile: pathlib.Path) -> Iterator[Page]:
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         try:
-            with open_url("about:blank", profile) as browser:
-                browser.get(f"http://127.0.0.1:{server.server_address[1]}/{path.name}")
+            url = f"http://127.0.0.1:{server.server_address[1]}/{path.name}"
+            with open_url(url, profile) as browser:
                 yield Page(browser, missing)
         finally:
             server.shutdown()
@@ -70,7 +72,8 @@ def open_url(url: str, profile: pathlib.Path, size: tuple[int, int] = PHONE) -> 
       profile: a folder for the browser, with what pages of an earlier browser stored.
       size: of the window.
     """
-    selenium = pytest.importorskip("selenium.webdriver", reason="Selenium is in the extra test")
+    selenium = pytest.importorskip("selenium.webdriver", reason=NO_SELENIUM)
+    wait = pytest.importorskip("selenium.webdriver.support.wait", reason=NO_SELENIUM)
     chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
     if not (chromium and driver):
         pytest.skip("no chromium and chromedriver here")
@@ -93,6 +96,9 @@ def open_url(url: str, profile: pathlib.Path, size: tuple[int, int] = PHONE) -> 
     try:
         resize(browser, size)
         browser.get(url)
+        # On a busy machine `get` can return while half of a long page is read.
+        complete = "return document.readyState === 'complete'"
+        wait.WebDriverWait(browser, LOADED_S).until(lambda page: page.execute_script(complete))
         yield browser
     finally:
         browser.quit()
