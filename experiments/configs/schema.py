@@ -260,7 +260,7 @@ class ExperimentConfig:
             raise ConfigError(owner, "noise_shaping_order", self.noise_shaping_order, remedy)
         if self.train_recordings is not None:
             check_min(self, owner, train_recordings=1)
-        for name in ("scheduled_sampling", "input_noise", "input_gain_db"):
+        for name in ("scheduled_sampling", "input_noise", "input_gain_db", "input_gaps"):
             value = getattr(self.training, name)
             if self.task == "distill" and value:
                 remedy = "give 0, for a student's input is noise"

@@ -1,6 +1,7 @@
 """Augmentation: gain and noise within limits, and features of the sound that follow it."""
 
 import functools
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -10,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import data
+import data.augmentation
 from data.audio.filtering import apply_filter
 from data.augmentation import Augmentation
 from data.windows import Shape, Windows
@@ -43,13 +45,38 @@ def test_gain_and_noise_are_within_limits(seed: int, gain_db: float, snr_db: flo
         assert abs(20 * np.log10(gain)) < gain_db + 3
 
 
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.integers(1, data.augmentation.MAX_ALL_PASS))
+def test_all_pass_changes_phases_alone(seed: int, number: int) -> None:
+    """The level of each third of an octave stays, and zeros before the sound stay zeros."""
+    samples = np.zeros(8192, np.int16)
+    samples[1000:5000] = np.random.default_rng(seed).normal(0, 2000, 4000)
+    found = Augmentation(all_pass=number)(np.append(samples, 1), np.random.default_rng(seed))[:-1]
+    assert not found[:1000].any() and np.abs(found[1000:1050]).max() > 100
+    power, heard = (np.abs(np.fft.rfft(each.astype(float))) ** 2 for each in (samples, found))
+    edges = np.geomspace(100, 4096, 17).astype(int)
+    for low, high in itertools.pairwise(edges):
+        assert abs(10 * np.log10(heard[low:high].sum() / power[low:high].sum())) < 0.1
+
+
+def test_all_pass_leaves_no_waveform_to_learn_by_heart() -> None:
+    random = np.random.default_rng(0)
+    samples = random.normal(0, 2000, 4000).astype(np.int16)
+    found = [Augmentation(all_pass=6)(samples, random).astype(float) for _ in range(20)]
+    likeness = [
+        np.correlate(a, b[20:-20]).max() / (np.linalg.norm(a) * np.linalg.norm(b))
+        for a, b in itertools.pairwise(found)
+    ]
+    assert np.median(likeness) < 0.5, likeness
+
+
 @given(st.integers(0, 2**32 - 1), st.integers(1, 30), st.floats(0, 4.5))
 def test_no_sound_is_too_short_or_too_faint(seed: int, length: int, level: float) -> None:
     """Down to one sample of 1, to which 20 dB less leaves nothing."""
     random = np.random.default_rng(seed)
     samples = (random.normal(size=length) * 10**level).clip(-32768, 32767).astype(np.int16)
     with np.errstate(all="raise"):
-        found = Augmentation(20.0, 20.0)(samples, random)
+        found = Augmentation(20.0, 20.0, 3)(samples, random)
         mel = data.mel_spectrogram(found, MEL)
     assert np.isfinite(mel).all() and mel.min() >= -1
 
@@ -86,6 +113,8 @@ def test_silence_stays_silent() -> None:
         ((np.nan,), "gain_db is nan"),
         ((np.inf,), "gain_db is inf"),
         ((0.0, np.nan), "noise_snr_db is nan"),
+        ((0.0, None, -1), "all_pass is -1"),
+        ((0.0, None, 33), "all_pass is 33"),
     ],
 )
 def test_refused_limits(arguments: tuple[float, ...], message: str) -> None:

@@ -89,6 +89,7 @@ def parsed(config: ConfigDict, *arguments: str) -> ConfigDict:
 NOT_OF_A_STUDENT = (
     "training.input_noise",
     "training.input_gain_db",
+    "training.input_gaps",
     "training.scheduled_sampling",
     "best_score",
 )

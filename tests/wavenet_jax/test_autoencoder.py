@@ -292,7 +292,7 @@ def test_encoder_and_decoder_learn_together(name: str) -> None:
     "options",
     [
         {"num_microbatches": 2},
-        {"input_noise": 0.1, "input_gain_db": 6.0, "scheduled_sampling": 0.5},
+        {"input_noise": 0.1, "input_gain_db": 6.0, "input_gaps": 0.9, "scheduled_sampling": 0.5},
         {"optimizer": "muon", "weight_normalization": True},
     ],
     ids=str,

@@ -40,6 +40,10 @@ class TrainingConfig:
       input_gain_db: standard deviation of a normal gain of each window's input (not of the samples
         it scores), so that the level of a sample is learned from the conditions and not from the
         past, where errors of it would add up. For models with a local condition alone.
+      input_gaps: share of the windows whose input has a gap, at most as long as the receptive
+        field, anywhere: the model hears silence there, or other sound of the batch. So it learns
+        to begin and to end sounds by the conditions, where the past alone would go on as it is.
+        For models with a local condition alone.
       scheduled_sampling: share of the scored samples that the model hears as samples of its own,
         drawn given the recording before them (parallel scheduled sampling with one pass,
         Duckworth et al., 2019), so that it learns to go on after what it generates. The bits of
@@ -70,6 +74,7 @@ class TrainingConfig:
     generation_weight: float = 1.0
     input_noise: float = 0.0
     input_gain_db: float = 0.0
+    input_gaps: float = 0.0
     scheduled_sampling: float = 0.0
     num_microbatches: int = 1
     fused: Literal["off", "float32", "bfloat16"] = "float32"
@@ -85,7 +90,7 @@ class TrainingConfig:
         for field in ("learning_rate", "matrix_learning_rate", "clip_norm"):
             if not getattr(self, field) > 0:
                 raise ConfigError(owner, field, getattr(self, field), "give a number above 0")
-        check_share(self, owner, "beta2", "ema_decay", "scheduled_sampling")
+        check_share(self, owner, "beta2", "ema_decay", "input_gaps", "scheduled_sampling")
 
 
 def check_seed(config, owner: str) -> None:

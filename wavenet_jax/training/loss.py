@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from wavenet_jax import fused
 from wavenet_jax.autoencoder import Autoencoder, AutoencoderConfig, without_margins
 from wavenet_jax.conditioning import NO_LABEL
-from wavenet_jax.config import WaveNetConfig
+from wavenet_jax.config import WaveNetConfig, receptive_field
 from wavenet_jax.errors import ConfigError
 from wavenet_jax.recognition.recognizer import (
     Recognizer,
@@ -48,6 +48,7 @@ def losses(
     *,
     input_noise: float = 0.0,
     input_gain_db: float = 0.0,
+    input_gaps: float = 0.0,
     scheduled_sampling: float = 0.0,
     key: jax.Array | None = None,
     fused_precision: fused.Precision | None = None,
@@ -59,9 +60,9 @@ def losses(
       model_config: of the model.
       params: its variables.
       batch: of one replica.
-      input_noise, input_gain_db, scheduled_sampling: as in `TrainingConfig`.
-      key: PRNG key of noise, gains, samples and dropout; None for none of them, and for the same
-        noise of a student each time.
+      input_noise, input_gain_db, input_gaps, scheduled_sampling: as in `TrainingConfig`.
+      key: PRNG key of noise, gains, gaps, samples and dropout; None for none of them, and for the
+        same noise of a student each time.
       fused_precision: as in `WaveNet`.
       teacher: the variables of a student's teacher.
 
@@ -72,14 +73,15 @@ def losses(
       scalars.
 
     Raises:
-      ConfigError: scheduled sampling of a recognizer, or it, noise or a gain of a student; a gain
-        without a local condition.
+      ConfigError: scheduled sampling of a recognizer, or it, noise, a gain or gaps of a student; a
+        gain or gaps without a local condition.
     """
     if isinstance(model_config, StudentConfig):
         for name, value in (
             ("scheduled_sampling", scheduled_sampling),
             ("input_noise", input_noise),
             ("input_gain_db", input_gain_db),
+            ("input_gaps", input_gaps),
         ):
             if value:
                 remedy = "give 0: a student's input is noise"
@@ -94,9 +96,11 @@ def losses(
             teacher_precision=fusing.supported(fused_precision, model_config.teacher),
         )
     config = wavenet_of(model_config)
-    if input_gain_db and config.local_condition is None:
-        remedy = "give 0: what is heard at a wrong level needs a local condition that tells it"
-        raise ConfigError("The training", "input_gain_db", input_gain_db, remedy)
+    if config.local_condition is None:
+        for name, value in (("input_gain_db", input_gain_db), ("input_gaps", input_gaps)):
+            if value:
+                remedy = "give 0: what is not heard right needs a local condition that tells it"
+                raise ConfigError("The training", name, value, remedy)
     if isinstance(model_config, RecognizerConfig):
         if scheduled_sampling:
             raise ConfigError(
@@ -106,7 +110,7 @@ def losses(
                 "give 0: a recognizer hears recordings alone",
             )
         return _recognizer_losses(model_config, params, batch, input_noise, key, fused_precision)
-    codes, inputs, rngs = _inputs(config, batch, input_noise, input_gain_db, key)
+    codes, inputs, rngs = _inputs(config, batch, input_noise, input_gain_db, input_gaps, key)
     local_condition: Any = batch.get("local")
     if isinstance(model_config, AutoencoderConfig):
         # Of the recording, whatever the decoder hears of it.
@@ -174,7 +178,7 @@ def _recognizer_losses(
     key: jax.Array | None,
     fused_precision: fused.Precision | None,
 ) -> Losses:
-    codes, inputs, rngs = _inputs(config.wavenet, batch, input_noise, 0.0, key, config.dropout)
+    codes, inputs, rngs = _inputs(config.wavenet, batch, input_noise, 0.0, 0.0, key, config.dropout)
     mask, frames = batch["mask"], batch["frames"]
     num_scored, before = mask.shape[1], config.context_samples
     num_context = codes.shape[1] - num_scored - before
@@ -201,10 +205,11 @@ def _inputs(
     batch: Batch,
     input_noise: float,
     input_gain_db: float,
+    input_gaps: float,
     key: jax.Array | None,
     dropout: float = 0.0,
 ) -> tuple[jax.Array, jax.Array, dict[str, jax.Array]]:
-    """The batch's codes, those that the model hears, louder and noisier, and dropout's key."""
+    """The batch's codes, those that the model hears of them, and dropout's key."""
     codes = config.quantizer.encode(batch["samples"])
     if key is None:
         return codes, codes, {}
@@ -215,11 +220,29 @@ def _inputs(
         gains_db = input_gain_db * jax.random.normal(gain_key, (codes.shape[0], 1))
         heard = jnp.round(batch["samples"] * 10 ** (gains_db / 20))
         inputs = config.quantizer.encode(jnp.clip(heard, -(2**15), 2**15 - 1).astype(jnp.int16))
+    if input_gaps:
+        inputs = _with_gaps(config, inputs, input_gaps, jax.random.fold_in(key, 3))
     if input_noise:
         half = config.num_classes / 2
         noise = jnp.round(input_noise * half * jax.random.normal(noise_key, codes.shape))
         inputs = jnp.clip(inputs + noise.astype(jnp.int32), 0, config.num_classes - 1)
     return codes, inputs, {"dropout": dropout_key} if config.dropout or dropout else {}
+
+
+def _with_gaps(config: WaveNetConfig, inputs: jax.Array, share: float, key: jax.Array) -> jax.Array:
+    """Codes `[B, T]`, a share of windows with a gap of at most the receptive field.
+
+    A gap is silent, or has what another window has half a window away.
+    """
+    number, length = inputs.shape
+    used, silent, where, wide = jax.random.uniform(key, (4, number, 1))
+    last = jnp.floor(where * length)
+    first = last - jnp.floor(wide * receptive_field(config))
+    at = jnp.arange(length)[None]
+    silence = config.quantizer.encode(jnp.zeros((), jnp.int16))
+    foreign = jnp.roll(inputs, (1, length // 2), (0, 1))
+    other = jnp.where(silent < 0.5, silence, foreign)
+    return jnp.where((used < share) & (at >= first) & (at <= last), other, inputs)
 
 
 def _sample_bits(

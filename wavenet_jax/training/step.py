@@ -69,6 +69,7 @@ def train_step(
             batch,
             input_noise=config.input_noise,
             input_gain_db=config.input_gain_db,
+            input_gaps=config.input_gaps,
             scheduled_sampling=config.scheduled_sampling,
             key=key,
             fused_precision=fused_precision,

@@ -240,7 +240,7 @@ def test_a_student_is_not_trained_without_its_teacher() -> None:
             checkpoint_every=1,
             on_checkpoint=lambda _: None,
         )
-    for name in ("scheduled_sampling", "input_noise", "input_gain_db"):
+    for name in ("scheduled_sampling", "input_noise", "input_gain_db", "input_gaps"):
         with pytest.raises(InputError, match=f"{name} is 0.5: give 0: a student's input is noise"):
             training.losses(PLAIN, {}, {}, **{name: 0.5})
 

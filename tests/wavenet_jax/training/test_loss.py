@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+from collections.abc import Callable
 from typing import Any
 
 import grid
@@ -29,6 +30,8 @@ from wavenet_jax import (
 )
 from wavenet_jax.errors import ConfigError
 from wavenet_jax.recognition.recognizer import RecognizerConfig
+
+RECEPTIVE_FIELD = 10
 
 
 def test_the_loss_is_the_bits_of_the_scored_samples() -> None:
@@ -118,13 +121,18 @@ def test_input_noise_is_as_strong_as_asked(monkeypatch: pytest.MonkeyPatch) -> N
     assert (seen[1].min(), seen[1].max()) == (0, 255)
 
 
-def test_an_input_gain_is_of_each_window_and_of_what_is_seen(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """Normal in dB, and one of a whole window, whose codes stay codes; scored is the recording."""
+@pytest.fixture
+def heard_by(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[np.ndarray]]:
+    """What a WaveNet hears of linear codes, samples `[B, T]`, with each of some options.
+
+    Whatever it hears, the recording is scored.
+    """
     local = LocalConditionConfig("vectors", size=2, channels=3, hop_samples=4)
     fields = grid.SMALL | {"num_classes": 65536, "companding": "linear", "input": "scalar"}
-    config = WaveNetConfig(dilations=(1,), output="gaussian", local_condition=local, **fields)
+    config = WaveNetConfig(
+        dilations=(1, RECEPTIVE_FIELD - 2), output="gaussian", local_condition=local, **fields
+    )
+    assert receptive_field(config) == RECEPTIVE_FIELD
     seen = []
 
     class Listener:
@@ -136,27 +144,58 @@ def test_an_input_gain_is_of_each_window_and_of_what_is_seen(
             return jnp.zeros((*codes[:, context:].shape, 2))
 
     monkeypatch.setattr("wavenet_jax.training.loss.WaveNet", Listener)
+
+    def heard(samples: np.ndarray, options: list[dict[str, float]]) -> list[np.ndarray]:
+        mask, frames = np.ones(samples.shape, bool), samples.shape[1] // 4
+        local = np.zeros((len(samples), frames, 2))
+        batch = {"samples": samples, "mask": mask, "local": local}
+        bits = {
+            float(
+                training.losses(config, {}, batch, key=jax.random.key(0), **each)["bits_per_sample"]
+            )
+            for each in options
+        }
+        assert len(bits) == 1
+        return seen[-len(options) :]
+
+    return heard
+
+
+def test_an_input_gain_is_of_each_window(heard_by: Callable[..., list[np.ndarray]]) -> None:
+    """Normal in dB, and one of a whole window, whose codes stay codes."""
     samples = np.random.default_rng(0).integers(-9000, 9000, (400, 40)).astype(np.int16)
-    batch = {"samples": samples, "mask": np.ones((400, 40), bool), "local": np.zeros((400, 10, 2))}
-
-    def bits(**options: float) -> float:
-        return float(
-            training.losses(config, {}, batch, key=jax.random.key(0), **options)["bits_per_sample"]
-        )
-
-    assert bits() == bits(input_gain_db=3.0) == bits(input_gain_db=40.0)
-    np.testing.assert_array_equal(seen[0], samples)
-    gains = (seen[1] * samples).sum(axis=1) / (1.0 * samples * samples).sum(axis=1)
-    np.testing.assert_allclose(seen[1], gains[:, None] * samples, atol=1)
+    options = [{}, {"input_gain_db": 3.0}, {"input_gain_db": 40.0}]
+    plain, some, most = heard_by(samples, options)
+    np.testing.assert_array_equal(plain, samples)
+    gains = (some * samples).sum(axis=1) / (1.0 * samples * samples).sum(axis=1)
+    np.testing.assert_allclose(some, gains[:, None] * samples, atol=1)
     assert np.std(20 * np.log10(gains)) == pytest.approx(3.0, rel=0.1)
     assert abs(np.mean(20 * np.log10(gains))) < 0.4
-    assert (seen[2].min(), seen[2].max()) == (-32768, 32767)
+    assert (most.min(), most.max()) == (-32768, 32767)
 
 
+def test_gaps_are_of_what_is_heard(heard_by: Callable[..., list[np.ndarray]]) -> None:
+    """A share of windows has one, no longer than the receptive field: silence, or other sound."""
+    every = np.setdiff1d(np.arange(-(2**15), 2**15, dtype=np.int16), [0])
+    samples = np.random.default_rng(0).permutation(every)[: 1600 * 40].reshape(1600, 40)
+    plain, some, all_ = heard_by(samples, [{}, {"input_gaps": 0.3}, {"input_gaps": 1.0}])
+    np.testing.assert_array_equal(plain, samples)
+    assert np.mean((some != samples).any(axis=1)) == pytest.approx(0.3, abs=0.04)
+    silent = (all_ == 0).any(axis=1)
+    assert np.mean(silent) == pytest.approx(0.5, abs=0.05)
+    foreign = np.roll(samples, (1, 20), (0, 1))
+    for heard, own, other in zip(all_, samples, foreign, strict=True):
+        gap = np.flatnonzero(heard != own)
+        assert len(gap) <= RECEPTIVE_FIELD and np.array_equal(gap, range(gap[0], gap[-1] + 1))
+        assert not heard[gap].any() or np.array_equal(heard[gap], other[gap])
+    assert (all_ != samples).any(axis=0).all()
+
+
+@pytest.mark.parametrize("name", ["input_gain_db", "input_gaps"])
 @pytest.mark.parametrize("config", [grid.CONFIGS["plain"], grid.RECOGNIZERS["frames"]])
-def test_an_input_gain_needs_a_local_condition(config: training.ModelConfig) -> None:
-    with pytest.raises(InputError, match="input_gain_db is 3.0: give 0: .* a local condition"):
-        training.losses(config, {}, {}, input_gain_db=3.0)
+def test_wrong_hearing_needs_a_local_condition(config: training.ModelConfig, name: str) -> None:
+    with pytest.raises(InputError, match=f"{name} is 0.5: give 0: .* a local condition"):
+        training.losses(config, {}, {}, **{name: 0.5})
 
 
 def test_scheduled_sampling_hears_its_own_samples(monkeypatch: pytest.MonkeyPatch) -> None:
