@@ -1,7 +1,7 @@
-"""Random changes of recordings for training: gain, noise and phases.
+"""Random changes of recordings for training: gain, noise, and phases where there is no pitch.
 
-With the speeds of `training_windows` those of Ko et al. (2015), "Audio augmentation for speech
-recognition"; the all-pass filters are ours.
+With the speeds of `training_windows` gain and noise are those of Ko et al. (2015), "Audio
+augmentation for speech recognition"; the phases are ours.
 """
 
 import dataclasses
@@ -25,33 +25,53 @@ class Augmentation:
         would pass full scale.
       noise_snr_db: The lowest signal-to-noise ratio of added noise; the highest is 30 dB more.
         Its spectrum is between white and pink. None adds none.
-      all_pass: number of random all-pass filters of order 2, one after the other. They leave the
-        spectrum as it is and give each frequency another phase, so that a sound that a corpus has
-        many times, sample by sample, as a synthesiser's has, cannot be learned by heart. Each
-        delays the sound by 2 samples on average over frequencies.
+      unvoiced_all_pass: number of random all-pass filters of order 2 on what is unvoiced. They
+        leave its spectrum as it is and give each frequency another phase, so that the consonants
+        of a synthesiser, the same samples each time, cannot be learned by heart. Each delays them
+        by 2 samples on average over frequencies.
     """
 
     gain_db: float = 0.0
     noise_snr_db: float | None = None
-    all_pass: int = 0
+    unvoiced_all_pass: int = 0
 
     def __post_init__(self) -> None:
         if not 0 <= self.gain_db < math.inf:
             raise DataError(f"gain_db is {self.gain_db}: give 0 for none, or a positive number")
         if self.noise_snr_db is not None and not math.isfinite(self.noise_snr_db):
             raise DataError(f"noise_snr_db is {self.noise_snr_db}: give a number, or None for none")
-        if not 0 <= self.all_pass <= MAX_ALL_PASS:
-            raise DataError(f"all_pass is {self.all_pass}: give 0 for none, to {MAX_ALL_PASS}")
+        if not 0 <= self.unvoiced_all_pass <= MAX_ALL_PASS:
+            raise DataError(
+                f"unvoiced_all_pass is {self.unvoiced_all_pass}: give 0 for none, or a number up "
+                f"to {MAX_ALL_PASS}"
+            )
 
-    def __call__(self, samples: np.ndarray, random: np.random.Generator) -> np.ndarray:
-        """Augmented samples, int16 `[N]` like `samples`. Zeros at both ends stay zeros."""
+    def __call__(
+        self,
+        samples: np.ndarray,
+        random: np.random.Generator,
+        voicing: np.ndarray | None = None,
+    ) -> np.ndarray:
+        """Changes a stretch of a recording.
+
+        Args:
+          samples: int16 `[N]`.
+          random: draws the changes.
+          voicing: 0 where it is unvoiced, to 1, `[N]` (`pitch.voicing`); for `unvoiced_all_pass`.
+
+        Returns:
+          Augmented samples, int16 `[N]`. Zeros at both ends stay zeros.
+        """
         sounding = np.flatnonzero(samples)
         if not len(sounding):
             return samples
         inside = slice(sounding[0], sounding[-1] + 1)
         sound = samples[inside].astype(np.float32)
-        if self.all_pass:
-            sound = scipy.signal.sosfilt(_all_pass(self.all_pass, random), sound)
+        if self.unvoiced_all_pass:
+            assert voicing is not None
+            voiced = sound * voicing[inside]
+            filters = _all_pass(self.unvoiced_all_pass, random)
+            sound = voiced + scipy.signal.sosfilt(filters, sound - voiced).astype(np.float32)
         if self.noise_snr_db is not None:
             snr_db = self.noise_snr_db + random.uniform(0, 30)
             noise = _noise(len(sound), random.uniform(0, 1), random)

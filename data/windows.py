@@ -7,6 +7,7 @@ segment in the same recording, and silence where the recording begins. Windows f
 recognizer or an encoder end with a *lookahead* after the segment, likewise not scored.
 """
 
+import functools
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -15,13 +16,15 @@ import grain
 import numpy as np
 from absl import flags
 
+from data.audio import pitch
+from data.augmentation import Augmentation
 from data.corpus import Corpus
 from data.errors import DataError
 from data.stages import STAGES, stage, timed
 
 Batch = dict[str, np.ndarray]
 LocalFeatures = Callable[[Mapping[str, Any]], np.ndarray]
-Augment = Callable[[np.ndarray, np.random.Generator], np.ndarray]
+Augment = Callable[..., np.ndarray]  # as `augmentation.Augmentation`
 
 
 class Shape(NamedTuple):
@@ -173,6 +176,10 @@ class Windows(Sequence[Batch]):
         first = first // hop * hop
         recorded = corpus.recorded(recording, first, last)
         with stage("augmentation"):
+            if _needs_voicing(augment):
+                f0_hz = corpus.computed(recording, _f0_hz)
+                voicing = pitch.voicing(f0_hz, first, last, corpus.sample_rate_hz)
+                augment = functools.partial(augment, voicing=voicing)
             stretch = augment(recorded, random)
         sound = corpus.apply_filter(recording, stretch[context - first : end - first], end - begin)
         if margin is None:
@@ -432,6 +439,8 @@ def training_windows(
             f"num_workers is {num_workers}, and grain's workers need absl's flags to be parsed: "
             "call absl.flags.FLAGS(sys.argv) first, or use num_workers=0"
         )
+    if _needs_voicing(augmentation):
+        _check_pitch(corpus)
     if augmentation and local_features:
         _check_audio_margin(corpus, local_features)
     shape = Shape(segment_samples, context_samples, hop_samples, context_frames, lookahead_samples)
@@ -497,6 +506,23 @@ def global_condition(corpus: Corpus, recording: int, labels: Sequence[str]) -> n
         for label, of_label in zip(labels, classes, strict=True)
     ]
     return np.concatenate(multi_hot).astype(np.int32)
+
+
+def _needs_voicing(augment: Augment | None) -> bool:
+    return isinstance(augment, Augmentation) and augment.unvoiced_all_pass > 0
+
+
+def _f0_hz(example: Mapping[str, Any]) -> np.ndarray:
+    return np.asarray(example["f0_hz"])
+
+
+def _check_pitch(corpus: Corpus) -> None:
+    """Refuses recordings without F0 for an augmentation of what is unvoiced."""
+    if len(corpus) and "f0_hz" not in corpus.recording(0):
+        raise DataError(
+            f"{corpus.name} has no pitch, which tells unvoiced_all_pass what is unvoiced: prepare "
+            "the corpus with --f0, or give 0"
+        )
 
 
 def _local(corpus: Corpus, recording: int, compute: LocalFeatures, hop_samples: int) -> np.ndarray:

@@ -52,3 +52,22 @@ def f0(
     middles_s = (np.arange(num_frames) + 0.5) * FRAME_S + margin / sample_rate_hz
     f0_hz = np.array([track.get_value_at_time(middle) for middle in middles_s], np.float32)
     return np.nan_to_num(f0_hz)
+
+
+def voicing(f0_hz: np.ndarray, start: int, stop: int, sample_rate_hz: int) -> np.ndarray:
+    """Where samples `start` to `stop` of a recording are voiced, with ramps of a frame between.
+
+    Args:
+      f0_hz: of the whole recording, as `f0` gives it.
+      start, stop: the stretch, in samples.
+      sample_rate_hz: of the recording.
+
+    Returns:
+      1 where voiced, 0 where not, float32 `[stop - start]`.
+    """
+    frame_samples = FRAME_S * sample_rate_hz
+    ramp = np.hanning(int(frame_samples) // 2 * 2 + 3)[1:-1]
+    beyond = len(ramp) // 2
+    frames = (np.arange(start - beyond, stop + beyond) / frame_samples).astype(int)
+    voiced = f0_hz[np.clip(frames, 0, len(f0_hz) - 1)] > 0
+    return np.convolve(voiced, ramp / ramp.sum(), "valid").astype(np.float32)

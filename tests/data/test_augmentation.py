@@ -2,6 +2,7 @@
 
 import functools
 import itertools
+import pathlib
 from collections.abc import Callable
 from typing import Any
 
@@ -11,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import data
-import data.augmentation
+from data import augmentation
 from data.audio.filtering import apply_filter
 from data.augmentation import Augmentation
 from data.windows import Shape, Windows
@@ -46,14 +47,18 @@ def test_gain_and_noise_are_within_limits(seed: int, gain_db: float, snr_db: flo
 
 
 @settings(max_examples=20, deadline=None)
-@given(st.integers(0, 2**32 - 1), st.integers(1, data.augmentation.MAX_ALL_PASS))
-def test_all_pass_changes_phases_alone(seed: int, number: int) -> None:
-    """The level of each third of an octave stays, and zeros before the sound stay zeros."""
-    samples = np.zeros(8192, np.int16)
+@given(st.integers(0, 2**32 - 1), st.integers(1, augmentation.MAX_ALL_PASS))
+def test_all_pass_changes_the_phases_of_what_is_unvoiced(seed: int, number: int) -> None:
+    """The level of each third of an octave stays, zeros before the sound stay zeros."""
+    samples = np.zeros(8193, np.int16)
     samples[1000:5000] = np.random.default_rng(seed).normal(0, 2000, 4000)
-    found = Augmentation(all_pass=number)(np.append(samples, 1), np.random.default_rng(seed))[:-1]
+    samples[-1] = 1
+    augment, random = Augmentation(unvoiced_all_pass=number), np.random.default_rng(seed)
+    kept = augment(samples, random, np.ones(len(samples), np.float32))
+    np.testing.assert_array_equal(kept, samples)
+    found = augment(samples, random, np.zeros(len(samples), np.float32))
     assert not found[:1000].any() and np.abs(found[1000:1050]).max() > 100
-    power, heard = (np.abs(np.fft.rfft(each.astype(float))) ** 2 for each in (samples, found))
+    power, heard = (np.abs(np.fft.rfft(each[:-1].astype(float))) ** 2 for each in (samples, found))
     edges = np.geomspace(100, 4096, 17).astype(int)
     for low, high in itertools.pairwise(edges):
         assert abs(10 * np.log10(heard[low:high].sum() / power[low:high].sum())) < 0.1
@@ -62,12 +67,34 @@ def test_all_pass_changes_phases_alone(seed: int, number: int) -> None:
 def test_all_pass_leaves_no_waveform_to_learn_by_heart() -> None:
     random = np.random.default_rng(0)
     samples = random.normal(0, 2000, 4000).astype(np.int16)
-    found = [Augmentation(all_pass=6)(samples, random).astype(float) for _ in range(20)]
+    augment, voicing = Augmentation(unvoiced_all_pass=6), np.zeros(4000, np.float32)
+    found = [augment(samples, random, voicing).astype(float) for _ in range(20)]
     likeness = [
         np.correlate(a, b[20:-20]).max() / (np.linalg.norm(a) * np.linalg.norm(b))
         for a, b in itertools.pairwise(found)
     ]
     assert np.median(likeness) < 0.5, likeness
+
+
+def test_windows_have_other_phases_where_they_are_unvoiced(spoken: data.Corpus) -> None:
+    windows = Windows(spoken, Shape(int(spoken.lengths.max()), 0))  # one for each recording
+    augment, random = Augmentation(unvoiced_all_pass=6), np.random.default_rng(0)
+    inside, outside = [], []
+    for i, length in enumerate(spoken.lengths):
+        difference = windows.read(i, augment, random)["samples"] - 1.0 * windows[i]["samples"]
+        f0_hz = np.repeat(spoken.recording(i)["f0_hz"], 40)[:length]
+        voicing = np.convolve(f0_hz > 0, np.ones(81), "same")  # of 5 ms on either side
+        inside.append(difference[:length][voicing == 81])
+        outside.append(difference[:length][voicing == 0])
+    changed, kept = (np.concatenate(each).std() for each in (outside, inside))
+    assert changed > 100 and kept < 0.1 * changed, (changed, kept)
+
+
+def test_unvoiced_all_pass_needs_a_pitch(fsdd_dir: pathlib.Path) -> None:
+    fsdd = data.load("fsdd", fsdd_dir, "train")
+    shape = {"segment_samples": 800, "context_samples": 0, "batch_size": 2, "seed": 0}
+    with pytest.raises(data.DataError, match="fsdd has no pitch, .* --f0"):
+        data.training_windows(fsdd, **shape, augmentation=Augmentation(unvoiced_all_pass=1))
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(1, 30), st.floats(0, 4.5))
@@ -76,7 +103,7 @@ def test_no_sound_is_too_short_or_too_faint(seed: int, length: int, level: float
     random = np.random.default_rng(seed)
     samples = (random.normal(size=length) * 10**level).clip(-32768, 32767).astype(np.int16)
     with np.errstate(all="raise"):
-        found = Augmentation(20.0, 20.0, 3)(samples, random)
+        found = Augmentation(20.0, 20.0)(samples, random)
         mel = data.mel_spectrogram(found, MEL)
     assert np.isfinite(mel).all() and mel.min() >= -1
 
@@ -113,8 +140,8 @@ def test_silence_stays_silent() -> None:
         ((np.nan,), "gain_db is nan"),
         ((np.inf,), "gain_db is inf"),
         ((0.0, np.nan), "noise_snr_db is nan"),
-        ((0.0, None, -1), "all_pass is -1"),
-        ((0.0, None, 33), "all_pass is 33"),
+        ((0.0, None, -1), "unvoiced_all_pass is -1"),
+        ((0.0, None, 33), "unvoiced_all_pass is 33"),
     ],
 )
 def test_refused_limits(arguments: tuple[float, ...], message: str) -> None:

@@ -40,10 +40,9 @@ class TrainingConfig:
       input_gain_db: standard deviation of a normal gain of each window's input (not of the samples
         it scores), so that the level of a sample is learned from the conditions and not from the
         past, where errors of it would add up. For models with a local condition alone.
-      input_gaps: share of the windows whose input has a gap, at most as long as the receptive
-        field, anywhere: the model hears silence there, or other sound of the batch. So it learns
-        to begin and to end sounds by the conditions, where the past alone would go on as it is.
-        For models with a local condition alone.
+      input_gaps: share of the windows whose input has a silent gap anywhere, at most as long as
+        the receptive field: so a model learns to begin sounds by the conditions, where the past
+        alone would stay silent. For models with a local condition alone.
       scheduled_sampling: share of the scored samples that the model hears as samples of its own,
         drawn given the recording before them (parallel scheduled sampling with one pass,
         Duckworth et al., 2019), so that it learns to go on after what it generates. The bits of

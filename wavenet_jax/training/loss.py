@@ -230,19 +230,14 @@ def _inputs(
 
 
 def _with_gaps(config: WaveNetConfig, inputs: jax.Array, share: float, key: jax.Array) -> jax.Array:
-    """Codes `[B, T]`, a share of windows with a gap of at most the receptive field.
-
-    A gap is silent, or has what another window has half a window away.
-    """
+    """Codes `[B, T]`, a share of windows with a silent gap of at most the receptive field."""
     number, length = inputs.shape
-    used, silent, where, wide = jax.random.uniform(key, (4, number, 1))
+    used, where, wide = jax.random.uniform(key, (3, number, 1))
     last = jnp.floor(where * length)
     first = last - jnp.floor(wide * receptive_field(config))
     at = jnp.arange(length)[None]
     silence = config.quantizer.encode(jnp.zeros((), jnp.int16))
-    foreign = jnp.roll(inputs, (1, length // 2), (0, 1))
-    other = jnp.where(silent < 0.5, silence, foreign)
-    return jnp.where((used < share) & (at >= first) & (at <= last), other, inputs)
+    return jnp.where((used < share) & (at >= first) & (at <= last), silence, inputs)
 
 
 def _sample_bits(

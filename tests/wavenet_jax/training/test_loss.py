@@ -175,20 +175,16 @@ def test_an_input_gain_is_of_each_window(heard_by: Callable[..., list[np.ndarray
 
 
 def test_gaps_are_of_what_is_heard(heard_by: Callable[..., list[np.ndarray]]) -> None:
-    """A share of windows has one, no longer than the receptive field: silence, or other sound."""
-    every = np.setdiff1d(np.arange(-(2**15), 2**15, dtype=np.int16), [0])
-    samples = np.random.default_rng(0).permutation(every)[: 1600 * 40].reshape(1600, 40)
+    """A share of windows has one, silent, anywhere, no longer than the receptive field."""
+    samples = np.random.default_rng(0).integers(1, 9000, (2000, 40)).astype(np.int16)
     plain, some, all_ = heard_by(samples, [{}, {"input_gaps": 0.3}, {"input_gaps": 1.0}])
     np.testing.assert_array_equal(plain, samples)
-    assert np.mean((some != samples).any(axis=1)) == pytest.approx(0.3, abs=0.04)
-    silent = (all_ == 0).any(axis=1)
-    assert np.mean(silent) == pytest.approx(0.5, abs=0.05)
-    foreign = np.roll(samples, (1, 20), (0, 1))
-    for heard, own, other in zip(all_, samples, foreign, strict=True):
+    assert np.mean((some == 0).any(axis=1)) == pytest.approx(0.3, abs=0.04)
+    for heard, own in zip(all_, samples, strict=True):
         gap = np.flatnonzero(heard != own)
-        assert len(gap) <= RECEPTIVE_FIELD and np.array_equal(gap, range(gap[0], gap[-1] + 1))
-        assert not heard[gap].any() or np.array_equal(heard[gap], other[gap])
-    assert (all_ != samples).any(axis=0).all()
+        assert 0 < len(gap) <= RECEPTIVE_FIELD and not heard[gap].any()
+        np.testing.assert_array_equal(gap, range(gap[0], gap[-1] + 1))
+    assert (all_ == 0).any(axis=0).all()
 
 
 @pytest.mark.parametrize("name", ["input_gain_db", "input_gaps"])
