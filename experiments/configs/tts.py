@@ -11,7 +11,7 @@
 `experiments/pretrained/tts` is a model of this recipe (its card has the figures and how long it was
 trained). Frames are repeated, not upsampled by transposed convolutions: after four minutes of
 either that is 0.3 bits better (docs/speedrun.md). What the noise and the model's own samples do is
-in docs/figures.md.
+in docs/figures.md; what the gaps and the phases of unvoiced sounds do, in docs/text_to_speech.md.
 """
 
 from ml_collections import ConfigDict
@@ -37,12 +37,14 @@ def get_config() -> ConfigDict:
     config.batch_size = 8
     config.segment_samples = 25 * config.local_condition.hop_samples
     config.num_steps = 10000
+    config.augmentation.unvoiced_all_pass = 6
     config.training.update(
         optimizer="muon",
         learning_rate=2e-3,
         matrix_learning_rate=1e-2,
         beta2=0.99,
         input_noise=0.01,
+        input_gaps=0.2,
         scheduled_sampling=0.5,
         warmup_steps=50,
         decay="linear",
