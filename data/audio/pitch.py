@@ -54,6 +54,13 @@ def f0(
     return np.nan_to_num(f0_hz)
 
 
+def f0_at(f0_hz: np.ndarray, samples: np.ndarray, sample_rate_hz: int) -> np.ndarray:
+    """F0 of a recording, as `f0` gives it, at samples `[N]`; beyond its ends that of the last frame
+    there."""
+    frames = (samples / (FRAME_S * sample_rate_hz)).astype(int)
+    return f0_hz[np.clip(frames, 0, len(f0_hz) - 1)]
+
+
 def voicing(f0_hz: np.ndarray, start: int, stop: int, sample_rate_hz: int) -> np.ndarray:
     """Where samples `start` to `stop` of a recording are voiced, with ramps of a frame between.
 
@@ -65,9 +72,7 @@ def voicing(f0_hz: np.ndarray, start: int, stop: int, sample_rate_hz: int) -> np
     Returns:
       1 where voiced, 0 where not, float32 `[stop - start]`.
     """
-    frame_samples = FRAME_S * sample_rate_hz
-    ramp = np.hanning(int(frame_samples) // 2 * 2 + 3)[1:-1]
+    ramp = np.hanning(int(FRAME_S * sample_rate_hz) // 2 * 2 + 3)[1:-1]
     beyond = len(ramp) // 2
-    frames = (np.arange(start - beyond, stop + beyond) / frame_samples).astype(int)
-    voiced = f0_hz[np.clip(frames, 0, len(f0_hz) - 1)] > 0
+    voiced = f0_at(f0_hz, np.arange(start - beyond, stop + beyond), sample_rate_hz) > 0
     return np.convolve(voiced, ramp / ramp.sum(), "valid").astype(np.float32)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from data.audio.pitch import FRAME_S, MAX_F0_HZ, MIN_F0_HZ
+from data.audio.pitch import MAX_F0_HZ, MIN_F0_HZ, f0_at
 
 F0_CENTRE_HZ = 150.0
 PLACE_NAMES = ("start of the phone", "middle of the phone", "end of the phone", "duration")
@@ -102,10 +102,9 @@ def phone_places(
 def log_f0(example: Mapping[str, Any], hop_samples: int, sample_rate_hz: int) -> np.ndarray:
     """Float32 `[F, 2]`: ln(F0 / 150 Hz), 0 where unvoiced; 1 where voiced."""
     middles = frame_middles(example, hop_samples)
-    f0_hz = np.asarray(example["f0_hz"])
-    frame = np.minimum((middles / (FRAME_S * sample_rate_hz)).astype(int), len(f0_hz) - 1)
-    voiced = f0_hz[frame] > 0
-    height = np.log(np.where(voiced, f0_hz[frame], F0_CENTRE_HZ) / F0_CENTRE_HZ)
+    f0_hz = f0_at(np.asarray(example["f0_hz"]), middles, sample_rate_hz)
+    voiced = f0_hz > 0
+    height = np.log(np.where(voiced, f0_hz, F0_CENTRE_HZ) / F0_CENTRE_HZ)
     return np.stack([height, voiced], axis=1).astype(np.float32)
 
 

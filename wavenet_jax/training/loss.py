@@ -110,7 +110,9 @@ def losses(
                 "give 0: a recognizer hears recordings alone",
             )
         return _recognizer_losses(model_config, params, batch, input_noise, key, fused_precision)
-    codes, inputs, rngs = _inputs(config, batch, input_noise, input_gain_db, input_gaps, key)
+    codes, inputs, rngs = _inputs(
+        config, batch, key, noise=input_noise, gain_db=input_gain_db, gaps=input_gaps
+    )
     local_condition: Any = batch.get("local")
     if isinstance(model_config, AutoencoderConfig):
         # Of the recording, whatever the decoder hears of it.
@@ -178,7 +180,9 @@ def _recognizer_losses(
     key: jax.Array | None,
     fused_precision: fused.Precision | None,
 ) -> Losses:
-    codes, inputs, rngs = _inputs(config.wavenet, batch, input_noise, 0.0, 0.0, key, config.dropout)
+    codes, inputs, rngs = _inputs(
+        config.wavenet, batch, key, noise=input_noise, dropout=config.dropout
+    )
     mask, frames = batch["mask"], batch["frames"]
     num_scored, before = mask.shape[1], config.context_samples
     num_context = codes.shape[1] - num_scored - before
@@ -203,10 +207,11 @@ def _recognizer_losses(
 def _inputs(
     config: WaveNetConfig,
     batch: Batch,
-    input_noise: float,
-    input_gain_db: float,
-    input_gaps: float,
     key: jax.Array | None,
+    *,
+    noise: float,
+    gain_db: float = 0.0,
+    gaps: float = 0.0,
     dropout: float = 0.0,
 ) -> tuple[jax.Array, jax.Array, dict[str, jax.Array]]:
     """The batch's codes, those that the model hears of them, and dropout's key."""
@@ -215,17 +220,17 @@ def _inputs(
         return codes, codes, {}
     noise_key, dropout_key = jax.random.split(key)
     inputs = codes
-    if input_gain_db:
+    if gain_db:
         gain_key = jax.random.fold_in(key, 2)
-        gains_db = input_gain_db * jax.random.normal(gain_key, (codes.shape[0], 1))
+        gains_db = gain_db * jax.random.normal(gain_key, (codes.shape[0], 1))
         heard = jnp.round(batch["samples"] * 10 ** (gains_db / 20))
         inputs = config.quantizer.encode(jnp.clip(heard, -(2**15), 2**15 - 1).astype(jnp.int16))
-    if input_gaps:
-        inputs = _with_gaps(config, inputs, input_gaps, jax.random.fold_in(key, 3))
-    if input_noise:
+    if gaps:
+        inputs = _with_gaps(config, inputs, gaps, jax.random.fold_in(key, 3))
+    if noise:
         half = config.num_classes / 2
-        noise = jnp.round(input_noise * half * jax.random.normal(noise_key, codes.shape))
-        inputs = jnp.clip(inputs + noise.astype(jnp.int32), 0, config.num_classes - 1)
+        errors = jnp.round(noise * half * jax.random.normal(noise_key, codes.shape))
+        inputs = jnp.clip(inputs + errors.astype(jnp.int32), 0, config.num_classes - 1)
     return codes, inputs, {"dropout": dropout_key} if config.dropout or dropout else {}
 
 
