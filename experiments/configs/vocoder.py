@@ -8,6 +8,7 @@
 
 80 bands from 0 to 8,000 Hz, frames of 256 samples (11.6 ms) behind windows of 1,024: the mel
 spectrogram that most vocoders for LJ Speech take. `vocoder_16k.py` is for any speakers, at 16 kHz.
+Trained without the gaps, copies stayed silent where they should speak (docs/vocoder.md).
 """
 
 from ml_collections import ConfigDict
@@ -46,6 +47,7 @@ def get_config() -> ConfigDict:
         matrix_learning_rate=2e-2,
         beta2=0.99,
         input_noise=0.005,
+        input_gaps=0.2,
         scheduled_sampling=0.5,
         warmup_steps=50,
         decay="linear",
