@@ -13,9 +13,9 @@ and, for voices and texts that it was not trained on,
         --voices=en-us+f3,en-us+m3,en-us+m5 --seed=1 --sample_rate_hz=16000 --data_dir=unheard
     python -m experiments.evaluate --workdir=runs/espeak_phones --data_dir=unheard --split=train
 
-Two cores of an AMD EPYC, 2026-11-21, before its layers were fused: 800 steps of 1.3 to 1.6 seconds; phone error rate 1.2% over
-the 8,883 phones of 270 sentences (95%: 1.0 to 1.5%), 11.6% without the language model; 0.6% in the
-voices of the training.
+Two cores of an AMD EPYC, 2026-11-21, before its layers were fused: 800 steps of 1.3 to 1.6 seconds;
+phone error rate 1.2% over the 8,883 phones of 270 sentences (95%: 1.0 to 1.5%), 11.6% without the
+language model; 0.6% in the voices of the training.
 
 The stack is that of timit.py, which it can initialise (`--config.pretrained`). With this much data
 the loss of the frames alone is as good, and a step takes less time.
