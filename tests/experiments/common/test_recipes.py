@@ -1,8 +1,10 @@
 """The command of a config: its flags give that config."""
 
+import dataclasses
 import importlib
 import pathlib
 import re
+import shlex
 
 import ml_collections
 import pytest
@@ -11,10 +13,11 @@ import tiny
 from absl import flags
 from ml_collections import config_flags
 
-from experiments.common import recipes
+from experiments.common import recipes, restore
 from experiments.configs import schema, tts
 
 FILES = pathlib.Path(schema.__file__).parent.glob("*.py")
+PRETRAINED = pathlib.Path(schema.__file__).parents[1] / "pretrained"
 NAMES = sorted({path.stem for path in FILES} - {"schema"})
 
 
@@ -67,11 +70,36 @@ def test_a_recipe_of_the_same_corpus_comes_first() -> None:
 def test_the_flags_give_the_config(config: ml_collections.ConfigDict) -> None:
     experiment = schema.from_config_dict(config)
     file, *given = recipes.training_flags(experiment)
+    assert described(file, given) == experiment
+    assert len(given) < 40
+
+
+@pytest.mark.parametrize("folder", sorted(PRETRAINED.iterdir()), ids=lambda folder: folder.name)
+def test_the_command_of_a_card_gives_the_config(folder: pathlib.Path) -> None:
+    """A recipe that changes after its model was published would make it another."""
+    card = (folder / "README.md").read_text(encoding="utf-8").splitlines()
+    command = shlex.split(next(line for line in card if "experiments.train " in line))
+    (file,) = (word for word in command if word.startswith("--config="))
+    of_the_card = described(file, [word for word in command if word.startswith("--config.")])
+    stored = restore.load(str(folder)).run.config
+    # What the training began with has its own name for whoever repeats it.
+    of_the_card = dataclasses.replace(of_the_card, pretrained=stored.pretrained)
+    if stored.training.optimizer != "muon":  # which alone reads this rate
+        stored = with_training(stored, matrix_learning_rate=1.0)
+        of_the_card = with_training(of_the_card, matrix_learning_rate=1.0)
+    assert of_the_card == stored
+
+
+def described(file: str, given: list[str]) -> schema.ExperimentConfig:
+    """The config of a recipe's flag and of those for its fields."""
     name = re.fullmatch(r"--config=experiments/configs/(\w+)\.py", file).group(1)
     values, command = flags.FlagValues(), ["program", *given]
     holder = config_flags.DEFINE_config_dict(
         "config", recipe(name), flag_values=values, sys_argv=command
     )
     values(command)
-    assert schema.from_config_dict(holder.value) == experiment
-    assert len(given) < 40
+    return schema.from_config_dict(holder.value)
+
+
+def with_training(config: schema.ExperimentConfig, **values: float) -> schema.ExperimentConfig:
+    return dataclasses.replace(config, training=dataclasses.replace(config.training, **values))
