@@ -8,23 +8,26 @@
     python -m experiments.speak --workdir=runs/fsdd_text --out=digits.wav --speaker=theo \\
         --text="seven, three, nine"
 
-The network of the demo with the speaker as its global condition. A recording has one digit, so
-that commas, which are pauses, belong between digits.
+The network of `tts.py` at 8 kHz, with the speaker as its global condition. A recording has one
+digit, so that commas, which are pauses, belong between digits.
 """
 
 from ml_collections import ConfigDict
 
-from experiments.configs import demo, schema
+from experiments.configs import schema, tts
 
 
 def get_config() -> ConfigDict:
-    config = demo.get_config()
+    config = tts.get_config()
     config.dataset = "fsdd"
-    config.voice = "en-us"
+    config.sample_rate_hz = 8000
     config.global_condition.update(labels=("speaker",), channels=16)
-    config.local_condition.features = "linguistic_f0"
+    config.local_condition.hop_samples = 40
 
+    config.segment_samples = 25 * config.local_condition.hop_samples
     config.num_steps = 6000
-    schema.when_pretrained(config, num_steps=1200)
+    config.augmentation.unvoiced_all_pass = 0  # No speaker repeats an unvoiced sound to the sample.
+    schema.when_pretrained(config, num_steps=2000)
     config.held_out_recordings = 100
+    config.preview_s = 1.0
     return config

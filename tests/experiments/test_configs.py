@@ -26,7 +26,7 @@ PINNED = {
     "espeak_phones": ({"phones": 60}, 16000, 363644, 1024),
     "fsdd": ({"speaker": 6}, 8000, 152032, 485),
     "fsdd_fftnet": ({"speaker": 6}, 8000, 154144, 512),
-    "fsdd_text": ({"speaker": 6, "phones": 22}, 8000, 202272, 485),
+    "fsdd_text": ({"speaker": 6, "phones": 22}, 8000, 637664, 971),
     "multispeaker": ({"speaker": 109}, 16000, 1508544, 3070),
     "gaussian": ({"phones": 23}, 8000, 474946, 485),
     "music_tags": ({"tags": 50}, 16000, 2026560, 68859),
