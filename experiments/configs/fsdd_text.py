@@ -9,7 +9,8 @@
         --text="seven, three, nine"
 
 The network of `tts.py` at 8 kHz, with the speaker as its global condition. A recording has one
-digit, so that commas, which are pauses, belong between digits.
+digit, so that commas, which are pauses, belong between digits. What came of it, begun with
+`experiments/pretrained/tts`: docs/speakers.md.
 """
 
 from ml_collections import ConfigDict

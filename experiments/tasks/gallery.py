@@ -83,7 +83,6 @@ _MIXES = {
 
 _DRAWING = ("--top_p=0.95", "--comb_filter=1")  # docs/figures.md
 _VOICES = ("en-us", "en-us+f2", "en-us+f4", "en-us+m3", "en-us+m7", "en-us+croak")
-_PEOPLE = ("george", "jackson", "lucas", "nicolas", "theo", "yweweler")
 EXHIBITS = (
     Exhibit(
         "tts",
@@ -129,14 +128,6 @@ EXHIBITS = (
         ),
         texts=("the judge followed her friend",) * len(_VOICES),
         speakers=_VOICES,
-        drawing=_DRAWING,
-    ),
-    Exhibit(
-        "fsdd_text",
-        "Six people's digits",
-        split="validation",
-        texts=("seven, three, nine",) * len(_PEOPLE),
-        speakers=_PEOPLE,
         drawing=_DRAWING,
     ),
     Exhibit(  # of recordings that are nobody's to give away here, prepared as docs/music.md says
