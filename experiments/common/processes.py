@@ -27,11 +27,13 @@ T = TypeVar("T")
 HEARTBEAT_S = 60
 """After so many seconds without a sign of life of one process all others end."""
 
+_OF_OPERATIONS = re.compile("gloo|nccl|barrier|heartbeat|coordinat", re.IGNORECASE)
+"""In the message of any error, where an operation failed that all processes take part in."""
+
 _OF_PEERS = re.compile(
-    "gloo|nccl|peer|connect|socket|barrier|heartbeat|coordinat|deadline|unavailable|timed out",
-    re.IGNORECASE,
+    f"{_OF_OPERATIONS.pattern}|peer|connect|socket|deadline|unavailable|timed out", re.IGNORECASE
 )
-"""In the message of an operation that all processes take part in, where it failed for another."""
+"""In the message of an error of JAX's, where an operation failed for another process."""
 
 
 def join(
@@ -124,12 +126,24 @@ def ending_together(kept: Callable[[], str]) -> Iterator[None]:
     _kept = kept
     try:
         yield
-    except jax.errors.JaxRuntimeError as error:
-        if jax.process_count() == 1 or not _OF_PEERS.search(str(error)):
-            raise
-        _end(error)
-    finally:
-        _kept = _nothing_kept
+    except Exception as error:
+        lost = _lost(error)
+        if jax.process_count() > 1 and lost is not None:
+            _end(lost)
+        raise  # and `kept` stays, since what is closed now may wait for another process
+    _kept = _nothing_kept
+
+
+def _lost(error: BaseException) -> BaseException | None:
+    """The error, of those that led to this one, that is of another process. A checkpoint, which
+    all processes write together, fails for one that is gone as a step does."""
+    cause: BaseException | None = error
+    while cause is not None:
+        is_of_jax = isinstance(cause, jax.errors.JaxRuntimeError)
+        if (_OF_PEERS if is_of_jax else _OF_OPERATIONS).search(str(cause)):
+            return cause
+        cause = cause.__cause__ or cause.__context__
+    return None
 
 
 LESS_MEMORY = (

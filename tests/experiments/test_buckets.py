@@ -25,10 +25,13 @@ from wavenet_jax import InputError
 BUCKET = "gs://a-bucket"
 
 
+emulated_download = objects.download
+
+
 def download(request: Any, response: Any, storage: Any, *rest: Any, **named: Any) -> None:
     """The emulator's, with the header that tensorstore has an object's generation from: without
     it what was read cannot be written again on condition that it is unchanged."""
-    objects.download(request, response, storage, *rest, **named)
+    emulated_download(request, response, storage, *rest, **named)
     if response.status < 300:
         stored = storage.get_file_obj(request.params["bucket_name"], request.params["object_id"])
         response["x-goog-generation"] = stored["generation"]
@@ -42,8 +45,9 @@ def bucket() -> Iterator[str]:
         port = probe.getsockname()[1]
     address = f"http://localhost:{port}"
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(objects, "download", download)  # which the handler of metadata calls
         for _, methods in emulator.HANDLERS:
-            if methods.get("GET") is objects.download:
+            if methods.get("GET") is emulated_download:
                 patch.setitem(methods, "GET", download)
         server = emulator.create_server(
             "localhost", port, in_memory=True, default_bucket="a-bucket"

@@ -7,6 +7,7 @@ import signal
 import socket
 import time
 
+import jax
 import numpy as np
 import programs
 import pytest
@@ -108,6 +109,41 @@ def test_one_that_is_killed_ends_the_others(fsdd_dir: pathlib.Path, tmp_path: pa
         assert last.startswith(f"error: Process {1 - victim} of 2 cannot go on, since another one")
         assert "the newest checkpoint is " in last
         assert str(workdir / "checkpoints") in last
+
+
+def test_a_checkpoint_fails_for_another_process_as_a_step_does(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What only the disk or a bucket said is not of another process."""
+
+    def end(error: object) -> None:
+        raise SystemExit(str(error))
+
+    def save(error: Exception) -> None:
+        with processes.ending_together(lambda: "nothing is kept"):
+            try:
+                raise error
+            except Exception as cause:
+                raise InputError("A checkpoint could not be written: free some space.") from cause
+
+    monkeypatch.setattr(processes, "_end", end)
+    lost = jax.errors.JaxRuntimeError("Read error: Connection reset by peer")
+    with pytest.raises(InputError):
+        save(lost)
+    monkeypatch.setattr(jax, "process_count", lambda: 2)
+    for of_others in (
+        lost,
+        ValueError("Gloo AllGather failed: Connection closed by peer"),
+        TimeoutError("Timed out while waiting for async_write_complete barrier."),
+    ):
+        with pytest.raises(SystemExit, match=str(of_others)):
+            save(of_others)
+    for other in (
+        OSError("Connection reset by peer"),
+        jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: out of memory"),
+    ):
+        with pytest.raises(InputError):
+            save(other)
 
 
 def test_scores_and_samples_are_spread(
