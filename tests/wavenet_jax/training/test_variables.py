@@ -84,6 +84,82 @@ def test_conditions_of_another_width_are_left_out_and_named() -> None:
     )
 
 
+def widened(config: WaveNetConfig, **more: int) -> WaveNetConfig:
+    widths = {name: getattr(config, name) + number for name, number in more.items()}
+    return dataclasses.replace(config, **widths)
+
+
+WIDER = {"residual_channels": 3, "gate_channels": 2, "skip_channels": 5, "head_channels": 4}
+
+
+@pytest.mark.parametrize(
+    "config",
+    [CONFIG, grid.CONFIGS["scalar"], grid.CONFIGS["contexts, speaker, transposed"]],
+    ids=["all", "scalar", "contexts"],
+)
+@pytest.mark.parametrize("more", [WIDER, {"gate_channels": 1}], ids=["every width", "gates"])
+def test_a_wider_model_begins_with_what_the_narrower_computes(
+    config: WaveNetConfig, more: dict[str, int]
+) -> None:
+    pretrained, wide = variables_of(config), widened(config, **more)
+    adoption = training.adopt(wide, pretrained)
+    assert adoption.widened and not adoption.matched
+    assert (adoption.reshaped, adoption.new, adoption.unused) == ({}, (), ())
+    assert "; wider, and begun so that they compute the same: " in str(adoption)
+    begun = training.init_state(wide, TRAINING, pretrained=pretrained).params
+    codes = grid.random_codes(config, 2, 40)
+    conditions = grid.conditions_for(config, 2, 40)
+    before = grid.sequence_logits(config, pretrained, codes, conditions)
+    now = grid.sequence_logits(wide, begun, codes, conditions)
+    np.testing.assert_allclose(now, before, atol=1e-5)
+
+
+def test_what_a_wider_model_adds_can_be_learned() -> None:
+    """The old channels have gradients by the new ones: nothing stays as the narrow model had it."""
+    pretrained, wide = variables_of(CONFIG), widened(CONFIG, **WIDER)
+    begun = training.init_state(wide, TRAINING, pretrained=pretrained).params
+    codes, conditions = grid.random_codes(wide, 2, 40), grid.conditions_for(wide, 2, 40)
+
+    def heard(config: WaveNetConfig, params: Any) -> dict[str, np.ndarray]:
+        """By kernel, how many of its inputs have a gradient."""
+
+        def loss(params: Any) -> Any:
+            given = {
+                "global_condition": conditions["global"],
+                "local_condition": grid.frames_of(config, conditions, 0, 40),
+            }
+            return (WaveNet(config).apply(params, codes, **given) ** 2).sum()
+
+        gradients = flat(jax.jit(jax.grad(loss))(params))
+        return {
+            name: (np.abs(x).max(axis=-1) > 0).sum() for name, x in gradients.items() if x.ndim > 1
+        }
+
+    narrow, now = heard(CONFIG, pretrained), heard(wide, begun)
+    more = {name for name in narrow if now[name] > narrow[name]}
+    wider = {name for name, x in flat(begun).items() if x.ndim > 1 and name in now}
+    same = {f"params/{x}" for x in ("input/kernel", "global_embedding/table")} | {MAP}
+    same |= {name for name in now if "projection" in name}
+    assert more == wider - same
+
+
+def test_what_is_not_wider_alone_begins_at_random() -> None:
+    """Fewer channels somewhere, another number of layers, and blocks without a gate."""
+    pretrained = variables_of(CONFIG)
+    mixed = widened(CONFIG, residual_channels=2, skip_channels=-1)
+    adoption = training.adopt(mixed, pretrained)
+    assert set(adoption.reshaped) == {f"params/skip/{x}" for x in ("kernel", "bias")} | {
+        "params/head/kernel"
+    }
+    deeper = widened(CONFIG, residual_channels=2)
+    deeper = dataclasses.replace(deeper, dilations=(*CONFIG.dilations, 1))
+    assert training.adopt(deeper, pretrained).widened == {}
+    fftnet = grid.CONFIGS["fftnet"]
+    adoption = training.adopt(widened(fftnet, skip_channels=1), variables_of(fftnet))
+    assert adoption.widened == {}
+    assert "params/skip/kernel" in adoption.reshaped
+
+
 def test_a_pretrained_model_of_which_but_biases_fit_is_refused() -> None:
     """Twice the channels, and as many codes: only the output's bias has the same shape."""
     config = WaveNetConfig(dilations=(1, 2), **grid.SMALL)
