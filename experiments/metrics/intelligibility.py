@@ -7,6 +7,9 @@ the better of the two for eSpeak NG's voices and for digits. It was trained on s
 Sound at 8 kHz lacks the upper octave, in which /s/ lies and which is never empty in the
 recogniser's training data. So the octave is filled with a faint mirror image of the lower one and
 some noise, and the lexicon of digits also lists the pronunciations that "six" has over a telephone.
+Nor is silence ever digital there: fainter noise is added at any rate. How faint, and the weight of
+the bigrams, are those with which fewest words of 150 recordings of eSpeak NG are mistaken
+(docs/figures.md).
 """
 
 import collections
@@ -31,10 +34,12 @@ NOT_PHONES = ("SIL", "+SPN+", "+NSN+")
 RATE_HZ = 16000
 PAUSE_S = 0.5
 PEAK = 0.3
-NOISE = 0.003
+NOISE, TELEPHONE_NOISE = 0.0015, 0.003
 IMAGE = 0.1
 START, END = "<s>", "</s>"
 UNIFORM_SHARE = 0.2  # of the language model
+LM_WEIGHT = 9.5  # in the first pass over the sound, and so much more in the two that follow it:
+LM_WEIGHTS_MORE = {"fwdflatlw": 2.0, "bestpathlw": 3.0}
 
 LEXICON = {
     "zero": ("Z IH R OW", "Z IY R OW"),
@@ -175,7 +180,8 @@ def _recognise(
         sound[::2] *= 1 + IMAGE
         sound[1::2] *= 1 - IMAGE
     sound = np.pad(sound, int(PAUSE_S * RATE_HZ))
-    sound = sound + np.random.default_rng(0).normal(0, NOISE, len(sound))
+    noise = NOISE if sample_rate_hz >= RATE_HZ else TELEPHONE_NOISE
+    sound = sound + np.random.default_rng(0).normal(0, noise, len(sound))
     decoder.start_utt()
     decoder.process_raw(
         np.rint(sound.clip(-1, 1) * 32767).astype(np.int16).tobytes(), full_utt=True
@@ -232,7 +238,13 @@ def _word_decoder(
         words.write_text(dictionary)
         model.write_text(_language_model(vocabulary, texts))
         return pocketsphinx.Decoder(
-            samprate=RATE_HZ, lm=str(model), dict=str(words), cmn="batch", loglevel="FATAL"
+            samprate=RATE_HZ,
+            lm=str(model),
+            dict=str(words),
+            lw=LM_WEIGHT,
+            **{name: LM_WEIGHT + more for name, more in LM_WEIGHTS_MORE.items()},
+            cmn="batch",
+            loglevel="FATAL",
         )
 
 
