@@ -7,9 +7,9 @@ the better of the two for eSpeak NG's voices and for digits. It was trained on s
 Sound at 8 kHz lacks the upper octave, in which /s/ lies and which is never empty in the
 recogniser's training data. So the octave is filled with a faint mirror image of the lower one and
 some noise, and the lexicon of digits also lists the pronunciations that "six" has over a telephone.
-Nor is silence ever digital there: fainter noise is added at any rate. How faint, and the weight of
-the bigrams, are those with which fewest words of 150 recordings of eSpeak NG are mistaken
-(docs/figures.md).
+Nor is silence ever digital there, so that noise is added at any rate. How faint it is where words
+are recognised at 16 kHz, and the weight of the bigrams, are those with which fewest words of 150
+recordings of eSpeak NG were mistaken (docs/figures.md).
 """
 
 import collections
@@ -34,7 +34,7 @@ NOT_PHONES = ("SIL", "+SPN+", "+NSN+")
 RATE_HZ = 16000
 PAUSE_S = 0.5
 PEAK = 0.3
-NOISE, TELEPHONE_NOISE = 0.0015, 0.003
+NOISE, FAINT_NOISE = 0.003, 0.0015
 IMAGE = 0.1
 START, END = "<s>", "</s>"
 UNIFORM_SHARE = 0.2  # of the language model
@@ -94,7 +94,8 @@ def recognise_words(
       InputError: as `pronunciations`.
     """
     decoder = _word_decoder(tuple(sorted(vocabulary)), tuple(map(tuple, texts)))
-    return _recognise(decoder, samples, sample_rate_hz)
+    noise = NOISE if sample_rate_hz < RATE_HZ else FAINT_NOISE
+    return _recognise(decoder, samples, sample_rate_hz, noise)
 
 
 def has_moonshine() -> bool:
@@ -172,7 +173,7 @@ def error_rate(pairs: Iterable[tuple[Sequence[str], Sequence[str]]]) -> float:
 
 
 def _recognise(
-    decoder: pocketsphinx.Decoder, samples: np.ndarray, sample_rate_hz: int
+    decoder: pocketsphinx.Decoder, samples: np.ndarray, sample_rate_hz: int, noise: float = NOISE
 ) -> list[str]:
     sound = soxr.resample(samples.astype(np.float32), sample_rate_hz, RATE_HZ)
     sound = sound * (PEAK / max(1.0, float(np.abs(sound).max(initial=0))))
@@ -180,7 +181,6 @@ def _recognise(
         sound[::2] *= 1 + IMAGE
         sound[1::2] *= 1 - IMAGE
     sound = np.pad(sound, int(PAUSE_S * RATE_HZ))
-    noise = NOISE if sample_rate_hz >= RATE_HZ else TELEPHONE_NOISE
     sound = sound + np.random.default_rng(0).normal(0, noise, len(sound))
     decoder.start_utt()
     decoder.process_raw(
