@@ -27,8 +27,53 @@ PROGRAMS = {
     "trumpet": 56,
     "clarinet": 71,
     "flute": 73,
+    "honky_tonk": 3,
+    "electric_piano": 4,
+    "harpsichord": 6,
+    "clavinet": 7,
+    "marimba": 12,
+    "xylophone": 13,
+    "dulcimer": 15,
+    "drawbar_organ": 16,
+    "church_organ": 19,
+    "accordion": 21,
+    "harmonica": 22,
+    "steel_guitar": 25,
+    "jazz_guitar": 26,
+    "muted_guitar": 28,
+    "overdriven_guitar": 29,
+    "distortion_guitar": 30,
+    "acoustic_bass": 32,
+    "slap_bass": 36,
+    "viola": 41,
+    "cello": 42,
+    "choir": 52,
+    "voice": 53,
+    "trombone": 57,
+    "tuba": 58,
+    "muted_trumpet": 59,
+    "brass": 61,
+    "synth_brass": 62,
+    "soprano_sax": 64,
+    "alto_sax": 65,
+    "tenor_sax": 66,
+    "baritone_sax": 67,
+    "oboe": 68,
+    "english_horn": 69,
+    "bassoon": 70,
+    "piccolo": 72,
+    "recorder": 74,
+    "pan_flute": 75,
+    "ocarina": 79,
+    "square_lead": 80,
+    "sawtooth_lead": 81,
 }
-"""Programs of General MIDI, from 0: one of each family of instruments that hold a pitch."""
+"""Programs of General MIDI, from 0, that hold a pitch."""
+FAMILIES = tuple(PROGRAMS)[:8]
+"""One instrument of each family. They come first in `PROGRAMS`: which pitches an instrument holds
+out depends on its place, so that of the eight they are the same alone and among all."""
+ALL = "all"
+"""In place of the names of all instruments."""
 PITCHES = range(60, 84)
 """Of MIDI: two octaves from middle C, which all these instruments can play."""
 VELOCITIES = (60, 90, 120)
@@ -81,7 +126,8 @@ class NoteReader(RecordingReader):
 
 
 class Builder(AudioDatasetBuilder):
-    """Options: `sample_rate_hz`, and `instruments`, names of `PROGRAMS`; all by default.
+    """Options: `sample_rate_hz`, and `instruments`: names of `PROGRAMS`, or `ALL`; `FAMILIES` by
+    default.
 
     A note is one example of 1 s: held for 750 ms, then released. Its labels are `instrument`,
     `pitch` (a MIDI number as a class) and `velocity`, those of `nsynth`. Each is there in every one
@@ -140,10 +186,14 @@ def _instruments(*, sample_rate_hz: int, instruments: Sequence[str] | None) -> t
     """
     if not 4000 <= sample_rate_hz <= 48000:
         raise DataError(f"sample_rate_hz is {sample_rate_hz}: it must be between 4000 and 48000")
-    chosen = tuple(PROGRAMS if instruments is None else instruments)
+    chosen = tuple(FAMILIES if instruments is None else instruments)
+    if chosen == (ALL,):
+        chosen = tuple(PROGRAMS)
     for name in chosen:
         if name not in PROGRAMS:
-            raise DataError(f"no instrument is called {name!r}: there are {', '.join(PROGRAMS)}")
+            raise DataError(
+                f"no instrument is called {name!r}: there are {', '.join(PROGRAMS)}, and {ALL}"
+            )
     if len(chosen) < 2 or len(set(chosen)) < len(chosen):
         raise DataError(
             f"instruments is {','.join(chosen)!r}: name at least two, each once, so that a "
