@@ -1,8 +1,7 @@
 """The variables of a model: their first values, and those that a pretrained model gives it."""
 
 import dataclasses
-import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import jax
@@ -38,20 +37,6 @@ _AXES = {
     },
 }
 """The parameters with an axis of names, and which of their axes it is."""
-
-_WIDTHS: dict[str, tuple[int | Literal["layers"] | None, ...]] = {
-    r"params/input/kernel": (None, None, 1),
-    r"params/stack/blocks_\d+/kernel": (None, 1, 2),
-    r"params/stack/blocks_\d+/bias": (2,),
-    r"params/stack/blocks_\d+/(global_projection|local_projections_\d+)/kernel": (None, 2),
-    r"params/skip/kernel": ("layers", 1),
-    r"params/(stack/blocks_\d+/residual|head)/kernel": (1, 1),
-    r"params/output/kernel": (1, None),
-    r"params/(input|stack/blocks_\d+/residual|skip|head)/bias": (1,),
-}
-"""The parameters of gated blocks and what is around them, by pattern: for each axis, how many parts
-side by side have a width that may grow (filter and gate; the layers of the skip connections), or
-None for an axis that is no width."""
 
 
 def init_variables(model_config: ModelConfig, key: jax.Array) -> Any:
@@ -144,8 +129,6 @@ class Adoption:
       taken: of the same name and shape in both, and the same names along their axes.
       matched: those with names along an axis that differ. Of the names that both models have
         the values are the pretrained model's, and the others begin at random.
-      widened: those of a wider stack or head, with both shapes: this model's, then the pretrained
-        one's. They begin so that both models compute the same (`_widen`).
       reshaped: of the same name and another shape, with both shapes: this model's, then the
         pretrained one's. They begin at random.
       new: those that the pretrained model does not have. They begin at random.
@@ -154,23 +137,25 @@ class Adoption:
 
     taken: tuple[str, ...]
     matched: dict[str, NamedAxis]
-    widened: dict[str, tuple[tuple[int, ...], tuple[int, ...]]]
     reshaped: dict[str, tuple[tuple[int, ...], tuple[int, ...]]]
     new: tuple[str, ...]
     unused: tuple[str, ...]
 
     def __str__(self) -> str:
         """One sentence for a person, and lines with the names that only one of the models has."""
-        total = sum(map(len, (self.taken, self.matched, self.widened, self.reshaped, self.new)))
+        total = len(self.taken) + len(self.matched) + len(self.reshaped) + len(self.new)
         parts = [f"{len(self.taken)} of {total} parameters begin with the pretrained model's"]
         if self.matched:
             parts.append(f"matched by name: {_listed([*map(_short, self.matched)])}")
-        if self.widened:
-            described = _listed_shapes(self.widened)
-            parts.append(f"wider, and begun so that they compute the same: {described}")
         if self.reshaped:
-            described = _listed_shapes(self.reshaped)
-            parts.append(f"of another shape and begun at random: {described}")
+            shapes = {
+                name: [" x ".join(map(str, shape)) for shape in pair]
+                for name, pair in self.reshaped.items()
+            }
+            described = [
+                f"{_short(name)} {here} ({there} there)" for name, (here, there) in shapes.items()
+            ]
+            parts.append(f"of another shape and begun at random: {_listed(described)}")
         if self.new:
             parts.append(f"new and begun at random: {_listed([*map(_short, self.new)])}")
         if self.unused:
@@ -188,10 +173,6 @@ class Adoption:
             values = np.moveaxis(np.array(flat[name]), number, 0)  # a view
             values[here] = np.moveaxis(np.asarray(other[name]), number, 0)[there]
             flat[name] = jnp.asarray(np.moveaxis(values, 0, number))
-        num_layers = _num_layers(flat)
-        for name in self.widened:
-            parts = _parts(name, num_layers)
-            flat[name] = jnp.asarray(_widen(np.array(flat[name]), np.asarray(other[name]), parts))
         return traverse_util.unflatten_dict(flat, sep="/")
 
 
@@ -200,8 +181,6 @@ def adopt(
 ) -> Adoption:
     """Which parameters a model takes of a pretrained one: those of the same name and shape.
 
-    A network of gated blocks that is wider begins with what the narrower one computes, as those of
-    Chen et al. (2016), "Net2Net: accelerating learning via knowledge transfer", arXiv:1511.05641.
     A generator's parameters begin a recognizer, and the other way round. Along an axis with names
     (speakers, phones, columns of features) values are taken by name, in whatever order and number
     either model has them; a condition of another width whose names are not given is left out.
@@ -225,20 +204,12 @@ def adopt(
         if name in mine and name in other and _is_matched(axis, number, mine[name], other[name])
     }
     taken = tuple(name for name in mine if mine[name] == other.get(name) and name not in matched)
-    differing = {
+    reshaped = {
         name: (mine[name], other[name])
         for name in mine
         if name in other and name not in taken and name not in matched
     }
-    num_layers = _num_layers(mine)
-    is_gated = wavenet_of(model_config).block == "gated" and num_layers == _num_layers(other)
-    widened = {
-        name: pair
-        for name, pair in differing.items()
-        if is_gated and _is_wider(*pair, _parts(name, num_layers))
-    }
-    reshaped = {name: pair for name, pair in differing.items() if name not in widened}
-    if not any(name.endswith("/kernel") for name in (*taken, *widened)):
+    if not any(name.endswith("/kernel") for name in taken):
         example = next((name for name in reshaped if name.endswith("/kernel")), None)
         difference = ""
         if example:
@@ -246,12 +217,11 @@ def adopt(
             difference = f" ({_short(example)} is {there} there and {here} here)"
         raise InputError(
             f"The pretrained model shares no kernel with this one{difference}: use one of the "
-            "same kernel size and number of layers, and of no more channels."
+            "same channels, kernel size and number of layers."
         )
     return Adoption(
         taken=taken,
         matched=matched,
-        widened=widened,
         reshaped=reshaped,
         new=tuple(name for name in mine if name not in other),
         unused=tuple(name for name in other if name not in mine),
@@ -276,47 +246,6 @@ def _is_matched(
     return axis.names != axis.pretrained_names and rest == other_rest
 
 
-def _num_layers(names: Iterable[str]) -> int:
-    return len({name for name in names if re.fullmatch(r"params/stack/blocks_\d+/kernel", name)})
-
-
-def _parts(name: str, num_layers: int) -> tuple[int | None, ...]:
-    """The entry of `_WIDTHS` of a parameter; empty without any."""
-    for pattern, parts in _WIDTHS.items():
-        if re.fullmatch(pattern, name):
-            return tuple(num_layers if each == "layers" else each for each in parts)
-    return ()
-
-
-def _is_wider(here: tuple[int, ...], there: tuple[int, ...], parts: tuple[int | None, ...]) -> bool:
-    """Whether a shape is the other one, or wider, along each axis that is a width."""
-    return bool(parts) and all(
-        wide == narrow if number is None else wide >= narrow
-        for wide, narrow, number in zip(here, there, parts, strict=True)
-    )
-
-
-def _widen(first: np.ndarray, narrow: np.ndarray, parts: Sequence[int | None]) -> np.ndarray:
-    """A parameter of a wider network that computes, of the channels of the narrower one, the same:
-    what is new adds nothing to these, and begins at random to itself.
-
-    Args:
-      first: its first values, which are changed.
-      narrow: the parameter of the narrower network.
-      parts: of each axis, as `_WIDTHS`.
-    """
-    places = [
-        np.arange(wide).reshape(number or 1, -1)[:, : size // (number or 1)].ravel()
-        for wide, size, number in zip(first.shape, narrow.shape, parts, strict=True)
-    ]
-    if narrow.ndim > 1:  # a kernel, whose inputs are the last axis but one
-        *taps, inputs, outputs = places
-        new = np.setdiff1d(np.arange(first.shape[-2]), inputs)
-        first[np.ix_(*taps, new, outputs)] = 0
-    first[np.ix_(*places)] = narrow
-    return first
-
-
 def _numbered(names: Sequence[str]) -> dict[tuple[str, int], int]:
     """Indices of names, of which some may be the same, by name and number among the same."""
     return {(name, names[:i].count(name)): i for i, name in enumerate(names)}
@@ -328,11 +257,6 @@ def _flat(tree: Any) -> dict[str, Any]:
 
 def _short(name: str) -> str:
     return name.removeprefix("params/")
-
-
-def _listed_shapes(pairs: dict[str, tuple[tuple[int, ...], tuple[int, ...]]]) -> str:
-    shapes = {name: [" x ".join(map(str, x)) for x in pair] for name, pair in pairs.items()}
-    return _listed([f"{_short(name)} {x} ({y} there)" for name, (x, y) in shapes.items()])
 
 
 def _listed(names: list[str]) -> str:
