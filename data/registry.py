@@ -46,7 +46,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "beethoven": recorded.OPTIONS | recorded.PIECES_OPTIONS,
     "maestro": recorded.OPTIONS | recorded.PIECES_OPTIONS,
     "nsynth": recorded.OPTIONS,
-    "notes": {"sample_rate_hz": 8000, "instruments": None},
+    "notes": {"sample_rate_hz": 8000, "instruments": None, "moved_semitones": 0},
     "espeak": {
         "sample_rate_hz": 8000,
         "voices": ("en-us",),

@@ -113,7 +113,12 @@ flags.DEFINE_enum(
 flags.DEFINE_list(
     "instruments",
     None,
-    "Instruments to make notes of, such as piano,violin (notes; all eight by default).",
+    "Instruments to make notes of, such as piano,violin, or all (notes; eight by default).",
+)
+flags.DEFINE_integer(
+    "moved_semitones",
+    None,
+    "Also train notes that are played so many semitones higher or lower at most (notes).",
 )
 flags.DEFINE_integer("words_per_minute", None, "Speed of the voices (espeak).")
 NUM_WORKERS = flags.DEFINE_integer(

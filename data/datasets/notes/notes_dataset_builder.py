@@ -5,6 +5,7 @@ are trained with other instruments alone, so that no class of a label is untrain
 """
 
 import dataclasses
+import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -79,6 +80,8 @@ PITCHES = range(60, 84)
 VELOCITIES = (60, 90, 120)
 TUNINGS_CENTS = (-12, 0, 12)
 """No player hits a pitch exactly."""
+MAX_MOVED = 6
+"""Semitones."""
 HELD_MS, LENGTH_MS = 750, 1000
 GAIN = 4.0
 """The synthesiser leaves room for many notes at a time; the loudest now peaks at -4 dB."""
@@ -95,12 +98,14 @@ class Played:
       instrument: its name, of `PROGRAMS`.
       pitch, velocity: of MIDI.
       cents: by which it is tuned higher.
+      moved: semitones; the note that many below is played faster, so that it has this pitch.
     """
 
     instrument: str
     pitch: int
     velocity: int
     cents: int
+    moved: int = 0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -110,14 +115,21 @@ class NoteReader(RecordingReader):
     sample_rate_hz: int
 
     def recordings(self, item: Played, notices: reading.Notices) -> Iterator[Example]:
+        speed = 2 ** (item.moved / 12)
         note = soundfont.Note(
-            PROGRAMS[item.instrument], item.pitch, item.velocity, HELD_MS, LENGTH_MS, item.cents
+            PROGRAMS[item.instrument],
+            item.pitch - item.moved,
+            item.velocity,
+            round(HELD_MS * speed),
+            math.ceil(LENGTH_MS * speed),
+            item.cents,
         )
         samples, rate_hz = soundfont.render(note)
-        resampled = soxr.resample(GAIN * samples, rate_hz, self.sample_rate_hz)
+        resampled = soxr.resample(GAIN * samples, rate_hz * speed, self.sample_rate_hz)
+        name = f"{item.instrument}-{item.pitch:03}-{item.velocity:03}{item.cents:+03}"
         yield {
-            "audio": reading.to_int16(resampled),
-            "recording": f"{item.instrument}-{item.pitch:03}-{item.velocity:03}{item.cents:+03}",
+            "audio": reading.to_int16(resampled[: LENGTH_MS * self.sample_rate_hz // 1000]),
+            "recording": name + (f"-moved{item.moved:+}" if item.moved else ""),
             "start": 0,
             "instrument": item.instrument,
             "pitch": str(item.pitch),
@@ -126,8 +138,8 @@ class NoteReader(RecordingReader):
 
 
 class Builder(AudioDatasetBuilder):
-    """Options: `sample_rate_hz`, and `instruments`: names of `PROGRAMS`, or `ALL`; `FAMILIES` by
-    default.
+    """Options: `sample_rate_hz`; `instruments`: names of `PROGRAMS`, or `ALL`, `FAMILIES` by
+    default; and `moved_semitones`, by which `plan` moves train notes.
 
     A note is one example of 1 s: held for 750 ms, then released. Its labels are `instrument`,
     `pitch` (a MIDI number as a class) and `velocity`, those of `nsynth`. Each is there in every one
@@ -142,7 +154,7 @@ class Builder(AudioDatasetBuilder):
     PIECE_S = 0.0
 
     def _info(self) -> tfds.core.DatasetInfo:
-        self._instruments = _instruments(**self.options)
+        self._instruments = _checked(**self.options)
         return self._recordings_info(
             {
                 "instrument": tfds.features.ClassLabel(names=list(self._instruments)),
@@ -153,7 +165,10 @@ class Builder(AudioDatasetBuilder):
         )
 
     def _split_generators(self, dl_manager: Any) -> dict[str, Iterator[Played]]:
-        return {split: _listed(split, notes) for split, notes in plan(self._instruments).items()}
+        moved = self.options["moved_semitones"]
+        return {
+            split: _listed(split, notes) for split, notes in plan(self._instruments, moved).items()
+        }
 
     def _reader(self) -> NoteReader:
         return NoteReader(self.options["sample_rate_hz"])
@@ -163,8 +178,10 @@ def _listed(split: str, notes: Sequence[Played]) -> Iterator[Played]:
     yield from tqdm.tqdm(notes, desc=split, unit=" notes")
 
 
-def plan(instruments: Sequence[str]) -> dict[str, list[Played]]:
-    """The notes of each split: a pair of instrument and pitch is in one split alone."""
+def plan(instruments: Sequence[str], moved_semitones: int = 0) -> dict[str, list[Played]]:
+    """The notes of each split: a pair of instrument and pitch is in one split alone, but for train
+    notes that are moved by up to `moved_semitones`, where that leaves them in `PITCHES`. So a model
+    hears each instrument at every pitch, and the notes that are held out of none."""
     splits: dict[str, list[Played]] = {"train": [], "validation": [], "test": []}
     for i, instrument in enumerate(instruments):
         for pitch in PITCHES:
@@ -175,10 +192,18 @@ def plan(instruments: Sequence[str]) -> dict[str, list[Played]]:
                 for velocity in VELOCITIES
                 for cents in TUNINGS_CENTS
             ]
+    splits["train"] += [
+        dataclasses.replace(note, pitch=note.pitch + moved, moved=moved)
+        for note in splits["train"]
+        for moved in range(-moved_semitones, moved_semitones + 1)
+        if moved and not note.cents and note.pitch + moved in PITCHES
+    ]
     return splits
 
 
-def _instruments(*, sample_rate_hz: int, instruments: Sequence[str] | None) -> tuple[str, ...]:
+def _checked(
+    *, sample_rate_hz: int, instruments: Sequence[str] | None, moved_semitones: int
+) -> tuple[str, ...]:
     """The instruments of the options.
 
     Raises:
@@ -186,6 +211,8 @@ def _instruments(*, sample_rate_hz: int, instruments: Sequence[str] | None) -> t
     """
     if not 4000 <= sample_rate_hz <= 48000:
         raise DataError(f"sample_rate_hz is {sample_rate_hz}: it must be between 4000 and 48000")
+    if not 0 <= moved_semitones <= MAX_MOVED:
+        raise DataError(f"moved_semitones is {moved_semitones}: give 0 to {MAX_MOVED}")
     chosen = tuple(FAMILIES if instruments is None else instruments)
     if chosen == (ALL,):
         chosen = tuple(PROGRAMS)

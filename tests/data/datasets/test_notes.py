@@ -16,6 +16,7 @@ from data.datasets.notes import notes_dataset_builder as notes
 
 SPLITS = ("train", "validation", "test")
 INSTRUMENTS = ("flute", "piano")
+OTHER = {"sample_rate_hz": 8000, "moved_semitones": 0}
 
 
 def built(data_dir: pathlib.Path, **options: object) -> dict[str, data.Corpus]:
@@ -65,18 +66,44 @@ def test_every_note_is_there_once() -> None:
 
 def test_more_instruments_leave_what_the_eight_hold_out() -> None:
     """So that a model of all may be judged by the test notes of the eight, and go on with them."""
-    every = notes.plan(notes._instruments(sample_rate_hz=8000, instruments=["all"]))
+    every = notes.plan(notes._checked(instruments=["all"], **OTHER))
     assert len({note.instrument for note in every["train"]}) == 48
-    eight = notes.plan(notes._instruments(sample_rate_hz=8000, instruments=None))
+    eight = notes.plan(notes._checked(instruments=None, **OTHER))
     for split, planned in eight.items():
         assert planned == [note for note in every[split] if note.instrument in notes.FAMILIES]
+
+
+def test_moved_notes_are_of_train_notes_and_fill_what_is_held_out() -> None:
+    """No note that is held out sounds in train, at any pitch."""
+    plain, moved = (notes.plan(notes.FAMILIES, number) for number in (0, 2))
+    assert moved["train"][: len(plain["train"])] == plain["train"]
+    assert (moved["validation"], moved["test"]) == (plain["validation"], plain["test"])
+    trained = {(note.instrument, note.pitch) for note in plain["train"]}
+    more = moved["train"][len(plain["train"]) :]
+    assert all(1 <= abs(note.moved) <= 2 and not note.cents for note in more)
+    assert {(note.instrument, note.pitch - note.moved) for note in more} == trained
+    pairs = {(note.instrument, note.pitch) for note in moved["train"]}
+    assert pairs == set(itertools.product(notes.FAMILIES, notes.PITCHES))
+
+
+@pytest.mark.parametrize("moved", [-2, 1])
+def test_a_moved_note_has_its_label(moved: int) -> None:
+    pytest.importorskip("midirenderer", reason="the synthesiser is in the extra notes")
+    reader = notes.NoteReader(8000)
+    (made,) = reader.recordings(notes.Played("violin", 69, 90, 0, moved), reading.Notices())
+    assert (len(made["audio"]), made["pitch"]) == (8000, "69")
+    assert made["recording"] == f"violin-069-090+00-moved{moved:+}"
+    held = made["audio"][800:5600].astype(float)
+    found_hz = np.median(librosa.yin(held, fmin=200, fmax=1200, sr=8000, frame_length=1024))
+    assert abs(librosa.hz_to_midi(found_hz) - 69) < 0.2
+    assert np.std(made["audio"][-160:]) < 0.2 * held.std()
 
 
 def test_the_corpus_is_the_plan(corpora: dict[str, data.Corpus]) -> None:
     for split, planned in notes.plan(INSTRUMENTS).items():
         corpus = corpora[split]
         found = [named(corpus, i) for i in range(len(corpus))]
-        assert found == [dataclasses.astuple(note) for note in planned]
+        assert found == [dataclasses.astuple(note)[:-1] for note in planned]
         assert corpus.lengths.tolist() == [8000] * len(planned)
         assert corpus.sample_rate_hz == 8000 and "GPL-2.0" in corpus.licence
 
@@ -137,6 +164,7 @@ def test_numbers_of_a_midi_file() -> None:
         ({"instruments": ["piano", "piano"]}, "name at least two, each once"),
         ({"instruments": []}, "instruments is ''"),
         ({"sample_rate_hz": 100}, "sample_rate_hz is 100: it must be between 4000 and 48000"),
+        ({"moved_semitones": 7}, "moved_semitones is 7: give 0 to 6"),
         ({"seed": 1}, "notes has no option 'seed'"),
     ],
 )
