@@ -1,6 +1,6 @@
 """A WaveNet autoencoder of single notes, eight instruments at 8 kHz, for two CPU cores.
 
-    python -m experiments.prepare --dataset=notes --data_dir=corpora
+    python -m experiments.prepare --dataset=notes --moved_semitones=2 --data_dir=corpora
     python -m experiments.train --config=experiments/configs/notes.py --workdir=runs/notes \\
         --data_dir=corpora
     python -m experiments.studies.autoencoder --workdir=runs/notes --data_dir=corpora \\
