@@ -136,11 +136,13 @@ def ending_together(kept: Callable[[], str]) -> Iterator[None]:
 
 def _lost(error: BaseException) -> BaseException | None:
     """The error, of those that led to this one, that is of another process. A checkpoint, which
-    all processes write together, fails for one that is gone as a step does."""
+    all processes write together, fails for one that is gone as a step does. Our own errors only
+    quote it, beside names that a person chose."""
     cause: BaseException | None = error
     while cause is not None:
         is_of_jax = isinstance(cause, jax.errors.JaxRuntimeError)
-        if (_OF_PEERS if is_of_jax else _OF_OPERATIONS).search(str(cause)):
+        pattern = _OF_PEERS if is_of_jax else _OF_OPERATIONS
+        if not isinstance(cause, InputError) and pattern.search(str(cause)):
             return cause
         cause = cause.__cause__ or cause.__context__
     return None

@@ -124,7 +124,7 @@ def test_a_checkpoint_fails_for_another_process_as_a_step_does(
             try:
                 raise error
             except Exception as cause:
-                raise InputError("A checkpoint could not be written: free some space.") from cause
+                raise InputError("Not written in runs/coordinates: free some space.") from cause
 
     monkeypatch.setattr(processes, "_end", end)
     lost = jax.errors.JaxRuntimeError("Read error: Connection reset by peer")

@@ -154,7 +154,7 @@ class Builder(AudioDatasetBuilder):
     PIECE_S = 0.0
 
     def _info(self) -> tfds.core.DatasetInfo:
-        self._instruments = _checked(**self.options)
+        self._instruments = _instruments(**self.options)
         return self._recordings_info(
             {
                 "instrument": tfds.features.ClassLabel(names=list(self._instruments)),
@@ -201,7 +201,7 @@ def plan(instruments: Sequence[str], moved_semitones: int = 0) -> dict[str, list
     return splits
 
 
-def _checked(
+def _instruments(
     *, sample_rate_hz: int, instruments: Sequence[str] | None, moved_semitones: int
 ) -> tuple[str, ...]:
     """The instruments of the options.

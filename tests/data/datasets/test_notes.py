@@ -66,9 +66,9 @@ def test_every_note_is_there_once() -> None:
 
 def test_more_instruments_leave_what_the_eight_hold_out() -> None:
     """So that a model of all may be judged by the test notes of the eight, and go on with them."""
-    every = notes.plan(notes._checked(instruments=["all"], **OTHER))
+    every = notes.plan(notes._instruments(instruments=["all"], **OTHER))
     assert len({note.instrument for note in every["train"]}) == 48
-    eight = notes.plan(notes._checked(instruments=None, **OTHER))
+    eight = notes.plan(notes._instruments(instruments=None, **OTHER))
     for split, planned in eight.items():
         assert planned == [note for note in every[split] if note.instrument in notes.FAMILIES]
 
