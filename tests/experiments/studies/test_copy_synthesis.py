@@ -15,7 +15,7 @@ from experiments.common import restore
 from experiments.common.run import Run
 from experiments.metrics import spectral
 from experiments.studies import copy_synthesis
-from experiments.tasks import generation
+from experiments.tasks import distillation, generation
 from experiments.tasks.training import train
 from wavenet_jax import InputError
 
@@ -88,6 +88,32 @@ def test_writes_each_recording_beside_its_copies(trained, fsdd_dir, tmp_path):
             each = [of[method][distance] for of in figures["recordings"].values()]
             assert figures[method][distance] == pytest.approx(np.mean(each))
     assert (figures["num_recordings"], figures["seconds"], figures["step"]) == (2, 0.1, 3)
+
+
+@pytest.mark.long
+def test_copies_of_a_student(fsdd_dir, tmp_path):
+    """What it makes of the recording's mel spectrogram, which is its teacher's condition."""
+    config = mel_config(fmax_hz=3800.0)
+    config.model.update(output="gaussian", input="scalar", num_classes=65536, companding="linear")
+    config.num_steps = config.checkpoint_every = 2
+    teacher, workdir = tmp_path / "teacher", tmp_path / "student"
+    train(tiny.experiment(config), workdir=teacher, data_dir=fsdd_dir)
+    config.task = "distill"
+    config.student.update(num_flows=2, dilations=(1, 3), fft_sizes=(32,))
+    distillation.distill(
+        tiny.experiment(config), teacher=teacher, workdir=workdir, data_dir=fsdd_dir
+    )
+    student = restore.load(workdir)
+    corpus = student.run.load(fsdd_dir, "test")
+    figures = copy_synthesis.copy_synthesis(
+        student, corpus, out=tmp_path / "out", num_recordings=1, seconds=SECONDS, seed=7
+    )
+    name = corpus.names[0]
+    copied = read(tmp_path / "out" / name.replace(".wav", "_wavenet.wav"))
+    mel = data.mel_spectrogram(corpus.recording(0)["audio"], student.run.mel)[:20]
+    chunks = [*student.generator.generate(local_condition=mel, seed=7)]
+    assert len(copied) == 400 and np.abs(copied - np.concatenate(chunks).astype(int)).max() <= 1
+    assert np.isfinite(figures["recordings"][name]["wavenet"]["mel_cepstral_distortion_db"])
 
 
 def test_the_program(run, workdir, fsdd_dir, tmp_path):
