@@ -16,7 +16,7 @@ phones, `Q` questions.
 """
 
 from data.audio import mel_conventions
-from data.audio.filtering import noise_shaping_taps, pre_emphasis_taps
+from data.audio.filtering import Taps, noise_shaping_taps, pre_emphasis_taps
 from data.audio.mel import MelConfig, MelFeatures, griffin_lim, mel_spectrogram
 from data.audio.pitch import f0
 from data.augmentation import Augmentation
@@ -48,6 +48,7 @@ __all__ = [
     "MelConfig",
     "MelFeatures",
     "RecordingError",
+    "Taps",
     "Targets",
     "WindowIterator",
     "build",

@@ -13,7 +13,7 @@ import soxr
 import tensorflow_datasets as tfds
 
 from data import buckets, description
-from data.audio.filtering import NO_FILTER, apply_filter
+from data.audio.filtering import NO_FILTER, Taps, apply_filter, apply_frame_taps
 from data.audio.pitch import FRAME_S
 from data.errors import DataError, first_line
 from data.stages import stage
@@ -71,7 +71,7 @@ class Corpus:
         name: str,
         data_dir: os.PathLike[str] | str,
         split: str,
-        filter_taps: tuple[float, ...] = NO_FILTER,
+        filter_taps: Taps = NO_FILTER,
         speed: float = 1.0,
         number: int | None = None,
     ) -> None:
@@ -168,7 +168,7 @@ class Corpus:
         """
         return Corpus(*self._arguments[:-1], number)
 
-    def filtered(self, filter_taps: tuple[float, ...]) -> "Corpus":
+    def filtered(self, filter_taps: Taps) -> "Corpus":
         """The same recordings, with a filter that `samples` applies."""
         name, data_dir, split, _, speed, number = self._arguments
         return Corpus(name, data_dir, split, filter_taps, speed, number)
@@ -194,21 +194,47 @@ class Corpus:
           DataError: the filter, scaled for other recordings, would clip this one.
         """
         begin = max(0, start - self.filter_order)
-        return self.apply_filter(recording, self.recorded(recording, begin, stop), stop - start)
+        return self.apply_filter(recording, self.recorded(recording, begin, stop), start, stop)
 
-    def apply_filter(self, recording: int, sound: np.ndarray, length: int) -> np.ndarray:
-        """The last `length` samples of a stretch of sound, filtered: those before are context,
-        which is silence where there are fewer than `filter_order`."""
+    def apply_filter(
+        self,
+        recording: int,
+        sound: np.ndarray,
+        start: int,
+        stop: int,
+        frame_taps: np.ndarray | None = None,
+    ) -> np.ndarray:
+        """Samples `start` to `stop` of a recording, filtered.
+
+        Args:
+          recording: Which it is.
+          sound: Those samples, and before them `filter_order` others, or fewer where the recording
+            begins; before it is silence.
+          start, stop: Where in the recording.
+          frame_taps: Of the frames from that of `start` on, where they are not those of the
+            recording, which the sound then is not either.
+
+        Raises:
+          DataError: as `samples`.
+        """
         if self.filter_taps == NO_FILTER:
-            return sound[len(sound) - length :]
-        context = len(sound) - length
+            return sound[len(sound) - (stop - start) :]
+        context = len(sound) - (stop - start)
         sound = np.pad(sound, (self.filter_order - context, 0))
-        return apply_filter(sound, self.filter_taps, self.names[recording])
+        if isinstance(self.filter_taps, tuple):
+            return apply_filter(sound, self.filter_taps, self.names[recording])
+        first = start // self.filter_taps.hop_samples
+        if frame_taps is None:
+            frame_taps = self.computed(recording, self.filter_taps.of_recording)[first:]
+        frames = np.arange(start, stop) // self.filter_taps.hop_samples - first
+        return apply_frame_taps(sound, frame_taps[frames].T)
 
     @property
     def filter_order(self) -> int:
         """Samples before each that the filter reads."""
-        return len(self.filter_taps) - 1
+        if isinstance(self.filter_taps, tuple):
+            return len(self.filter_taps) - 1
+        return self.filter_taps.order
 
     def recorded(self, recording: int, start: int, stop: int) -> np.ndarray:
         """As `samples`, without the filter."""

@@ -21,7 +21,7 @@ from typing import Any
 from absl import logging
 
 from data import buckets
-from data.audio.filtering import NO_FILTER
+from data.audio.filtering import NO_FILTER, Taps
 from data.builders import archives, parallel, pipeline, recorded
 from data.corpus import Corpus, prepared
 from data.errors import DataError
@@ -142,7 +142,7 @@ def load(
     data_dir: os.PathLike[str] | str,
     split: str,
     *,
-    filter_taps: tuple[float, ...] = NO_FILTER,
+    filter_taps: Taps = NO_FILTER,
 ) -> Corpus:
     """Opens a split of a prepared corpus.
 

@@ -181,13 +181,18 @@ class Windows(Sequence[Batch]):
                 voicing = pitch.voicing(f0_hz, first, last, corpus.sample_rate_hz)
                 augment = functools.partial(augment, voicing=voicing)
             stretch = augment(recorded, random)
-        sound = corpus.apply_filter(recording, stretch[context - first : end - first], end - begin)
+        within = stretch[context - first : end - first]
         if margin is None:
+            sound = corpus.apply_filter(recording, within, begin, end)
             return sound, self._whole_local(recording, local)
         assert self._local_features is not None
         with stage("local_features"):
             frames = self._local_features({"audio": stretch})
         _check_num_frames(corpus.names[recording], len(frames), len(stretch), hop)
+        taps, frame_taps = corpus.filter_taps, None
+        if not isinstance(taps, tuple):
+            frame_taps = taps.of_frames(frames[(begin - first) // hop :])
+        sound = corpus.apply_filter(recording, within, begin, end, frame_taps)
         return sound, frames[local.begin - first // hop : local.end - first // hop]
 
     def _recognition(self, targets: Targets, recording: int, first: int) -> Batch:

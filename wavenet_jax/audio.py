@@ -6,7 +6,8 @@ A model may learn filtered sound, of which the generated sound is filtered back:
 
 Quantisation noise, and what the model gets wrong, are white in y, and have the spectrum of 1 / taps
 in x: with taps made from the mean spectrum of recordings, that of the recordings, which mask it.
-Pre-emphasis is the filter of order 1.
+Pre-emphasis is the filter of order 1. Of a vocoder the taps may be those of each frame of the mel
+spectrogram (`wavenet_jax.envelope`).
 """
 
 import dataclasses
@@ -16,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from wavenet_jax.config import check_max, check_min, check_types, from_dict
+from wavenet_jax.envelope import Envelope, InverseEnvelopeFilter
 from wavenet_jax.errors import ConfigError, InputError
 
 NO_FILTER = (1.0,)
@@ -36,6 +38,7 @@ class AudioConfig:
     Attributes:
       sample_rate_hz: of all audio.
       filter_taps: of the filter before the model, the first above 0; (1.0,) for none.
+      envelope: of a filter in its place, made from the frames of the local condition.
       classes: names of the classes of each label.
       global_labels: the labels that condition a whole recording, each one of `classes`.
       multi_label: whether a recording may have several classes of the one global label.
@@ -46,6 +49,7 @@ class AudioConfig:
     classes: dict[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
     global_labels: tuple[str, ...] = ()
     multi_label: bool = False
+    envelope: Envelope | None = None
 
     def __post_init__(self):
         owner = "The audio"
@@ -58,6 +62,9 @@ class AudioConfig:
             raise ConfigError(owner, "filter_taps", taps, remedy)
         if not taps or not taps[0] > 0 or np.any(np.abs(np.roots(taps)) >= 1):
             remedy = "give taps of which the first is above 0 and the inverse filter is stable"
+            raise ConfigError(owner, "filter_taps", taps, remedy)
+        if self.envelope is not None and taps != NO_FILTER:
+            remedy = f"give {NO_FILTER} beside an envelope, for there is one filter"
             raise ConfigError(owner, "filter_taps", taps, remedy)
         for label in self.global_labels:
             if label not in self.classes:
@@ -111,20 +118,22 @@ class AudioConfig:
             raise InputError(f"There is no {label} {name!r}: use one of {', '.join(classes)}.")
         return classes.index(name)
 
-    def apply_filter(self, samples: np.ndarray) -> np.ndarray:
+    def apply_filter(self, samples: np.ndarray, frames: np.ndarray | None = None) -> np.ndarray:
         """A recording from its first sample on, int16 `[N]`, as the model takes it.
 
+        Args:
+          samples: int16 `[N]`.
+          frames: of the local condition from the first sample on, `[F, M]`, for `envelope`.
+
         Raises:
-          InputError: it is so loud that the filter, scaled for other recordings, clips it.
+          InputError: it is so loud that the filter, scaled for other recordings, clips it; or
+            there are fewer frames than samples.
         """
+        if self.envelope is not None:
+            return self._excitation(self.envelope, samples, frames)
         if self.filter_taps == NO_FILTER:
             return samples
-        order, x = len(self.filter_taps) - 1, samples.astype(np.float64)
-        x = np.pad(x, (order, 0))
-        y = self.filter_taps[0] * x[order:]
-        for k in range(1, order + 1):
-            y += self.filter_taps[k] * x[order - k : len(x) - k]
-        y = np.rint(y)
+        y = np.rint(filtered(samples, np.array(self.filter_taps)))
         clipped = int(np.count_nonzero((y < -32768) | (y > 32767)))
         if clipped > CLIPPED + CLIPPED_SHARE * len(y):
             raise InputError(
@@ -132,6 +141,52 @@ class AudioConfig:
                 "filter, which was scaled for the recordings it was trained on: lower its level."
             )
         return y.clip(-32768, 32767).astype(np.int16)
+
+    @staticmethod
+    def _excitation(
+        envelope: Envelope, samples: np.ndarray, frames: np.ndarray | None
+    ) -> np.ndarray:
+        number = 0 if frames is None else len(frames)
+        if frames is None or number * envelope.hop_samples < len(samples):
+            raise InputError(
+                f"The recording has {len(samples)} samples, and its mel spectrogram {number} "
+                f"frames: give one each {envelope.hop_samples} samples, as an array."
+            )
+        taps = envelope.taps(frames)[np.arange(len(samples)) // envelope.hop_samples]
+        y = np.rint(filtered(samples, taps.T))
+        return y.clip(-32768, 32767).astype(np.int16)
+
+    def inverse_filter(
+        self, past: np.ndarray | None = None, frames: np.ndarray | None = None
+    ) -> "InverseFilter | InverseEnvelopeFilter":
+        """The inverse of the filter, for audio that arrives in chunks, int16 `[N]` to int16 `[N]`.
+
+        Args:
+          past: the samples before the first chunk, not filtered; silence by default.
+          frames: those of the local condition that are known, `[F, M]`, for `envelope`; it takes
+            others as they arrive.
+        """
+        if self.envelope is None:
+            return InverseFilter(self.filter_taps, past)
+        inverse = InverseEnvelopeFilter(self.envelope, past)
+        if frames is not None:
+            inverse.take(frames)
+        return inverse
+
+
+def filtered(samples: np.ndarray, taps: np.ndarray) -> np.ndarray:
+    """The filter's output, float64 `[N]`, of samples that silence is before.
+
+    Args:
+      samples: `[N]`.
+      taps: `[p + 1]`, or those of each sample, `[p + 1, N]`.
+    """
+    order = len(taps) - 1
+    x = np.pad(samples.astype(np.float64), (order, 0))
+    y = taps[0] * x[order:]
+    for k in range(1, order + 1):
+        y += taps[k] * x[order - k : len(x) - k]
+    return y
 
 
 def audio_config(fields: Mapping[str, Any]) -> AudioConfig:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from wavenet_jax import autoencoder, folders, model_folder, sampling, storage
-from wavenet_jax.audio import AudioConfig, InverseFilter, audio_config
+from wavenet_jax.audio import AudioConfig, audio_config
 from wavenet_jax.autoencoder import AutoencoderConfig
 from wavenet_jax.checkpoints import Checkpoints
 from wavenet_jax.config import LocalConditionConfig
@@ -203,6 +203,7 @@ class Model:
     ) -> Iterator[list[np.ndarray]]:
         config = self._generator()
         batch = len(indices)
+        local_condition = _local(config.local_condition, local_condition)
         codes = None
         if prime is not None and len(prime):
             prime = np.asarray(prime)
@@ -211,20 +212,28 @@ class Model:
                     f"The prime has shape {prime.shape} and type {prime.dtype}: give the samples "
                     "of one recording as int16."
                 )
-            filtered = self.audio.apply_filter(prime)
-            codes = np.repeat(np.asarray(config.quantizer.encode(filtered))[None], batch, axis=0)
+            codes = np.asarray(
+                [
+                    config.quantizer.encode(self.audio.apply_filter(prime, frames))
+                    for frames in _of_each(local_condition, batch)
+                ]
+            )
+        filters = [
+            self.audio.inverse_filter(prime, frames) for frames in _of_each(local_condition, batch)
+        ]
+        if self.audio.envelope is not None and isinstance(local_condition, Iterator):
+            local_condition = _taken(local_condition, filters)
         chunks = sampling.generate(
             config,
             self.params,
             keys=sampling.utterance_keys(seed, indices),
             num_samples=None if lengths is None else int(lengths.max()),
-            local_condition=_local(config.local_condition, local_condition),
+            local_condition=local_condition,
             prime=codes,
             **options,
         )
         # As a table, since chunks have many lengths.
         decoded_codes = np.asarray(config.quantizer.decode_int16(np.arange(config.num_classes)))
-        filters = [InverseFilter(self.audio.filter_taps, prime) for _ in indices]
 
         def decoded() -> Iterator[list[np.ndarray]]:
             done = 0
@@ -336,6 +345,20 @@ def _saved(path: str | os.PathLike[str], step: int | str | None) -> SavedModel:
     return SavedModel(
         checkpoint.model_config, state.ema_params, int(state.step), checkpoint.description
     )
+
+
+def _of_each(local_condition: Any, batch: int) -> Sequence[np.ndarray | None]:
+    """The frames of each utterance, None where they are still to arrive."""
+    is_array = local_condition is not None and not isinstance(local_condition, Iterator)
+    return local_condition if is_array else [None] * batch
+
+
+def _taken(frames: Iterator[Any], filters: Sequence[Any]) -> Iterator[Any]:
+    """The frames as they arrive, taken by the filter of each utterance."""
+    for arrived in frames:
+        for filter_, of_one in zip(filters, np.asarray(arrived), strict=True):
+            filter_.take(of_one)
+        yield arrived
 
 
 def _local(config: LocalConditionConfig | None, condition: Any) -> Any:

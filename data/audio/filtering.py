@@ -7,13 +7,15 @@ filter, applied to generated sound (`wavenet_jax.audio`), gives them the spectru
 where speech is low, so that speech masks them (Tachibana et al., 2018, "An investigation of noise
 shaping with perceptual weighting for WaveNet-based speech generation").
 
-Two kinds of taps:
+Three kinds of taps:
 
 * `pre_emphasis_taps`: of order 1, with a given coefficient;
-* `noise_shaping_taps`: of any order, by linear prediction from the mean spectrum of recordings.
+* `noise_shaping_taps`: of any order, by linear prediction from the mean spectrum of recordings;
+* `FrameTaps`: other ones in each frame, which whoever has a model makes from the sound.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -21,6 +23,32 @@ from data.errors import DataError
 
 NO_FILTER = (1.0,)
 """The taps that leave sound as it is."""
+
+
+class FrameTaps(Protocol):
+    """Taps in time; picklable and hashable, since corpora are copied and their features cached.
+
+    Attributes:
+      order: p of the filter.
+      hop_samples: of a frame.
+    """
+
+    @property
+    def order(self) -> int: ...
+
+    @property
+    def hop_samples(self) -> int: ...
+
+    def of_recording(self, example: Mapping[str, Any]) -> np.ndarray:
+        """Those of an example with `audio`, int16 `[N]`: `[F, p + 1]`, F = ceil(N / hop)."""
+        ...
+
+    def of_frames(self, frames: np.ndarray) -> np.ndarray:
+        """Those of frames of the local features, `[F, M]` to `[F, p + 1]`."""
+        ...
+
+
+Taps = tuple[float, ...] | FrameTaps
 
 CLIPPED, CLIPPED_SHARE = 8, 0.001
 """Samples that a filtered stretch of sound may have beyond 16 bits: so many, and that share."""
@@ -54,7 +82,13 @@ def apply_filter(samples: np.ndarray, taps: tuple[float, ...], name: str) -> np.
     return filtered.clip(-32768, 32767).astype(np.int16)
 
 
-def _filtered(samples: np.ndarray, taps: tuple[float, ...]) -> np.ndarray:
+def apply_frame_taps(samples: np.ndarray, taps: np.ndarray) -> np.ndarray:
+    """As `apply_filter`, with the taps of each sample, `[p + 1, N]`; beyond 16 bits clipped, for
+    they follow the sound, whose level does not matter."""
+    return np.rint(_filtered(samples, taps)).clip(-32768, 32767).astype(np.int16)
+
+
+def _filtered(samples: np.ndarray, taps: Any) -> np.ndarray:
     """As `apply_filter`, float64. Each sample is summed alike, wherever the sound is cut."""
     order, x = len(taps) - 1, samples.astype(np.float64)
     y = taps[0] * x[order:]

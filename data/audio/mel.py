@@ -93,9 +93,20 @@ class MelConfig:
     @property
     def band_names(self) -> tuple[str, ...]:
         """The columns of `mel_spectrogram`, by where a band begins and ends."""
-        edges = librosa.mel_frequencies(self.num_mels + 2, fmin=self.fmin_hz, fmax=self.fmax_hz)
-        pairs = zip(edges[:-2], edges[2:], strict=True)
+        pairs = zip(self._edges_hz[:-2], self._edges_hz[2:], strict=True)
         return tuple(f"mel {low:.1f} to {high:.1f} Hz" for low, high in pairs)
+
+    @property
+    def band_hz(self) -> tuple[float, ...]:
+        """The middle of each band, where its weight is largest."""
+        return tuple(float(hz) for hz in self._edges_hz[1:-1])
+
+    @property
+    def _edges_hz(self) -> np.ndarray:
+        edges: np.ndarray = librosa.mel_frequencies(
+            self.num_mels + 2, fmin=self.fmin_hz, fmax=self.fmax_hz
+        )
+        return edges
 
     @property
     def _lead_samples(self) -> int:

@@ -86,7 +86,7 @@ def diagnose(
         if config.train_recordings is not None:
             corpus = corpus.some(config.train_recordings)
         run = Run.create(config, corpus)
-        corpus = corpus.filtered(run.audio.filter_taps)
+        corpus = corpus.filtered(run.filter_taps)
     model = run.model if run is not None else synthetic.model_of(config)
     findings = list(_of_config(config, model))
     state = training.init_state(model, config.training)

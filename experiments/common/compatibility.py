@@ -16,6 +16,7 @@ _SAME = (
     "pre_emphasis",
     "noise_shaping",
     "noise_shaping_order",
+    "noise_shaping_of",
     "task",
     "global_condition",
     "local_condition",

@@ -15,7 +15,12 @@ from tqdm import tqdm
 
 import data
 from experiments.common import compatibility, phones
-from experiments.common.local_features import FrameFunction, local_features_of, mel_config
+from experiments.common.local_features import (
+    EnvelopeTaps,
+    FrameFunction,
+    local_features_of,
+    mel_config,
+)
 from experiments.common.model import (
     labels_of,
     model_config,
@@ -25,9 +30,10 @@ from experiments.common.model import (
 )
 from experiments.configs.schema import ExperimentConfig, build
 from wavenet_jax import InputError
-from wavenet_jax.audio import AudioConfig, audio_config
+from wavenet_jax.audio import NO_FILTER, AudioConfig, audio_config
 from wavenet_jax.autoencoder import AutoencoderConfig
 from wavenet_jax.config import WaveNetConfig, from_dict, receptive_field, to_dict
+from wavenet_jax.envelope import Envelope
 from wavenet_jax.recognition import decoding
 from wavenet_jax.recognition.decoding import BigramLM
 from wavenet_jax.recognition.recognizer import RecognizerConfig
@@ -77,6 +83,7 @@ class Run:
                 classes=classes,
                 global_labels=config.global_condition.labels,
                 multi_label=config.global_condition.multi_label,
+                envelope=_envelope(config),
             ),
             questions=questions,
         )
@@ -350,7 +357,7 @@ class Run:
           InputError: its rate, labels or questions are others.
         """
         name = self.config.dataset
-        corpus = data.load(name, data_dir, split, filter_taps=self.audio.filter_taps)
+        corpus = data.load(name, data_dir, split, filter_taps=self.filter_taps)
         _check_rate(corpus, self.audio.sample_rate_hz)
         for label, names in self.audio.classes.items():
             have = _classes(corpus, label)
@@ -381,6 +388,14 @@ class Run:
             hop_samples=self.frame_samples,
             indices=indices,
         )
+
+    @property
+    def filter_taps(self) -> data.Taps:
+        """Of the filter of the sound that the model learns, for `data.Corpus`."""
+        if self.audio.envelope is None:
+            return self.audio.filter_taps
+        assert self.mel is not None
+        return EnvelopeTaps(self.mel, self.audio.envelope)
 
     def windows(
         self, corpus: data.Corpus, *, shard_index: int = 0, shard_count: int = 1
@@ -463,8 +478,27 @@ class Run:
             )
 
 
+def _envelope(config: ExperimentConfig) -> Envelope | None:
+    """The filter that the mel spectrogram makes, if the config asks for one.
+
+    Raises:
+      InputError: the model has no mel spectrogram, or does not generate.
+    """
+    if not config.noise_shaping or config.noise_shaping_of != "frames":
+        return None
+    if config.local_condition.features != "mel" or config.task == "recognize":
+        raise InputError(
+            "--config.noise_shaping_of is 'frames', which are those of the mel spectrogram that a "
+            "vocoder generates from: give 'corpus', or a recipe such as "
+            "experiments/configs/vocoder.py."
+        )
+    mel = mel_config(config.local_condition, config.sample_rate_hz)
+    taps = EnvelopeTaps.create(mel, config.noise_shaping_order, config.noise_shaping)
+    return taps.envelope
+
+
 def _filter_taps(config: ExperimentConfig, corpus: data.Corpus) -> tuple[float, ...]:
-    """The filter of the sound that the model learns.
+    """The filter of the sound that the model learns, but for `_envelope`.
 
     Raises:
       InputError: the config asks for two.
@@ -477,6 +511,8 @@ def _filter_taps(config: ExperimentConfig, corpus: data.Corpus) -> tuple[float, 
             f"--config.noise_shaping is {config.noise_shaping} and --config.pre_emphasis "
             f"{config.pre_emphasis}: set one of them to 0, for there is one filter."
         )
+    if config.noise_shaping_of == "frames":
+        return NO_FILTER
 
     def recordings() -> Iterator[np.ndarray]:
         lengths = tqdm(corpus.lengths, "noise shaping", file=sys.stderr, delay=3, leave=False)

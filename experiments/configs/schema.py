@@ -176,9 +176,11 @@ class ExperimentConfig:
       task: "generate" for a WaveNet, "recognize" for one with a recognizer of phones, or "distill"
         for the parallel student of one.
       pre_emphasis: coefficient of a filter of order 1 before the model, 0 for none.
-      noise_shaping: strength of the filter before the model that is made from the mean spectrum
-        of the training recordings, 0 for none, 1 for one that whitens them.
+      noise_shaping: strength of a filter before the model, 0 for none, 1 for one that whitens the
+        sound.
       noise_shaping_order: the order of that filter.
+      noise_shaping_of: what it is made from: the mean spectrum of the training recordings
+        ("corpus"), or each frame of the mel spectrogram that conditions a vocoder ("frames").
       voice: the eSpeak voice whose phones the corpus has, for `experiments.speak --text`.
       global_condition: on labels of a recording.
       local_condition: along a recording.
@@ -219,6 +221,7 @@ class ExperimentConfig:
     pre_emphasis: float = 0.0
     noise_shaping: float = 0.0
     noise_shaping_order: int = 16
+    noise_shaping_of: Literal["corpus", "frames"] = "corpus"
     voice: str | None = None
     global_condition: GlobalCondition = dataclasses.field(default_factory=GlobalCondition)
     local_condition: LocalCondition = dataclasses.field(default_factory=LocalCondition)

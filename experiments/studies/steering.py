@@ -249,10 +249,9 @@ def _of_prime(
             )
         made[name, way] = found
         searched.append(found[0].codes)
-    known = (
-        np.concatenate([several, searched]),
-        np.concatenate([bits, source.bits(np.stack(searched))]),
-    )
+    # The single one is the first of several but for rounding, which may decide a draw.
+    others = np.concatenate([single, searched])
+    known = np.concatenate([several, others]), np.concatenate([bits, source.bits(others)])
     return {
         key: (found, float(known[1][np.all(known[0] == found.codes, axis=1)][0]), took_s)
         for key, (found, took_s) in made.items()

@@ -22,7 +22,6 @@ from experiments.configs.schema import ExperimentConfig
 from experiments.metrics import phone_errors
 from experiments.tasks import plan, teaching
 from wavenet_jax import InputError, folders, scoring, training
-from wavenet_jax.audio import InverseFilter
 from wavenet_jax.checkpoints import Checkpoints
 from wavenet_jax.student import distillation
 
@@ -138,7 +137,7 @@ def _train(
     run = Run.create(config, corpus)
     if teacher is not None:
         run = teaching.taught(run, teacher)
-    corpus = corpus.filtered(run.audio.filter_taps)
+    corpus = corpus.filtered(run.filter_taps)
     held_out = held_out_corpus(run, data_dir)
     batches = run.windows(corpus, shard_index=jax.process_index(), shard_count=jax.process_count())
     num_steps = config.training.num_steps
@@ -408,6 +407,7 @@ def _preview(
     if conditions:
         quantizer, length = run.wavenet.quantizer, min(len(real["samples"]), length)
         quantized = quantizer.decode_int16(quantizer.encode(real["samples"][:length]))
-        recorded = InverseFilter(run.audio.filter_taps)(np.asarray(quantized))
+        inverse = run.audio.inverse_filter(frames=real.get("local"))
+        recorded = inverse(np.asarray(quantized))
     chunks = trained.generator.generate_batch([length], seed=run.training.seed, **conditions)
     return np.concatenate([pcm for (pcm,) in chunks]), recorded

@@ -37,6 +37,7 @@ SPECIAL = {
     "best_score": "bits_per_sample",
     "global_condition.labels": "one,two",
     "local_condition.upsampling": "linear",
+    "noise_shaping_of": "frames",
     "recognizer.kernel_size": "7",
     "recognizer.loss": "ctc",
     "augmentation.speeds": "0.9,1.1",
