@@ -69,6 +69,23 @@ def test_an_autoencoder_is_steered_in_its_latent_series(
         steering.study(model, corpus, **options(prime_s=None, seconds=100.0))
 
 
+def test_a_single_sound_may_differ_from_the_first_of_several(
+    trained, fsdd_dir, monkeypatch
+) -> None:
+    """Rounding, which is another in a batch, may decide a draw; its bits are its own then."""
+    candidates = search.candidates
+
+    def drawn(source, *, num_candidates, **of_utterance):
+        codes = candidates(source, num_candidates=num_candidates, **of_utterance)
+        return codes ^ 1 if num_candidates == 1 else codes
+
+    monkeypatch.setattr(search, "candidates", drawn)
+    monkeypatch.setattr(steering, "CONSTRAINTS", CONSTRAINTS[:1])
+    corpus = trained.run.load(fsdd_dir, "test")
+    cells = steering.study(trained, corpus, **options())
+    assert len(cells[CONSTRAINTS[0], "sampling"].bits) == 2
+
+
 def test_shares_have_wilsons_interval() -> None:
     """Of 3 of 24 from the formula."""
     cell = steering.Cell()
