@@ -104,6 +104,14 @@ COMB_FILTER = flags.DEFINE_float(
     0.0,
     1.0,
 )
+SPECTRAL_MATCHING = flags.DEFINE_float(
+    "spectral_matching",
+    0.0,
+    "Gives what is generated the spectral envelope of its mel spectrogram, which conditions a "
+    "vocoder and which a network of train_prosody predicts; up to 1, for all of it.",
+    0.0,
+    1.0,
+)
 BACKEND: flags.FlagHolder[Any] = flags.DEFINE_enum(
     "backend", "auto", ["auto", *sampling.BACKENDS], "What generates (`wavenet_jax.sampling`)."
 )
@@ -122,6 +130,7 @@ SAMPLING: tuple[flags.FlagHolder[Any], ...] = (
     TOP_P,
     SPECTRAL_SUBTRACTION,
     COMB_FILTER,
+    SPECTRAL_MATCHING,
     BACKEND,
     PRECISION,
 )

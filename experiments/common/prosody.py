@@ -1,24 +1,27 @@
-"""Inputs and outputs of the networks of durations and pitch (`wavenet_jax.prosody`).
+"""Inputs and outputs of the networks of durations, pitch and spectra (`wavenet_jax.prosody`).
 
-The networks predict what a model's local condition depends on beside the contexts of the phones:
-the duration of each phone, and ln F0 and voicing of each frame.
+Two predict what a model's local condition depends on beside the contexts of the phones: the
+duration of each phone, and ln F0 and voicing of each frame. The third predicts from that condition
+the mel spectrogram that the speech is to have, for `common.spectral_matching`.
 """
 
 import dataclasses
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 import data
 from experiments.common.run import Run
+from experiments.common.spectral_matching import FRAME_S, Spectrum
 from wavenet_jax import InputError, model_folder
 from wavenet_jax.model_folder import SavedNetwork
 from wavenet_jax.prosody import checkpoints
 from wavenet_jax.prosody.networks import (
     DURATION_UNIT_S,
+    NUM_BANDS,
     NUM_OUTPUTS,
     ProsodyConfig,
     padded_lengths,
@@ -66,11 +69,13 @@ class Prosody(NamedTuple):
     Attributes:
       run: of the WaveNet that they belong to.
       duration, pitch: config and parameters of each network.
+      spectrum: likewise; None where it was not trained.
     """
 
     run: Run
     duration: tuple[ProsodyConfig, Any]
     pitch: tuple[ProsodyConfig, Any]
+    spectrum: tuple[ProsodyConfig, Any] | None = None
 
     def durations(
         self, contexts: np.ndarray, voice: np.ndarray, *, speed: float = 1.0
@@ -150,6 +155,26 @@ class Prosody(NamedTuple):
             frames = np.concatenate([frames, pitch], axis=1)
         return frames, int(ends[-1])
 
+    def spectrum_of(self, frames: np.ndarray, voice: np.ndarray) -> Spectrum | None:
+        """The mel spectrogram that speech is to have, None without the network.
+
+        Args:
+          frames: as the model takes them, `[F, C]`.
+          voice: of `voice_of`.
+        """
+        if self.spectrum is None:
+            return None
+        outputs = predict(*self.spectrum, with_voice(frames, voice))
+        return Spectrum(outputs.astype(np.float32), mel_of(self.run))
+
+    def spectra_of(
+        self, frames: Sequence[np.ndarray], voices: Sequence[np.ndarray]
+    ) -> list[Spectrum] | None:
+        """`spectrum_of` of several conditions, None without the network."""
+        spectra = [self.spectrum_of(*each) for each in zip(frames, voices, strict=True)]
+        known = [each for each in spectra if each is not None]
+        return known if len(known) == len(spectra) else None
+
     def frames_of(self, corpus: data.Corpus, number: int) -> list[tuple[np.ndarray, int]]:
         """`frames` of a corpus's first recordings, each in its voice, from their phones alone."""
         return [
@@ -168,6 +193,10 @@ class Prosody(NamedTuple):
                 predict(*network, np.zeros((length, network[0].features), np.float32))
 
 
+OPTIONAL = ("spectrum",)
+"""Networks that a model speaks without, as those did that were trained before there was one."""
+
+
 def load(workdir: str | os.PathLike[str], run: Run) -> Prosody:
     """Restores the networks that `experiments.train_prosody` trained for a run.
 
@@ -181,6 +210,8 @@ def load(workdir: str | os.PathLike[str], run: Run) -> Prosody:
     networks = {}
     for kind in NUM_OUTPUTS:
         saved = network(workdir, kind)
+        if saved is None and kind in OPTIONAL:
+            continue
         if saved is None:
             remedy = f"run python -m experiments.train_prosody --workdir={workdir} --data_dir=DIR"
             if model_folder.is_model_folder(workdir):
@@ -188,7 +219,7 @@ def load(workdir: str | os.PathLike[str], run: Run) -> Prosody:
             raise InputError(f"{workdir} has no trained {kind} model: {remedy}.")
         check_fits(run, saved, workdir)
         networks[kind] = saved.config, saved.params
-    return Prosody(run, networks["duration"], networks["pitch"])
+    return Prosody(run, **networks)
 
 
 def network(workdir: str | os.PathLike[str], kind: str) -> SavedNetwork | None:
@@ -271,7 +302,24 @@ def pitch_example(run: Run, recording: Mapping[str, Any]) -> tuple[np.ndarray, n
     return frames, data.log_f0(recording, hop_samples, run.audio.sample_rate_hz)
 
 
-EXAMPLES = {"duration": duration_example, "pitch": pitch_example}
+def spectrum_example(run: Run, recording: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray]:
+    """The model's frames `[F, C]`, and the mel spectrogram `[F, M]`, of a recording."""
+    assert run.local_features is not None
+    return run.local_features(recording), data.mel_spectrogram(recording["audio"], mel_of(run))
+
+
+def mel_of(run: Run) -> data.MelConfig:
+    """The mel spectrogram that is predicted, a frame of it for each of the local condition."""
+    rate, hop = run.audio.sample_rate_hz, run.config.local_condition.hop_samples
+    n_fft = max(1 << round(math.log2(FRAME_S * rate)), hop)
+    return data.MelConfig(rate, hop, n_fft, NUM_BANDS, 0.0, rate / 2)
+
+
+EXAMPLES = {
+    "duration": duration_example,
+    "pitch": pitch_example,
+    "spectrum": spectrum_example,
+}
 
 
 def require_contexts(run: Run) -> None:

@@ -7,6 +7,7 @@ import numpy as np
 
 from experiments.common.comb_filter import comb_filter
 from experiments.common.run import Run
+from experiments.common.spectral_matching import Spectrum, match_spectrum
 from experiments.common.spectral_subtraction import subtract_noise
 from wavenet_jax import InputError
 
@@ -24,6 +25,8 @@ class Sampling:
         none.
       comb_filter: strength of the filter of the pitch (`comb_filter.comb_filter`) on what is
         generated, 0 for none.
+      spectral_matching: how far what is generated gets the spectral envelope of its mel spectrogram
+        (`spectral_matching.match_spectrum`), 0 for not at all.
       backend, precision: as for `wavenet_jax.generate`.
     """
 
@@ -32,6 +35,7 @@ class Sampling:
     top_p: float = 1.0
     spectral_subtraction: float = 0.0
     comb_filter: float = 0.0
+    spectral_matching: float = 0.0
     backend: str = "auto"
     precision: str = "float32"
 
@@ -60,17 +64,30 @@ class Sampling:
     @property
     def has_filter(self) -> bool:
         """Whether `filtered` may change a sound."""
-        return bool(self.spectral_subtraction or self.comb_filter)
+        return any(getattr(self, name) for name in FILTERS)
 
-    def filtered(self, samples: np.ndarray, sample_rate_hz: int) -> np.ndarray:
+    def filtered(
+        self, samples: np.ndarray, sample_rate_hz: int, spectrum: Spectrum | None = None
+    ) -> np.ndarray:
         """What was generated, int16 `[N]`, less its noise: a whole sound, of any length.
+
+        Args:
+          samples: int16 `[N]`.
+          sample_rate_hz: of the sound.
+          spectrum: that it is to have, for `spectral_matching`.
 
         Raises:
           data.DataError: `praat-parselmouth`, which the comb filter needs, is not installed.
         """
         samples = subtract_noise(samples, sample_rate_hz, self.spectral_subtraction)
-        return comb_filter(samples, sample_rate_hz, self.comb_filter)
+        samples = comb_filter(samples, sample_rate_hz, self.comb_filter)
+        if spectrum is not None:
+            samples = match_spectrum(samples, spectrum, self.spectral_matching)
+        return samples
 
+
+FILTERS = ("spectral_subtraction", "comb_filter", "spectral_matching")
+"""The fields of `Sampling` that change a whole sound, in the order in which they do."""
 
 AS_IT_IS = Sampling()
 """From the model's own distribution, at full precision."""

@@ -146,6 +146,7 @@ class Models:
         run, spoken = self._trained[name].run, self._prosody[name]
         conditions = [run.global_condition_of(self._corpus, i) for i in range(len(paths))]
         predicted = spoken.frames_of(self._corpus, len(paths))
+        voices = [prosody.voice_of(run, condition) for condition in conditions]
         generation.write_generated(
             self._trained[name],
             paths,
@@ -153,6 +154,7 @@ class Models:
             generation.batched([frames for frames, _ in predicted], conditions),
             seed=seed,
             sampling=sampling,
+            spectra=spoken.spectra_of([frames for frames, _ in predicted], voices),
         )
 
 

@@ -16,6 +16,7 @@ import data
 from data.audio import reading
 from experiments.common import cli, processes, restore
 from experiments.common.sampling import AS_IT_IS, Sampling
+from experiments.common.spectral_matching import Spectrum
 from wavenet_jax import InputError
 
 
@@ -117,6 +118,7 @@ def write_generated(
     sampling: Sampling,
     prime: np.ndarray | None = None,
     lead_samples: int = 0,
+    spectra: Sequence[Spectrum] | None = None,
 ) -> None:
     """Generates a batch into wav files, each of which appears once it is complete.
 
@@ -130,6 +132,7 @@ def write_generated(
       seed, sampling: as in `sample`.
       prime: int16 samples `[P]` that each file begins with and continues.
       lead_samples: generated before those that are written.
+      spectra: of the files, for spectral matching; those of a vocoder are its conditions.
 
     Raises:
       InputError: the model cannot be sampled so.
@@ -137,10 +140,14 @@ def write_generated(
     # Bad arguments and a missing filter are refused here, before any file is opened.
     rate = trained.run.audio.sample_rate_hz
     sampling.filtered(np.zeros(1, np.int16), rate)
+    if spectra is None and trained.run.mel is not None:
+        spectra = [Spectrum(each, trained.run.mel) for each in conditions["local_condition"]]
+    require_spectra(sampling, spectra)
     indices = list(processes.share(range(len(paths))))
     if not indices:
         return
     paths, lengths = [paths[i] for i in indices], lengths[indices]
+    spectra = [spectra[i] for i in indices] if spectra is not None else None
     conditions = {name: condition[indices] for name, condition in conditions.items()}
     chunks = trained.generator.generate_batch(
         lengths + lead_samples,
@@ -154,8 +161,29 @@ def write_generated(
         **conditions,
     )
     write_chunks(
-        chunks, paths, lengths, rate, sampling=sampling, prime=prime, lead_samples=lead_samples
+        chunks,
+        paths,
+        lengths,
+        rate,
+        sampling=sampling,
+        prime=prime,
+        lead_samples=lead_samples,
+        spectra=spectra,
     )
+
+
+def require_spectra(sampling: Sampling, spectra: Sequence[Spectrum] | None) -> None:
+    """Refuses spectral matching without spectra.
+
+    Raises:
+      InputError: there are none.
+    """
+    if sampling.spectral_matching and spectra is None:
+        raise InputError(
+            f"--spectral_matching is {sampling.spectral_matching}, and there is no spectrum that "
+            "the sound is to have: leave it out, use a vocoder, or speak with a model whose "
+            "network of spectra experiments.train_prosody has trained."
+        )
 
 
 def write_chunks(
@@ -167,14 +195,16 @@ def write_chunks(
     sampling: Sampling,
     prime: np.ndarray | None = None,
     lead_samples: int = 0,
+    spectra: Sequence[Spectrum] | None = None,
 ) -> None:
     """Writes a batch that is being generated into wav files, as `write_generated`.
 
     Args:
       chunks: the next samples of each file, int16 `[N]`.
-      paths, lengths, sampling, prime, lead_samples: as in `write_generated`.
+      paths, lengths, sampling, prime, lead_samples, spectra: as in `write_generated`.
       sample_rate_hz: of the files.
     """
+    lead = lead_samples
     with contextlib.ExitStack() as stack:
         bar = stack.enter_context(
             tqdm(total=int(lengths.sum()), unit="sample", unit_scale=True, file=sys.stderr)
@@ -188,8 +218,9 @@ def write_chunks(
             for file, pcm in zip(files, parts, strict=True):
                 file.write(pcm[skipped:])
                 bar.update(len(pcm[skipped:]))
-        for file in files if sampling.has_filter else ():
-            _filter(file, 0 if prime is None else len(prime), sampling)
+        for i, file in enumerate(files) if sampling.has_filter else ():
+            begin = 0 if prime is None else len(prime)
+            _filter(file, begin, sampling, spectra[i] if spectra else None, lead)
 
 
 def batched(
@@ -216,12 +247,19 @@ def _stacked(conditions: Sequence[np.ndarray | None]) -> dict[str, Any]:
     return {"global_condition": np.stack(given)} if given else {}
 
 
-def _filter(file: soundfile.SoundFile, begin: int, sampling: Sampling) -> None:
-    """Replaces what is in an open file from sample `begin` on."""
+def _filter(
+    file: soundfile.SoundFile,
+    begin: int,
+    sampling: Sampling,
+    spectrum: Spectrum | None,
+    lead_samples: int,
+) -> None:
+    """Replaces what is in an open file from sample `begin` on; the spectrum is of so many samples
+    before the first of the file as well."""
     file.seek(begin)
-    generated = file.read(dtype="int16")
+    generated = np.pad(file.read(dtype="int16"), (lead_samples, 0))
     file.seek(begin)
-    file.write(sampling.filtered(generated, file.samplerate))
+    file.write(sampling.filtered(generated, file.samplerate, spectrum)[lead_samples:])
 
 
 @contextlib.contextmanager

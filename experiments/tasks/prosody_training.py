@@ -1,4 +1,4 @@
-"""Training of the networks of durations and pitch beside a WaveNet."""
+"""Training of the networks of durations, pitch and spectra beside a WaveNet."""
 
 import os
 import sys
@@ -24,15 +24,15 @@ def train_prosody(
     workdir: str | os.PathLike[str],
     data_dir: str | os.PathLike[str],
 ) -> bool:
-    """Trains the networks of durations and pitch, from their newest checkpoints if there are any.
+    """Trains the networks of durations, pitch and spectra, from their newest checkpoints if any.
 
     Args:
       run: of the WaveNet in `workdir`.
-      workdir: gets `prosody/duration/STEP` and `prosody/pitch/STEP`.
+      workdir: gets `prosody/KIND/STEP` of each.
       data_dir: folder of corpora.
 
     Returns:
-      Whether both are trained; False if a signal ended it before.
+      Whether all are trained; False if a signal ended it before.
 
     Raises:
       InputError, data.DataError: bad input.

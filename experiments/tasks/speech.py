@@ -15,7 +15,8 @@ import data
 from experiments.common import cli, prosody, restore
 from experiments.common.prosody import AS_PREDICTED, Delivery
 from experiments.common.run import Run
-from experiments.common.sampling import AS_IT_IS, Sampling
+from experiments.common.sampling import AS_IT_IS, FILTERS, Sampling
+from experiments.common.spectral_matching import Spectrum
 from experiments.tasks import generation
 from wavenet_jax import InputError
 
@@ -35,12 +36,14 @@ class Speech(NamedTuple):
       num_samples: of the whole, which is known before the first of them is generated.
       chunks: int16 `[N]` each, N > 0, one after the other; closing the generator ends the work.
       primed_samples: the first of them, of a recording that the others go on from.
+      spectrum: that the whole is to have, where a network predicts it.
     """
 
     sample_rate_hz: int
     num_samples: int
     chunks: Iterator[np.ndarray]
     primed_samples: int = 0
+    spectrum: Spectrum | None = None
 
     @property
     def seconds(self) -> float:
@@ -75,6 +78,8 @@ def speak(
     speech = _begin(trained, spoken, example, speaker, seed, sampling, delivery, None)
     # A missing filter is refused here, before any file is opened.
     sampling.filtered(np.zeros(1, np.int16), speech.sample_rate_hz)
+    spectra = None if speech.spectrum is None else [speech.spectrum]
+    generation.require_spectra(sampling, spectra)
     path = pathlib.Path(out)
     cli.require_writable(path.parent)
     generation.write_chunks(
@@ -83,6 +88,7 @@ def speak(
         np.array([speech.num_samples]),
         speech.sample_rate_hz,
         sampling=sampling,
+        spectra=spectra,
     )
     return speech.seconds
 
@@ -113,7 +119,7 @@ def stream(
     Raises:
       InputError: bad input, a speech that is longer, or a filter, which takes a whole sound.
     """
-    for name in ("spectral_subtraction", "comb_filter"):
+    for name in FILTERS:
         if strength := getattr(sampling, name):
             raise InputError(
                 f"--{name} is {strength}, and that filter takes a whole sound, not one that is "
@@ -139,11 +145,9 @@ def _begin(
     """An utterance of which all is known but the samples, without the filters of `sampling`."""
     run = trained.run
     condition = _global_condition(run, speaker)
+    voice = prosody.voice_of(run, condition)
     frames, length = spoken.frames(
-        prosody.contexts_of(run, example),
-        prosody.voice_of(run, condition),
-        delivery=delivery,
-        max_seconds=max_seconds,
+        prosody.contexts_of(run, example), voice, delivery=delivery, max_seconds=max_seconds
     )
     conditions: dict[str, Any] = {"local_condition": frames[None]}
     if condition is not None:
@@ -158,7 +162,12 @@ def _begin(
         part_samples=part_samples,
         **conditions,
     )
-    return Speech(run.audio.sample_rate_hz, length, (chunk for (chunk,) in chunks))
+    return Speech(
+        run.audio.sample_rate_hz,
+        length,
+        (chunk for (chunk,) in chunks),
+        spectrum=spoken.spectrum_of(frames, voice) if sampling.spectral_matching else None,
+    )
 
 
 def utterance(

@@ -95,6 +95,7 @@ def evaluate_speech(
     assert local_features is not None
     frames = {"copied": [(local_features(each), len(each["audio"])) for each in recordings]}
     frames["spoken"] = spoken.frames_of(corpus, number)
+    voices = [prosody.voice_of(run, condition) for condition in conditions]
     for kind, each in frames.items():
         paths = [folder / f"{kind}_{i:03}.wav" for i in range(number)]
         generation.write_generated(
@@ -104,6 +105,7 @@ def evaluate_speech(
             generation.batched([each_frames for each_frames, _ in each], conditions),
             seed=seed,
             sampling=sampling,
+            spectra=spoken.spectra_of([each_frames for each_frames, _ in each], voices),
         )
         sounds[kind] = [soundfile.read(path, dtype="int16")[0] for path in paths]
     pairs = [

@@ -1,9 +1,10 @@
-"""Networks that predict the durations of phones and the F0 of frames (section 3.2).
+"""Networks that predict durations of phones, and F0 and spectra of frames (section 3.2).
 
 In the paper external models predict the conditions of WaveNet beside the linguistic features:
 durations (there by an LSTM) and log F0 (there by an autoregressive CNN). Both are here
 non-causal networks over the whole sentence: convolutions over phones, or over frames, whose
-dilations double, each followed by a ReLU and added to its input.
+dilations double, each followed by a ReLU and added to its input. A third predicts the mel
+spectrogram of what such conditions are spoken as, by which generated speech is filtered.
 
 Letters in shapes: `B` sentences, `T` phones or frames, `D` features of each, `O` outputs.
 """
@@ -32,9 +33,14 @@ from wavenet_jax.training.config import check_seed
 
 DURATION_UNIT_S = 0.1
 KERNEL_SIZE = 3
-NUM_OUTPUTS = {"duration": 1, "pitch": 2}
+NUM_BANDS = 40
+NUM_OUTPUTS = {"duration": 1, "pitch": 2, "spectrum": NUM_BANDS}
 """The kinds of networks, and their numbers of outputs."""
-DEFAULT_DILATIONS = {"duration": (1, 2, 4), "pitch": (1, 2, 4, 8, 16, 32)}
+DEFAULT_DILATIONS = {
+    "duration": (1, 2, 4),
+    "pitch": (1, 2, 4, 8, 16, 32),
+    "spectrum": (1, 2, 4, 8, 16, 32),
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,8 +48,9 @@ class ProsodyConfig:
     """A network over a sequence, and its training.
 
     Attributes:
-      kind: "duration" over phones, whose output is ln(duration / 0.1 s); or "pitch" over
-        frames, whose outputs are ln F0, in any unit, and the logit of being voiced.
+      kind: "duration" over phones, whose output is ln(duration / 0.1 s); "pitch" over
+        frames, whose outputs are ln F0, in any unit, and the logit of being voiced; or "spectrum"
+        over frames with their F0, whose outputs are the bands of a mel spectrogram.
       features: D.
       dilations: of the layers; by default those with a receptive field of about a word
         of phones, or half a second of frames of 5 ms.
@@ -55,7 +62,7 @@ class ProsodyConfig:
       seed: of the first parameters, the dropout and the order of the sentences.
     """
 
-    kind: Literal["duration", "pitch"]
+    kind: Literal["duration", "pitch", "spectrum"]
     features: int
     dilations: tuple[int, ...] = ()
     channels: int = 64
@@ -139,7 +146,9 @@ class ProsodyState:
 
 def loss(config: ProsodyConfig, outputs: jax.Array, batch: Batch) -> jax.Array:
     """Mean squared error of the logarithm over the batch's positions; for pitch over the voiced
-    ones, plus the cross-entropy of voicing, in nats."""
+    ones, plus the cross-entropy of voicing, in nats; for spectra the mean absolute error."""
+    if config.kind == "spectrum":
+        return jnp.mean(jnp.abs(outputs - batch.targets), where=batch.mask[..., None])
     errors = jnp.square(outputs[..., 0] - batch.targets[..., 0])
     if config.kind == "duration":
         return jnp.mean(errors, where=batch.mask)

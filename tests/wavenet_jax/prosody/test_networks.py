@@ -72,10 +72,21 @@ def test_learns(kind: str) -> None:
         targets = []
         for x in features:
             value = np.roll(x[:, 0], 1) * (np.arange(40) > 0)
-            columns = [value, x[:, 1] > 0][: networks.NUM_OUTPUTS[kind]]
+            columns = {"duration": [value], "pitch": [value, x[:, 1] > 0]}.get(
+                kind, [value] * networks.NUM_BANDS
+            )
             targets.append(np.stack(columns, axis=1).astype(np.float32))
         state, loss = step(state, networks.batch_of(features, targets))
     assert float(loss) < 0.1
+
+
+def test_the_loss_of_spectra_is_absolute_and_of_the_sentence_alone() -> None:
+    outputs = np.zeros((1, 3, networks.NUM_BANDS), np.float32)
+    targets = outputs.copy()
+    targets[0, 0] = -0.5
+    targets[0, 2] = 100.0  # past the end
+    batch = Batch(np.zeros((1, 3, 3), np.float32), targets, np.array([[True, True, False]]))
+    assert float(networks.loss(config_of("spectrum"), outputs, batch)) == pytest.approx(0.25)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,76 @@
+"""Spectral matching: what is generated gets the spectral envelope that it was to have.
+
+A vocoder is given its mel spectrogram, and of a text a network predicts one
+(`experiments.common.prosody`). Where the mel spectrogram of what was generated differs, each frame
+of it is filtered by the difference: noise falls that is where no energy should be, and consonants
+have the level that they should have.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import scipy  # whose parts are imported where they are used
+
+import data
+from data.audio.mel import LN_MAX, LN_MIN
+
+FRAME_S = 0.032
+ROUNDS = 2
+"""A filter's frames overlap, so that what is left of the difference is filtered again."""
+
+LOWEST_DB, HIGHEST_DB = -40.0, 12.0
+"""By which a band may change in one round."""
+
+DB = 20 / np.log(10) * (LN_MAX - LN_MIN) / 2
+"""Decibels of a difference of 1 between two mel spectrograms."""
+
+
+class Spectrum(NamedTuple):
+    """A mel spectrogram that a sound is to have.
+
+    Attributes:
+      frames: `[F, M]`, from the sound's first sample on.
+      mel: its parameters.
+    """
+
+    frames: np.ndarray
+    mel: data.MelConfig
+
+
+def match_spectrum(samples: np.ndarray, spectrum: Spectrum, strength: float) -> np.ndarray:
+    """A sound, filtered so that its mel spectrogram is the one that is wanted.
+
+    Args:
+      samples: int16 `[N]`; of more samples than the frames cover the last frame is that of all.
+      spectrum: that it is to have.
+      strength: the share of the difference, in decibels, from 0, for none, to 1.
+
+    Returns:
+      int16 `[N]`.
+    """
+    if not strength or not len(samples) or not len(spectrum.frames):
+        return samples
+    rate, hop = spectrum.mel.sample_rate_hz, spectrum.mel.hop_samples
+    length = 2 * round(FRAME_S * rate / 2)
+    window = scipy.signal.windows.hann(length, sym=False)
+    transform = scipy.signal.ShortTimeFFT(window, max(1, length // 4), rate)
+    padding = max(0, length - len(samples))  # no transform is of less than a frame
+    matched = np.pad(samples.astype(np.float64), (0, padding))
+    for _ in range(ROUNDS):
+        now = data.mel_spectrogram(_to_int16(matched), spectrum.mel)
+        wanted = spectrum.frames[np.minimum(np.arange(len(now)), len(spectrum.frames) - 1)]
+        apart_db = strength * DB * (wanted - now).clip(LOWEST_DB / DB, HIGHEST_DB / DB)
+        spectra = transform.stft(matched)
+        middles = transform.t(len(matched)) * rate
+        # Of frame k the middle is sample k hop + hop / 2.
+        places = ((middles - hop / 2) / hop).clip(0, len(now) - 1)
+        before = np.floor(places).astype(int)
+        after, share = np.minimum(before + 1, len(now) - 1), (places - before)[:, None]
+        in_time = apart_db[before] * (1 - share) + apart_db[after] * share
+        gain_db = [np.interp(transform.f, spectrum.mel.band_hz, of_bands) for of_bands in in_time]
+        matched = transform.istft(spectra * 10 ** (np.array(gain_db).T / 20), k1=len(matched))
+    return _to_int16(matched[: len(samples)])
+
+
+def _to_int16(sound: np.ndarray) -> np.ndarray:
+    return np.clip(np.rint(sound), -32768, 32767).astype(np.int16)
