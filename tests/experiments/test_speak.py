@@ -17,7 +17,8 @@ import data
 from experiments.common import prosody, restore, signals
 from experiments.common.prosody import Delivery
 from experiments.common.run import Run
-from experiments.common.sampling import Sampling
+from experiments.common.sampling import AS_IT_IS, Sampling
+from experiments.common.spectral_matching import match_spectrum
 from experiments.configs.schema import ExperimentConfig
 from experiments.metrics import prosody_errors
 from experiments.tasks import (
@@ -30,6 +31,7 @@ from experiments.tasks import (
 )
 from wavenet_jax import InputError, sampling
 from wavenet_jax.prosody import checkpoints
+from wavenet_jax.prosody.networks import NUM_OUTPUTS
 
 pytest.importorskip("espeakng_loader", reason="eSpeak NG is in the extra demo")
 pytest.importorskip("parselmouth", reason="Praat is in the extra demo")
@@ -105,6 +107,44 @@ def test_a_seed_a_voice_and_a_text_are_all_it_depends_on(trained, spoken, tmp_pa
     assert said("one", speaker="en-us+f2") != once
 
 
+def test_speech_gets_the_spectrum_that_is_predicted(trained, spoken, tmp_path) -> None:
+    """That of its own frames; a model without the network speaks without it, or refuses."""
+    example = speech.utterance(trained.run, text="seven")
+    sounds = {}
+    for strength in (0.0, 1.0):
+        options = {"speaker": "en-us", "sampling": Sampling(spectral_matching=strength)}
+        speech.speak(trained, spoken, example, out=tmp_path / "a.wav", **options)
+        sounds[strength], _ = soundfile.read(tmp_path / "a.wav", dtype="int16")
+    voice = prosody.voice_of(trained.run, trained.run.audio.named_condition("en-us"))
+    frames, length = spoken.frames(prosody.contexts_of(trained.run, example), voice)
+    spectrum = spoken.spectrum_of(frames, voice)
+    hop = trained.run.config.local_condition.hop_samples
+    assert spectrum.frames.shape == (-(-length // hop), 40) == (len(frames), 40)
+    np.testing.assert_array_equal(sounds[1.0], match_spectrum(sounds[0.0], spectrum, 1.0))
+    assert not np.array_equal(sounds[1.0], sounds[0.0])
+    without = spoken._replace(spectrum=None)
+    (tmp_path / "a.wav").unlink()
+    with pytest.raises(InputError, match="and there is no spectrum that the sound is to have"):
+        speech.speak(trained, without, example, out=tmp_path / "a.wav", **options)
+    assert not list(tmp_path.iterdir())
+    options["sampling"] = AS_IT_IS
+    assert speech.speak(trained, without, example, out=tmp_path / "a.wav", **options) > 0
+    with pytest.raises(InputError, match="--spectral_matching is 1.0, and that filter takes a wh"):
+        speech.stream(trained, spoken, example, sampling=Sampling(spectral_matching=1.0))
+
+
+def test_a_spectrum_is_of_the_frames_that_the_model_takes(trained, spoken, espeak_dir) -> None:
+    recording = trained.run.load(espeak_dir, "train").recording(0)
+    frames, spectrum = prosody.spectrum_example(trained.run, recording)
+    np.testing.assert_array_equal(frames, trained.run.local_features(recording))
+    mel = prosody.mel_of(trained.run)
+    np.testing.assert_array_equal(spectrum, data.mel_spectrogram(recording["audio"], mel))
+    assert (mel.hop_samples, mel.n_fft, mel.fmax_hz) == (20, 128, 2000.0)
+    known = spoken.spectra_of([frames, frames[:5]], [np.array([1, 0], np.float32)] * 2)
+    assert [len(each.frames) for each in known] == [len(frames), 5]
+    assert spoken._replace(spectrum=None).spectra_of([frames], [np.zeros(2)]) is None
+
+
 @pytest.mark.parametrize("features", ["linguistic", "linguistic_f0"])
 def test_frames_to_speak_are_those_trained_on(espeak_dir, features: str) -> None:
     """With the recording's own durations and pitch they are the same to the bit."""
@@ -156,7 +196,7 @@ def test_stopped_prosody_goes_on_to_the_bit(
     with pytest.raises(InputError, match="no trained duration model: run python -m experiments.tr"):
         prosody.load(tmp_path, trained.run)
     assert prosody_training.train_prosody(trained.run, **options)
-    for kind in ("duration", "pitch"):
+    for kind in NUM_OUTPUTS:
         whole = checkpoints.restore(workdir, kind)
         again = checkpoints.restore(tmp_path, kind)
         assert int(again.state.step) == 4
@@ -167,7 +207,7 @@ def test_an_exported_model_says_what_its_run_says(workdir, trained, spoken, tmp_
     """With its networks of durations and pitch; and without them it says what is missing."""
     folder = tmp_path / "model"
     card = exporting.export(workdir, out=folder)
-    assert card.networks == ("duration", "pitch")
+    assert card.networks == ("duration", "pitch", "spectrum")
     assert "experiments.speak" in card.text() and "experiments.train_prosody" in card.text()
     said = []
     exported = restore.load(folder)
