@@ -26,7 +26,7 @@ TEXT = the curious judge followed her shadow
 OUT = speech.wav
 speak: .venv/.demo
 	@$(BIN)/python -m experiments.speak --workdir=experiments/pretrained/tts --text="$(TEXT)" \
-	  --out="$(OUT)" --top_p=0.95 --comb_filter=1
+	  --out="$(OUT)" --top_p=0.95 --comb_filter=1 --spectral_matching=1
 
 app: .venv/.app
 	@$(BIN)/python -m experiments.app --precision=int8 --top_p=0.95

@@ -1,12 +1,12 @@
-"""Trains the networks of durations and pitch that speaking needs, beside a WaveNet.
+"""Trains the networks of durations, pitch and spectra that speaking needs, beside a WaveNet.
 
     python -m experiments.train_prosody --workdir=runs/tts --data_dir=corpora
 
 For a checkpoint conditioned on linguistic features (`configs/tts.py`), on the corpus it was
 trained on. Their settings are the section `prosody` of the config that the WaveNet was trained
 with, or of another one, with `--config=experiments/configs/tts.py --config.prosody.channels=32`.
-They are kept in `WORKDIR/prosody`. Stopped by Ctrl-C or SIGTERM, the same command goes on. At the
-end their errors on held-out recordings are printed.
+They are kept in `WORKDIR/prosody`. Stopped by Ctrl-C or SIGTERM, the same command goes on; one that
+is there already is not trained again. At the end their errors on held-out recordings are printed.
 """
 
 import dataclasses

@@ -159,7 +159,7 @@ class Augmentation(_Augmentation):
 
 @dataclasses.dataclass(frozen=True)
 class Prosody(_Prosody):
-    """The networks of durations and pitch, both alike."""
+    """The networks of durations, pitch and spectra, all alike."""
 
 
 @dataclasses.dataclass(frozen=True)

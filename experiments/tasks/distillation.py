@@ -24,7 +24,7 @@ def distill(
       config: of the experiment, of the task "distill".
       teacher: folder of a run, or of a model, of Gaussian output.
       workdir, data_dir: as of `tasks.training.train`. The workdir also gets the teacher's networks
-        of durations and pitch, if it has any.
+        of prosody, if it has any.
 
     Raises:
       InputError, data.DataError: bad input, such as another teacher than the config is for.

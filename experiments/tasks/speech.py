@@ -22,7 +22,7 @@ from wavenet_jax import InputError
 
 MAX_CHARACTERS = 10_000
 MAX_SECONDS = 600.0
-"""Of speech at a time: the networks of durations and pitch read the whole of it."""
+"""Of speech at a time: the networks of prosody read the whole of it."""
 
 STREAMED_CHUNK_S = 0.05
 """Sound of a chunk for someone who is listening: the first is soon there."""
@@ -108,7 +108,7 @@ def stream(
 
     Args:
       trained: of `restore.load`.
-      spoken: the networks of durations and pitch, of `prosody.load`.
+      spoken: the networks of prosody, of `prosody.load`.
       example: of `utterance`.
       speaker: by name; needed if the model has several.
       seed: of the random numbers.

@@ -1,4 +1,4 @@
-"""Evaluation of synthesised speech: figures of sound, and of predicted durations and pitch."""
+"""Evaluation of synthesised speech: figures of sound, and of predicted prosody."""
 
 import dataclasses
 import os
@@ -50,7 +50,7 @@ def evaluate_speech(
 
     Args:
       trained: of `restore.load`.
-      spoken: the networks of durations and pitch, of `prosody.load`.
+      spoken: the networks of prosody, of `prosody.load`.
       corpus: recordings with phones, pitch and, to be recognised, `text` in English.
       out: folder for `copied_000.wav`, `spoken_000.wav`, ... and `spectrograms.png`.
       num_recordings: how many of the corpus, its first; all by default.

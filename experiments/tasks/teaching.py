@@ -82,7 +82,7 @@ def taught(run: Run, teacher: restore.TrainedModel) -> Run:
 def copy_prosody(
     run: Run, teacher_folder: str | os.PathLike[str], workdir: str | os.PathLike[str]
 ) -> list[str]:
-    """Copies the teacher's trained networks of durations and pitch beside a student, which is then
+    """Copies the teacher's trained networks of prosody beside a student, which is then
     given the frames that the teacher would be.
 
     Returns:
