@@ -8,7 +8,8 @@
 
 80 bands from 0 to 8,000 Hz, frames of 256 samples (11.6 ms) behind windows of 1,024: the mel
 spectrogram that most vocoders for LJ Speech take. `vocoder_16k.py` is for any speakers, at 16 kHz.
-Trained without the gaps, copies stayed silent where they should speak (docs/vocoder.md).
+The sound is filtered by half of its envelope, which the mel spectrogram tells: what is left is
+easier to learn, and its noise is masked (docs/vocoder.md).
 """
 
 from ml_collections import ConfigDict
@@ -38,6 +39,10 @@ def get_config() -> ConfigDict:
         head_channels=128,
     )
 
+    config.noise_shaping = 0.5
+    config.noise_shaping_of = "frames"
+    config.noise_shaping_order = 30
+
     config.batch_size = 8
     config.segment_samples = 8 * 256
     config.num_steps = 6000
@@ -47,7 +52,6 @@ def get_config() -> ConfigDict:
         matrix_learning_rate=2e-2,
         beta2=0.99,
         input_noise=0.005,
-        input_gaps=0.2,
         scheduled_sampling=0.5,
         warmup_steps=50,
         decay="linear",

@@ -8,7 +8,8 @@
         --mel_from=RECORDING
 
 SPEECH is a folder of recordings, the more speakers the better. 80 bands from 0 to 8,000 Hz, frames
-of 128 samples (8 ms) behind windows of 1,024.
+of 128 samples (8 ms) behind windows of 1,024; the network of `tts.py`, so that it may begin with
+`--config.pretrained=experiments/pretrained/tts`.
 """
 
 from ml_collections import ConfigDict
@@ -20,7 +21,14 @@ def get_config() -> ConfigDict:
     config = vocoder.get_config()
     config.dataset = "folder"
     config.sample_rate_hz = 16000
-    config.local_condition.hop_samples = 128
+    config.local_condition.update(hop_samples=128, channels=128)
+    config.model.update(
+        dilations=(1, 3, 9, 27, 81, 243, 1, 3, 9, 27, 81),
+        residual_channels=64,
+        gate_channels=64,
+        skip_channels=64,
+    )
+
     config.segment_samples = 16 * 128
     config.held_out_recordings = 8
     return config
