@@ -16,7 +16,7 @@ from collections.abc import Sequence
 
 from absl import flags
 
-from experiments.common import cli, processes, restore
+from experiments.common import cli, processes, prosody, restore
 from experiments.tasks.generation import sample
 from wavenet_jax import InputError
 
@@ -40,13 +40,15 @@ def main(argv: Sequence[str]) -> None:
         if cli.DATA_DIR.value is None:
             raise InputError("--split is given without --data_dir: name the folder of corpora.")
         corpus = trained.run.load(cli.DATA_DIR.value, cli.SPLIT.value)
+    sampling = cli.sampling_config()
     paths = sample(
         trained,
         out=cli.OUT.value,
         num_samples=cli.NUM_SAMPLES.value,
         seconds=cli.SECONDS.value,
         seed=cli.SEED.value or 0,
-        sampling=cli.sampling_config(),
+        sampling=sampling,
+        spoken=prosody.for_matching(sampling, cli.WORKDIR.value, trained.run),
         prime=cli.PRIME.value,
         labels=cli.LABEL.value,
         corpus=corpus,

@@ -15,6 +15,7 @@ import numpy as np
 
 import data
 from experiments.common.run import Run
+from experiments.common.sampling import Sampling
 from experiments.common.spectral_matching import FRAME_S, Spectrum
 from wavenet_jax import InputError, model_folder
 from wavenet_jax.model_folder import SavedNetwork
@@ -220,6 +221,18 @@ def load(workdir: str | os.PathLike[str], run: Run) -> Prosody:
         check_fits(run, saved, workdir)
         networks[kind] = saved.config, saved.params
     return Prosody(run, **networks)
+
+
+def for_matching(sampling: Sampling, workdir: str | os.PathLike[str], run: Run) -> Prosody | None:
+    """The networks of a model of text whose copies are to have predicted spectra; None of another
+    model, or where nothing is matched.
+
+    Raises:
+      InputError: as `load`.
+    """
+    if not sampling.spectral_matching or run.phone_contexts is None:
+        return None
+    return load(workdir, run)
 
 
 def network(workdir: str | os.PathLike[str], kind: str) -> SavedNetwork | None:

@@ -135,6 +135,9 @@ class Models:
             num_samples=len(paths),
             seed=seed,
             sampling=sampling,
+            spoken=prosody.for_matching(
+                sampling, self._models[name].folder, self._trained[name].run
+            ),
             corpus=self._corpus,
         )
         for sample, path in zip(made, paths, strict=True):

@@ -82,6 +82,7 @@ _MIXES = {
 """Of the second recording in a mix, and what is said of it."""
 
 _DRAWING = ("--top_p=0.95", "--comb_filter=1")  # docs/figures.md
+_MATCHED = (*_DRAWING, "--spectral_matching=1")  # of models with a network of spectra
 _VOICES = ("en-us", "en-us+f2", "en-us+f4", "en-us+m3", "en-us+m7", "en-us+croak")
 EXHIBITS = (
     Exhibit(
@@ -100,7 +101,7 @@ EXHIBITS = (
             "we choose to go to the moon",
             "she sells sea shells by the sea shore",
         ),
-        drawing=_DRAWING,
+        drawing=_MATCHED,
     ),
     Exhibit(
         "digits",

@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 import data
 from data.audio import reading
-from experiments.common import cli, processes, restore
+from experiments.common import cli, processes, prosody, restore
 from experiments.common.sampling import AS_IT_IS, Sampling
 from experiments.common.spectral_matching import Spectrum
 from wavenet_jax import InputError
@@ -28,6 +28,7 @@ def sample(
     seconds: float | None = None,
     seed: int = 0,
     sampling: Sampling = AS_IT_IS,
+    spoken: prosody.Prosody | None = None,
     prime: str | None = None,
     labels: Sequence[str] | None = None,
     corpus: data.Corpus | None = None,
@@ -45,6 +46,8 @@ def sample(
         of the recordings.
       seed: of the random numbers; the waveform of a file depends on it and the file's number.
       sampling: how they are drawn.
+      spoken: of a model of text the networks that predict the spectra of `corpus`, for
+        `spectral_matching`.
       prime: file of a recording to continue, which each file begins with.
       labels: names of classes, used in turn.
       corpus: whose recordings give the conditions instead.
@@ -85,6 +88,9 @@ def sample(
         trained, num_samples, labels, corpus, mel, mel_from, mel_convention
     )
     lead = data.mel_conventions.lead_samples(run.mel, mel_convention) if run.mel else 0
+    spectra = None
+    if spoken is not None and corpus is not None:
+        spectra = _spectra(spoken, conditions, lengths)
     if seconds is not None:
         wanted = np.full(num_samples, round(seconds * rate))
         lengths = wanted if lengths is None else np.minimum(lengths, wanted)
@@ -104,8 +110,23 @@ def sample(
         sampling=sampling,
         prime=beginning,
         lead_samples=lead,
+        spectra=spectra,
     )
     return paths
+
+
+def _spectra(
+    spoken: prosody.Prosody, conditions: Mapping[str, Any], lengths: np.ndarray | None
+) -> list[Spectrum] | None:
+    """The predicted spectra of recordings whose conditions were padded."""
+    assert lengths is not None
+    run, padded = spoken.run, conditions["local_condition"]
+    frames = [
+        each[: -(-int(length) // run.hop_samples)]
+        for each, length in zip(padded, lengths, strict=True)
+    ]
+    given = conditions.get("global_condition", [None] * len(frames))
+    return spoken.spectra_of(frames, [prosody.voice_of(run, each) for each in given])
 
 
 def write_generated(

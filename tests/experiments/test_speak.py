@@ -133,6 +133,28 @@ def test_speech_gets_the_spectrum_that_is_predicted(trained, spoken, tmp_path) -
         speech.stream(trained, spoken, example, sampling=Sampling(spectral_matching=1.0))
 
 
+def test_copies_of_a_corpus_get_their_spectra(trained, spoken, espeak_dir, tmp_path) -> None:
+    """Each that of its own frames, though a batch pads them; cut short, of their beginning."""
+    corpus = trained.run.load(espeak_dir, "train")
+    sounds = {}
+    for strength in (0.0, 1.0):
+        paths = generation.sample(
+            trained,
+            out=tmp_path,
+            num_samples=2,
+            seconds=0.3,
+            sampling=Sampling(spectral_matching=strength),
+            spoken=spoken,
+            corpus=corpus,
+        )
+        sounds[strength] = [soundfile.read(path, dtype="int16")[0] for path in paths]
+    for i in range(2):
+        frames = trained.run.local_features(corpus.recording(i))
+        voice = prosody.voice_of(trained.run, trained.run.global_condition_of(corpus, i))
+        expected = match_spectrum(sounds[0.0][i], spoken.spectrum_of(frames, voice), 1.0)
+        np.testing.assert_array_equal(sounds[1.0][i], expected)
+
+
 def test_a_spectrum_is_of_the_frames_that_the_model_takes(trained, spoken, espeak_dir) -> None:
     recording = trained.run.load(espeak_dir, "train").recording(0)
     frames, spectrum = prosody.spectrum_example(trained.run, recording)
