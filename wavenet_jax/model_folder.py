@@ -3,7 +3,7 @@
     config.json          what the model is: format version, the description that its checkpoint had,
                          step, networks of prosody, and size and SHA-256 of the other files
     model.safetensors    the EMA parameters, float32 or bfloat16, by name
-    duration.safetensors, pitch.safetensors
+    duration.safetensors, pitch.safetensors, spectrum.safetensors
                          those of the networks of prosody, where the model has them
     README.md            a card for people, which is not read
 
@@ -57,7 +57,7 @@ class SavedModel(NamedTuple):
 
 
 class SavedNetwork(NamedTuple):
-    """A trained network of durations or F0.
+    """A trained network of durations, F0 or spectra.
 
     Attributes:
       config: of the network.

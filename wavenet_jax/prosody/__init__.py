@@ -1,1 +1,1 @@
-"""Durations and F0 (section 3.2): networks and their checkpoints."""
+"""Durations, F0 and spectra (section 3.2): networks and their checkpoints."""
