@@ -84,6 +84,7 @@ _MIXES = {
 _DRAWING = ("--top_p=0.95", "--comb_filter=1")  # docs/figures.md
 _MATCHED = (*_DRAWING, "--spectral_matching=1")  # of models with a network of spectra
 _VOICES = ("en-us", "en-us+f2", "en-us+f4", "en-us+m3", "en-us+m7", "en-us+croak")
+_PEOPLE = ("george", "jackson", "lucas", "nicolas", "theo", "yweweler")
 EXHIBITS = (
     Exhibit(
         "tts",
@@ -130,6 +131,21 @@ EXHIBITS = (
         texts=("the judge followed her friend",) * len(_VOICES),
         speakers=_VOICES,
         drawing=_DRAWING,
+    ),
+    Exhibit(
+        "fsdd_text",
+        "Six people, any digit",
+        texts=("seven, three, nine",) * len(_PEOPLE),
+        speakers=_PEOPLE,
+        drawing=_MATCHED,
+    ),
+    Exhibit(  # of people's recordings, prepared as docs/vocoder.md says
+        "vocoder",
+        "A vocoder, of people whom it never heard",
+        split="validation",
+        num_copies=2,
+        has_recordings=False,
+        drawing=("--comb_filter=1", "--spectral_matching=1"),
     ),
     Exhibit(  # of recordings that are nobody's to give away here, prepared as docs/music.md says
         "violin",
