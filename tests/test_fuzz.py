@@ -66,6 +66,8 @@ FEATURES, INFO = "corpus's features.json", "corpus's dataset_info.json"
 METADATA, CONFIG = "corpus's metadata.json", "model's config.json"
 NESTED = b'{"a":' * 10**5
 INFINITE = float("inf")
+ENVELOPE = {"order": 4, "strength": 0.5, "hop_samples": 20, "bands": [0.1, 0.2]}
+ENVELOPE |= {"log_scale": 1.0, "log_offset": 0.0}
 FOUND = [
     ("mel", instead(b"'fortran", b"\xd4\n('fortran")),
     ("mel", to(b"PK\x03\x04")),
@@ -126,6 +128,11 @@ FOUND = [
     (CONFIG, but(audio=5)),
     (CONFIG, but(audio__pre_emphasis=-1)),
     (CONFIG, but(audio__filter_taps=[1, INFINITE])),
+    (CONFIG, but(audio__envelope=5)),
+    (CONFIG, but(audio__envelope={})),
+    (CONFIG, but(audio__envelope=ENVELOPE)),
+    (CONFIG, but(audio__envelope=ENVELOPE | {"order": 10**9})),
+    (CONFIG, but(audio__envelope=ENVELOPE | {"bands": [0.1, INFINITE]})),
     (CONFIG, but(model__dropout=10**400)),
     (CONFIG, but(model__residual_channels=10**30)),
     (CONFIG, but(experiment=[])),

@@ -320,6 +320,7 @@ def load(path: str | os.PathLike[str], step: int | str | None = None) -> Model:
         )
     with storage.misfits(saved.description, f"The model in {os.fspath(path)}"):
         audio = audio_config(saved.description["audio"])
+        _check_envelope(saved.config, audio)
     return Model(
         config=saved.config,
         params=saved.params,
@@ -345,6 +346,24 @@ def _saved(path: str | os.PathLike[str], step: int | str | None) -> SavedModel:
     return SavedModel(
         checkpoint.model_config, state.ema_params, int(state.step), checkpoint.description
     )
+
+
+def _check_envelope(config: ModelConfig, audio: AudioConfig) -> None:
+    """Refuses an envelope that is not of the frames that condition the model.
+
+    Raises:
+      InputError: it is not.
+    """
+    if audio.envelope is None:
+        return
+    condition = getattr(config, "local_condition", None)
+    given = (condition.kind, condition.size, condition.hop_samples) if condition else None
+    wanted = ("vectors", len(audio.envelope.bands), audio.envelope.hop_samples)
+    if given != wanted:
+        raise InputError(
+            f"The audio's envelope is of {wanted[1]} bands each {wanted[2]} samples, and the "
+            f"model's local condition is {given}: restore its files from a copy."
+        )
 
 
 def _of_each(local_condition: Any, batch: int) -> Sequence[np.ndarray | None]:

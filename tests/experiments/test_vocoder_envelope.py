@@ -13,7 +13,7 @@ import tiny
 from experiments.common import restore
 from experiments.configs.schema import ExperimentConfig
 from experiments.tasks import exporting, generation, training
-from wavenet_jax import InputError
+from wavenet_jax import InputError, model_folder
 
 ORDER = 8
 MEL: dict[str, Any] = {
@@ -116,6 +116,18 @@ def test_a_model_file_and_a_preview(workdir, trained, fsdd_dir, tmp_path) -> Non
     _, recorded = training._preview(trained, corpus)
     sound = corpus.recording(0)["audio"][: len(recorded)]
     assert np.corrcoef(recorded, sound)[0, 1] > 0.99
+
+
+@pytest.mark.parametrize("changes", [{"hop_samples": 10}, {"bands": [0.1, 0.2]}])
+def test_an_envelope_of_other_frames_is_refused(trained, tmp_path, changes) -> None:
+    description = trained.run.to_dict()
+    description["audio"] = description["audio"] | {
+        "envelope": description["audio"]["envelope"] | changes
+    }
+    saved = model_folder.SavedModel(trained.run.model, trained.params, 4, description)
+    model_folder.write(tmp_path / "folder", saved)
+    with pytest.raises(InputError, match="The audio's envelope is of .* bands each .* samples, a"):
+        restore.load(tmp_path / "folder")
 
 
 def test_what_is_refused(workdir, fsdd_dir, tmp_path) -> None:
