@@ -212,12 +212,11 @@ class Model:
                     f"The prime has shape {prime.shape} and type {prime.dtype}: give the samples "
                     "of one recording as int16."
                 )
-            codes = np.asarray(
-                [
-                    config.quantizer.encode(self.audio.apply_filter(prime, frames))
-                    for frames in _of_each(local_condition, batch)
-                ]
-            )
+            # The same for each, unless the filter is made from the frames of each.
+            of_each = _of_each(local_condition, batch) if self.audio.envelope else [None]
+            filtered = [self.audio.apply_filter(prime, frames) for frames in of_each]
+            codes = np.asarray(config.quantizer.encode(np.stack(filtered)))
+            codes = np.broadcast_to(codes, (batch, len(prime)))
         filters = [
             self.audio.inverse_filter(prime, frames) for frames in _of_each(local_condition, batch)
         ]

@@ -15,12 +15,8 @@ from tqdm import tqdm
 
 import data
 from experiments.common import compatibility, phones
-from experiments.common.local_features import (
-    EnvelopeTaps,
-    FrameFunction,
-    local_features_of,
-    mel_config,
-)
+from experiments.common.envelope_taps import EnvelopeTaps
+from experiments.common.local_features import FrameFunction, local_features_of, mel_config
 from experiments.common.model import (
     labels_of,
     model_config,

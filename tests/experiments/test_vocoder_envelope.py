@@ -16,15 +16,7 @@ from experiments.tasks import exporting, generation, training
 from wavenet_jax import InputError, model_folder
 
 ORDER = 8
-MEL: dict[str, Any] = {
-    "features": "mel",
-    "channels": 4,
-    "hop_samples": 20,
-    "n_fft": 160,
-    "num_mels": 10,
-    "fmin_hz": 50.0,
-    "fmax_hz": 3900.0,
-}
+MEL: dict[str, Any] = {"features": "mel", "channels": 4} | tiny.MEL
 
 
 def config(**changes: Any) -> ExperimentConfig:

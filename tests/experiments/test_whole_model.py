@@ -19,17 +19,7 @@ from experiments.tasks.generation import sample
 from experiments.tasks.training import train
 from wavenet_jax import InputError, scoring, training
 
-MEL = {
-    "features": "mel",
-    "channels": 4,
-    "hop_samples": 20,
-    "n_fft": 160,
-    "num_mels": 10,
-    "fmin_hz": 50.0,
-    "fmax_hz": 3900.0,
-    "upsampling": "transposed",
-    "factors": (4, 5),
-}
+MEL = tiny.MEL | {"upsampling": "transposed", "factors": (4, 5)}
 
 
 def whole_config() -> ml_collections.ConfigDict:
@@ -38,7 +28,7 @@ def whole_config() -> ml_collections.ConfigDict:
     config.noise_shaping_order = 6
     config.segment_samples = 120
     config.global_condition.labels = ("speaker", "digit")
-    config.local_condition.update(MEL)
+    config.local_condition.update({"features": "mel", "channels": 4} | MEL)
     config.model.update(
         num_classes=65536,
         companding="linear",

@@ -5,6 +5,8 @@ import ml_collections
 from experiments.configs import fsdd, schema
 
 RECOGNIZER_RATE_HZ = 4000
+MEL = {"hop_samples": 20, "n_fft": 160, "num_mels": 10, "fmin_hz": 50.0, "fmax_hz": 3900.0}
+"""Of a vocoder of 8 kHz, as fields of `data.MelConfig`."""
 
 
 def get_config() -> ml_collections.ConfigDict:

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import data
-from experiments.common.local_features import EnvelopeTaps
+from experiments.common.envelope_taps import EnvelopeTaps
 from wavenet_jax import InputError
 from wavenet_jax.audio import AudioConfig
 from wavenet_jax.envelope import LEVEL, Envelope, InverseEnvelopeFilter

@@ -19,7 +19,7 @@ from experiments.tasks import distillation, generation
 from experiments.tasks.training import train
 from wavenet_jax import InputError
 
-MEL = {"hop_samples": 20, "n_fft": 160, "num_mels": 10, "fmin_hz": 50.0, "fmax_hz": 3900.0}
+MEL = tiny.MEL
 SECONDS = 0.05
 
 
