@@ -20,6 +20,7 @@ from typing import Any
 
 import librosa
 import numpy as np
+import threadpoolctl
 
 from data.audio import reading
 from data.errors import DataError
@@ -145,15 +146,18 @@ def mel_spectrogram(samples: np.ndarray, config: MelConfig) -> np.ndarray:
 def mel_amplitudes(samples: np.ndarray, config: MelConfig) -> np.ndarray:
     """Amplitudes in mel bands, before the logarithm.
 
+    Computed in float64, because the last bits of a matrix product depend on the processor and on
+    its threads, and a vocoder that is given a last bit less may draw another code.
+
     Args:
       samples: Float32 `[N]` of full scale 1, N >= n_fft.
       config: The parameters.
 
     Returns:
-      Float32 `[F, M]`, frame k of the window that begins with sample k * hop_samples.
+      Float64 `[F, M]`, frame k of the window that begins with sample k * hop_samples.
     """
     mel: np.ndarray = librosa.feature.melspectrogram(
-        y=samples,
+        y=samples.astype(np.float64),
         sr=config.sample_rate_hz,
         n_fft=config.n_fft,
         hop_length=config.hop_samples,
@@ -199,14 +203,16 @@ def mel_to_magnitudes(mel: np.ndarray, config: MelConfig) -> np.ndarray:
     if mel.ndim != 2 or mel.shape[1] != config.num_mels:
         raise DataError(f"mel has shape {mel.shape}: give frames of num_mels={config.num_mels}")
     ln_mel = LN_MIN + (mel.T.astype(np.float32) + 1) / 2 * (LN_MAX - LN_MIN)
-    magnitudes: np.ndarray = librosa.feature.inverse.mel_to_stft(
-        np.exp(ln_mel),
-        sr=config.sample_rate_hz,
-        n_fft=config.n_fft,
-        power=1.0,
-        fmin=config.fmin_hz,
-        fmax=config.fmax_hz,
-    )
+    # The iterations enlarge last bits, which depend on the threads of a matrix product.
+    with threadpoolctl.threadpool_limits(1, user_api="blas"):
+        magnitudes: np.ndarray = librosa.feature.inverse.mel_to_stft(
+            np.exp(ln_mel),
+            sr=config.sample_rate_hz,
+            n_fft=config.n_fft,
+            power=1.0,
+            fmin=config.fmin_hz,
+            fmax=config.fmax_hz,
+        )
     return magnitudes
 
 
