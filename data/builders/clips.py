@@ -1,5 +1,6 @@
 """Recordings on disk, and reading them as a corpus's options ask."""
 
+import contextlib
 import dataclasses
 import pathlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,7 +12,9 @@ from data.audio import own_range, pitch, reading
 from data.audio.reading import Notices
 from data.builders import labels
 from data.builders.records import Example, RecordingReader
+from data.errors import DataError
 from data.text import alignment, spans
+from data.text.phone_model import PhoneModel
 from data.text.spans import Speech
 
 LAST_SHARE = 0.1
@@ -56,6 +59,11 @@ class Clip:
         text: str = self.features["text"]
         return text.lower() if text.isupper() else text
 
+    @property
+    def speaker(self) -> str:
+        """Who reads it; "" in a corpus that does not say."""
+        return str(self.features.get("speaker", ""))
+
 
 Spoken = Sequence[tuple[Clip, Speech | None]]
 """Clips of one file, each with its text synthesised where it is to be aligned."""
@@ -67,23 +75,41 @@ class ClipReader(RecordingReader):
 
     Attributes:
       options: Of the corpus, as `FileDatasetBuilder` lists them.
+      models: Of the phones of each speaker (`Clip.speaker`), of recordings that are aligned.
     """
 
     options: Mapping[str, Any]
+    models: Mapping[str, PhoneModel] = dataclasses.field(default_factory=dict)
 
     def paths(self, item: Spoken) -> list[pathlib.Path]:
         return [item[0][0].path]
 
     def recordings(self, item: Spoken, notices: Notices) -> Iterator[Example]:
-        file, rate = reading.read(
-            item[0][0].path,
+        file, rate = self._read(item[0][0].path, notices)
+        for clip, speech in item:
+            samples = self._processed(clip, file, rate, notices)
+            yield self._features(clip, speech, samples, rate)
+
+    def model(self, clips: Spoken) -> PhoneModel | None:
+        """The model of the phones of clips of one speaker; what cannot be read is left out, and is
+        refused, or reported, where it is read as a recording."""
+        return alignment.speaker_model(self._aligned(clips))
+
+    def _aligned(self, clips: Spoken) -> Iterator[tuple[spans.Alignment, np.ndarray, int]]:
+        for clip, speech in clips:
+            assert speech is not None
+            with contextlib.suppress(DataError):
+                samples, rate = self._read(clip.path, Notices())
+                samples = self._processed(clip, samples, rate, Notices())
+                yield alignment.align(clip.path, speech, samples, rate), samples, rate
+
+    def _read(self, path: pathlib.Path, notices: Notices) -> tuple[np.ndarray, int]:
+        return reading.read(
+            path,
             sample_rate_hz=self.options["sample_rate_hz"],
             mono=self.options["mono"],
             notices=notices,
         )
-        for clip, speech in item:
-            samples = self._processed(clip, file, rate, notices)
-            yield self._features(clip, speech, samples, rate)
 
     def _processed(
         self, clip: Clip, samples: np.ndarray, rate: int, notices: Notices
@@ -111,7 +137,8 @@ class ClipReader(RecordingReader):
     ) -> Example:
         added: Example = {}
         if speech is not None:
-            added |= spans.labels(alignment.align(clip.path, speech, samples, rate))
+            model = self.models.get(clip.speaker)
+            added |= spans.labels(alignment.align(clip.path, speech, samples, rate, model=model))
         if self.options.get("f0"):
             added["f0_hz"] = pitch.f0(samples, rate)
         positions = {

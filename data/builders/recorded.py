@@ -26,6 +26,7 @@ from data.builders.clips import Clip, ClipReader, Spoken
 from data.errors import DataError
 from data.text import alignment, espeak, spans
 from data.text.espeak import synthesis
+from data.text.phone_model import PhoneModel
 from data.text.spans import Speech
 
 OPTIONS: dict[str, Any] = {
@@ -48,6 +49,10 @@ TEXT_OPTIONS = OPTIONS | PITCH_OPTIONS | {"align": None}
 LABELLED_OPTIONS = {
     name: value for name, value in (OPTIONS | PITCH_OPTIONS).items() if name != "trim_db"
 }
+
+
+MODEL_CLIPS = 40
+"""Of a speaker, from which the model is made that refines alignments."""
 
 
 class FileDatasetBuilder(AudioDatasetBuilder):
@@ -154,7 +159,27 @@ class FileDatasetBuilder(AudioDatasetBuilder):
             yield list(of_file)
 
     def _reader(self) -> ClipReader:
-        return ClipReader(self.options)
+        reader = ClipReader(self.options)
+        if voice := self.options.get("align"):
+            return dataclasses.replace(reader, models=self._phone_models(reader, voice))
+        return reader
+
+    def _phone_models(self, reader: ClipReader, voice: str) -> Mapping[str, PhoneModel]:
+        """The model of each speaker's phones, of at most `MODEL_CLIPS` clips spread over all."""
+        of_speakers: dict[str, list[Clip]] = {}
+        for clip in itertools.chain.from_iterable(self._planned.values()):
+            of_speakers.setdefault(clip.speaker, []).append(clip)
+        chosen = [clips[:: -(-len(clips) // MODEL_CLIPS)] for clips in of_speakers.values()]
+        spoken = spoken_by(voice, list(itertools.chain.from_iterable(chosen)))
+        with_speech = (list(zip(clips, spoken, strict=False)) for clips in chosen)
+        models = tqdm.tqdm(
+            self._map(reader.model, with_speech),
+            desc="modelling phones",
+            total=len(chosen),
+            unit=" speakers",
+        )
+        found = zip(of_speakers, models, strict=True)
+        return {speaker: model for speaker, model in found if model is not None}
 
     def _usable(self, clips: Sequence[Clip]) -> Sequence[Clip]:
         """All clips with their labels; with `skip_bad`, those that can be read to their end."""

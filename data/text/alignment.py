@@ -9,15 +9,18 @@ from the synthesiser's voice to the reader's, and a second warp aligns.
 Pauses are the recording's: one that the reader makes between two words is added, and one that
 only the synthesiser makes is removed.
 
+Of the recordings that were aligned so a model of the speaker's phones is made (`speaker_model`), by
+which the boundaries are found once more (`data.text.phone_model`).
+
 `tests/data/text/test_alignment.py` is also a program that measures how far the boundaries are
 from those labelled by hand, on a folder of TIMIT; `docs/experiments.md` has its figures:
 
-    PYTHONPATH=. python tests/data/text/test_alignment.py TIMIT
+    PYTHONPATH=.:tests/data python tests/data/text/test_alignment.py TIMIT
 """
 
 import itertools
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import librosa
 import numpy as np
@@ -25,6 +28,8 @@ import soxr
 
 from data.audio.cepstra import mel_cepstra
 from data.errors import DataError
+from data.text import phone_model
+from data.text.phone_model import AlignedFrames, PhoneModel
 from data.text.spans import PAUSE, Alignment, Span, Speech
 
 FRAME_S = 0.005  # also the minimum length of a phone
@@ -46,6 +51,7 @@ def align(
     sample_rate_hz: int,
     *,
     max_s: float = MAX_S,
+    model: PhoneModel | None = None,
 ) -> Alignment:
     """The phones and words of a recording.
 
@@ -55,6 +61,7 @@ def align(
       samples: int16 `[N]`.
       sample_rate_hz: Of the samples.
       max_s: The longest recording. Frames of one longer than `MAX_S` are longer in proportion.
+      model: Of `speaker_model`, by which recordings of up to `MAX_S` are aligned a second time.
 
     Returns:
       The phones of `speech` with the pauses of the recording, each for `FRAME_S` (in whole
@@ -79,7 +86,12 @@ def align(
     source = voice.predict(np.insert(source, added, source[0], axis=0))
     crossings = _crossings(_warped(source, target), starts)
     units, times_s = _without_short_pauses(units, crossings * frame_s - _MARGIN_S)
-    edges = _tiling(times_s * sample_rate_hz, len(samples), int(FRAME_S * sample_rate_hz))
+    shortest = int(FRAME_S * sample_rate_hz)
+    edges = _tiling(times_s * sample_rate_hz, len(samples), shortest)
+    if model is not None and pooled == 1:
+        frames = _aligned_frames(target, [unit.name for unit in units], edges / sample_rate_hz)
+        finer_s = model.starts(frames) * FRAME_S
+        edges = _tiling(finer_s * sample_rate_hz, len(samples), shortest)
     phones = tuple(
         Span(unit.name, int(start), int(end), unit.stress)
         for unit, (start, end) in zip(units, itertools.pairwise(edges), strict=True)
@@ -89,6 +101,41 @@ def align(
     ended = {unit.end: phone.end for unit, phone in sounding}
     words = (Span(word.name, begun[word.start], ended[word.end]) for word in speech.words)
     return Alignment(phones, tuple(words))
+
+
+def speaker_model(
+    recordings: Iterable[tuple[Alignment, np.ndarray, int]],
+) -> PhoneModel | None:
+    """The model of a speaker's phones.
+
+    Args:
+      recordings: Aligned, each with its samples, int16 `[N]`, and their rate. Those longer than
+        `MAX_S` are left out.
+
+    Returns:
+      None where no recording has frames enough for its phones.
+    """
+    frames = []
+    for aligned, samples, sample_rate_hz in recordings:
+        if len(samples) > MAX_S * sample_rate_hz:
+            continue
+        features = _features(
+            samples, sample_rate_hz, int(FRAME_S * min(_RATE_HZ, sample_rate_hz)), pooled=1
+        )
+        edges = np.array([*(phone.start for phone in aligned.phones), len(samples)])
+        names = [phone.name for phone in aligned.phones]
+        frames.append(_aligned_frames(features, names, edges / sample_rate_hz))
+    return phone_model.fit(frames)
+
+
+def _aligned_frames(
+    features: np.ndarray, names: Sequence[str], edges_s: np.ndarray
+) -> AlignedFrames:
+    """The frames of a recording without its margins, of `_features`, with phones that begin and
+    end at `edges_s`."""
+    margin = round(_MARGIN_S / FRAME_S)
+    starts = np.rint(edges_s / FRAME_S).astype(np.int64)
+    return AlignedFrames(features[margin : margin + starts[-1]], names, starts[:-1])
 
 
 def check(

@@ -16,7 +16,7 @@ import numpy as np
 import data
 from experiments.common.run import Run
 from experiments.common.sampling import Sampling
-from experiments.common.spectral_matching import FRAME_S, Spectrum
+from experiments.common.spectral_matching import Spectrum
 from wavenet_jax import InputError, model_folder
 from wavenet_jax.model_folder import SavedNetwork
 from wavenet_jax.prosody import checkpoints
@@ -30,6 +30,9 @@ from wavenet_jax.prosody.networks import (
 )
 
 SHORTEST_S = 0.005
+SPECTRUM_S = 0.032
+"""Of the windows of the spectra that are predicted, to the next power of two."""
+
 MIN_SPEED, MAX_SPEED = 0.5, 2.0
 MAX_SEMITONES = 12.0
 """By which F0 may be shifted, up or down."""
@@ -324,7 +327,7 @@ def spectrum_example(run: Run, recording: Mapping[str, Any]) -> tuple[np.ndarray
 def mel_of(run: Run) -> data.MelConfig:
     """The mel spectrogram that is predicted, a frame of it for each of the local condition."""
     rate, hop = run.audio.sample_rate_hz, run.config.local_condition.hop_samples
-    n_fft = max(1 << round(math.log2(FRAME_S * rate)), hop)
+    n_fft = max(1 << round(math.log2(SPECTRUM_S * rate)), hop)
     return data.MelConfig(rate, hop, n_fft, NUM_BANDS, 0.0, rate / 2)
 
 

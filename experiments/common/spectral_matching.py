@@ -14,12 +14,11 @@ import scipy  # whose parts are imported where they are used
 import data
 from data.audio.mel import LN_MAX, LN_MIN
 
-FRAME_S = 0.032
-ROUNDS = 2
+ROUNDS = 8
 """A filter's frames overlap, so that what is left of the difference is filtered again."""
 
-LOWEST_DB, HIGHEST_DB = -40.0, 12.0
-"""By which a band may change in one round."""
+LOWEST_DB, HIGHEST_DB = -80.0, 24.0
+"""By which a band may change."""
 
 DB = 20 / np.log(10) * (LN_MAX - LN_MIN) / 2
 """Decibels of a difference of 1 between two mel spectrograms."""
@@ -51,15 +50,17 @@ def match_spectrum(samples: np.ndarray, spectrum: Spectrum, strength: float) -> 
     if not strength or not len(samples) or not len(spectrum.frames):
         return samples
     rate, hop = spectrum.mel.sample_rate_hz, spectrum.mel.hop_samples
-    length = 2 * round(FRAME_S * rate / 2)
+    length = spectrum.mel.n_fft + spectrum.mel.n_fft % 2
     window = scipy.signal.windows.hann(length, sym=False)
     transform = scipy.signal.ShortTimeFFT(window, max(1, length // 4), rate)
     padding = max(0, length - len(samples))  # no transform is of less than a frame
     matched = np.pad(samples.astype(np.float64), (0, padding))
+    was = data.mel_spectrogram(_to_int16(matched), spectrum.mel)
+    frames = spectrum.frames[np.minimum(np.arange(len(was)), len(spectrum.frames) - 1)]
+    wanted = was + (strength * (frames - was)).clip(LOWEST_DB / DB, HIGHEST_DB / DB)
     for _ in range(ROUNDS):
         now = data.mel_spectrogram(_to_int16(matched), spectrum.mel)
-        wanted = spectrum.frames[np.minimum(np.arange(len(now)), len(spectrum.frames) - 1)]
-        apart_db = strength * DB * (wanted - now).clip(LOWEST_DB / DB, HIGHEST_DB / DB)
+        apart_db = DB * (wanted - now)
         spectra = transform.stft(matched)
         middles = transform.t(len(matched)) * rate
         # Of frame k the middle is sample k hop + hop / 2.

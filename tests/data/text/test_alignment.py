@@ -51,29 +51,51 @@ def min_frames(speech: Speech) -> int:
     return len(bare(speech.phones)) + len(speech.words) + 1
 
 
-def deviations_ms(folder: pathlib.Path, every: int) -> tuple[np.ndarray, np.ndarray]:
-    """Of words' starts and ends from TIMIT's, aligned and stretched linearly, in each
-    sentence of `every` in which eSpeak's words are as many."""
-    paths = sorted(folder.glob("*/*.wrd"))[::every]
-    texts = [path.with_suffix(".txt").read_text().split(maxsplit=2)[2].strip() for path in paths]
-    aligned, stretched = [], []
-    for path, speech in zip(paths, synthesised(*texts), strict=True):
-        samples, rate_hz = soundfile.read(path.with_suffix(".wav"), dtype="int16")
-        rows = [line.split() for line in path.read_text().splitlines()]
-        by_hand = np.array([[int(start), int(end)] for start, end, _ in rows])
-        if len(speech.words) == len(by_hand):
-            words = alignment.align(path, speech, samples, rate_hz).words
+Deviations = dict[str, np.ndarray]
+"""Of words' starts and ends from TIMIT's, in ms, by how they were found."""
+
+
+def deviations_ms(folder: pathlib.Path, every: int) -> Deviations:
+    """As aligned, as aligned with a model of the speaker, and as stretched linearly, in each
+    sentence of every so many speakers in which eSpeak's words are as many."""
+    found: dict[str, list[np.ndarray]] = {}
+    for speaker in sorted(path for path in folder.iterdir() if path.is_dir())[::every]:
+        paths = sorted(speaker.glob("*.wrd"))
+        texts = [
+            path.with_suffix(".txt").read_text().split(maxsplit=2)[2].strip() for path in paths
+        ]
+        sounds = [soundfile.read(path.with_suffix(".wav"), dtype="int16") for path in paths]
+        every_one = list(zip(paths, synthesised(*texts), sounds, strict=True))
+        aligned = [alignment.align(path, speech, *sound) for path, speech, sound in every_one]
+        model = alignment.speaker_model(
+            (each, *sound) for each, sound in zip(aligned, sounds, strict=True)
+        )
+        for (path, speech, (samples, rate_hz)), once in zip(every_one, aligned, strict=True):
+            rows = [line.split() for line in path.read_text().splitlines()]
+            by_hand = np.array([[int(start), int(end)] for start, end, _ in rows])
+            if len(speech.words) != len(by_hand):
+                continue
+            again = alignment.align(path, speech, samples, rate_hz, model=model)
             linear = edges_of(speech.words) * (len(samples) / len(speech.samples))
-            aligned.append(np.abs(edges_of(words) - by_hand).ravel() * 1000 / rate_hz)
-            stretched.append(np.abs(linear - by_hand).ravel() * 1000 / rate_hz)
-    return np.concatenate(aligned), np.concatenate(stretched)
+            for name, edges in (
+                ("warped", edges_of(once.words)),
+                ("with the speaker's model", edges_of(again.words)),
+                ("stretched", linear),
+            ):
+                off = np.abs(edges - by_hand).ravel() * 1000 / rate_hz
+                found.setdefault(name, []).append(off)
+    return {name: np.concatenate(parts) for name, parts in found.items()}
 
 
 def test_words_are_near_those_labelled_by_hand(shared: pathlib.Path) -> None:
-    aligned, stretched = deviations_ms(shared / "timit", every=5)
-    assert len(aligned) > 300
-    assert np.median(aligned) < min(25, 0.25 * np.median(stretched))
-    assert np.percentile(aligned, 90) < min(75, 0.3 * np.percentile(stretched, 90))
+    found = deviations_ms(shared / "timit", every=5)
+    warped, stretched = found["warped"], found["stretched"]
+    modelled = found["with the speaker's model"]
+    assert len(warped) > 300
+    assert np.median(warped) < min(25, 0.25 * np.median(stretched))
+    assert np.percentile(warped, 90) < min(75, 0.3 * np.percentile(stretched, 90))
+    assert np.median(modelled) < 0.75 * np.median(warped)
+    assert modelled.mean() < 0.9 * warped.mean()
 
 
 def test_espeak_itself_is_found_again_however_its_tempo_changes(speech: Speech) -> None:
@@ -123,6 +145,9 @@ def test_any_recording_is_tiled(speech: Speech, seed: int, rate_hz: int) -> None
     length = least + seed % (2 * rate_hz) * (seed % 3)
     samples = noise(length, seed)
     found = alignment.align("it", speech, samples, rate_hz)
+    if seed % 2:
+        model = alignment.speaker_model([(found, samples, rate_hz)])
+        found = alignment.align("it", speech, samples, rate_hz, model=model)
     phones, words = found.phones, found.words
     check_tiling(phones, length, rate_hz)
     assert bare(phones) == bare(speech.phones)
@@ -135,6 +160,9 @@ def test_any_recording_is_tiled(speech: Speech, seed: int, rate_hz: int) -> None
 def test_silence_is_tiled_somehow(speech: Speech) -> None:
     found = alignment.align("it", speech, np.zeros(24000, np.int16), 8000)
     check_tiling(found.phones, 24000, 8000)
+    model = alignment.speaker_model([(found, np.zeros(24000, np.int16), 8000)])
+    again = alignment.align("it", speech, np.zeros(24000, np.int16), 8000, model=model)
+    check_tiling(again.phones, 24000, 8000)
 
 
 @given(
@@ -234,8 +262,9 @@ def test_a_voice_that_does_not_exist(tmp_path) -> None:
 
 
 if __name__ == "__main__":
-    for name, found in zip(
-        ("aligned", "stretched"), deviations_ms(pathlib.Path(sys.argv[1]), every=1), strict=True
-    ):
+    for name, found in deviations_ms(pathlib.Path(sys.argv[1]), every=1).items():
         median, high = np.percentile(found, [50, 90])
-        print(f"{name}: median {median:.1f} ms, 90th percentile {high:.1f} ms of {len(found)}")
+        print(
+            f"{name}: median {median:.1f} ms, 90th percentile {high:.1f} ms, mean "
+            f"{found.mean():.1f} ms of {len(found)}"
+        )
