@@ -331,6 +331,16 @@ def mel_of(run: Run) -> data.MelConfig:
     return data.MelConfig(rate, hop, n_fft, NUM_BANDS, 0.0, rate / 2)
 
 
+def input_names(run: Run, kind: str) -> tuple[str, ...]:
+    """What the columns of a network's features are called."""
+    columns = {
+        "duration": run.context_names,
+        "pitch": data.context_frame_names(run.context_names, with_pitch=False),
+        "spectrum": run.names["local_condition"],
+    }
+    return (*columns[kind], *run.names.get("global_condition", ()))
+
+
 EXAMPLES = {
     "duration": duration_example,
     "pitch": pitch_example,

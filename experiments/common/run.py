@@ -265,11 +265,11 @@ class Run:
     def named_axes(self, pretrained: Self) -> tuple[NamedAxis, ...]:
         """What this run's model and a pretrained one both have names for: classes of labels,
         columns of local features, phones that are recognised."""
-        mine, other = self._names, pretrained._names
+        mine, other = self.names, pretrained.names
         return tuple(NamedAxis(of, mine[of], other[of]) for of in mine if of in other)
 
     @property
-    def _names(self) -> dict[Any, tuple[str, ...]]:
+    def names(self) -> dict[Any, tuple[str, ...]]:
         """What the entries of each `NamedAxis` are called."""
         names: dict[Any, tuple[str, ...]] = {}
         if labels := self.audio.global_labels:
@@ -296,6 +296,15 @@ class Run:
             return None
         compute, _ = features.contexts(symbols_of(self.audio.classes, self.questions))
         return compute
+
+    @property
+    def context_names(self) -> tuple[str, ...]:
+        """The columns of `phone_contexts`, none where there are no contexts."""
+        features = local_features_of(self.config.local_condition)
+        if features is None or features.contexts is None:
+            return ()
+        _, names = features.contexts(symbols_of(self.audio.classes, self.questions))
+        return names
 
     @property
     def has_pitch(self) -> bool:

@@ -12,7 +12,15 @@ from experiments.common.run import Run
 from experiments.configs.schema import build
 from wavenet_jax import InputError, folders
 from wavenet_jax.prosody import checkpoints
-from wavenet_jax.prosody.networks import NUM_OUTPUTS, ProsodyConfig, batch_of, init_state, make_step
+from wavenet_jax.prosody.networks import (
+    NUM_OUTPUTS,
+    ProsodyConfig,
+    ProsodyState,
+    batch_of,
+    begin_with,
+    init_state,
+    make_step,
+)
 from wavenet_jax.training import NonFiniteLossError
 
 LOG_EVERY = 10
@@ -24,7 +32,8 @@ def train_prosody(
     workdir: str | os.PathLike[str],
     data_dir: str | os.PathLike[str],
 ) -> bool:
-    """Trains the networks of durations, pitch and spectra, from their newest checkpoints if any.
+    """Trains the networks of durations, pitch and spectra, from their newest checkpoints if any,
+    and else from those of the model that the run began with (`config.pretrained`).
 
     Args:
       run: of the WaveNet in `workdir`.
@@ -69,7 +78,7 @@ def _train(run: Run, corpus: data.Corpus, kind: str, workdir: str | os.PathLike[
                 f"{workdir} holds a {kind} model trained with {saved.config}, and the config says "
                 f"{config}: move {workdir}/prosody away to train it again."
             )
-    state = init_state(config) if saved is None else saved.state
+    state = _first_state(run, config) if saved is None else saved.state
     step, first = make_step(config), int(state.step)
     with (
         signals.stop_on_signals() as should_stop,
@@ -101,6 +110,35 @@ def _train(run: Run, corpus: data.Corpus, kind: str, workdir: str | os.PathLike[
             file=sys.stderr,
         )
     return is_trained
+
+
+def _first_state(run: Run, config: ProsodyConfig) -> ProsodyState:
+    """The state before the first step, which takes what it can of the network of the model that
+    the run began with, if it began with one."""
+    state, workdir = init_state(config), run.config.pretrained
+    if workdir is None:
+        return state
+    other = prosody.network(workdir, config.kind)
+    if other is None:
+        print(f"{workdir} has no {config.kind} model: it begins at random.", file=sys.stderr)
+        return state
+    names = prosody.input_names(run, config.kind)
+    other_names = prosody.input_names(restore.load(workdir).run, config.kind)
+    begun = begin_with(config, state, names, other.config, other.params, other_names)
+    if begun is None:
+        print(
+            f"The {config.kind} model of {workdir} has other channels or layers: this one begins "
+            "at random.",
+            file=sys.stderr,
+        )
+        return state
+    shared = sum(name in other_names for name in names)
+    print(
+        f"The {config.kind} model begins with that of {workdir}, with {shared} of its {len(names)} "
+        "features.",
+        file=sys.stderr,
+    )
+    return begun
 
 
 def _width(run: Run, corpus: data.Corpus, kind: str) -> int:

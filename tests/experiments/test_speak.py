@@ -466,6 +466,36 @@ def test_labels_of_hts_are_said(tmp_path) -> None:
     assert speech.speak(trained, spoken, some, out=tmp_path / "a.wav") > 0
 
 
+def test_prosody_begins_with_the_pretrained_models(workdir, espeak_dir, tmp_path, capsys) -> None:
+    """By the names of phones and voices; of one without networks, or of others, at random."""
+    corpus = data.load("espeak", espeak_dir, "train")
+
+    def begun(pretrained: pathlib.Path, **changes) -> pathlib.Path:
+        changes = {"prosody.num_steps": 1, "prosody.learning_rate": 1e-9} | changes
+        run = Run.create(tts_config(pretrained=str(pretrained), **changes), corpus)
+        folder = tmp_path / str(len(list(tmp_path.iterdir())))
+        folder.mkdir()
+        assert prosody_training.train_prosody(run, workdir=folder, data_dir=espeak_dir)
+        return folder
+
+    without_voices = begun(workdir, **{"global_condition.labels": ()})
+    assert "The duration model begins with that of" in capsys.readouterr().err
+    for kind in NUM_OUTPUTS:
+        now, then = (
+            checkpoints.restore(folder, kind).state.params["params"]
+            for folder in (without_voices, workdir)
+        )
+        then["input"]["kernel"] = then["input"]["kernel"][: -len(VOICES)]
+        jax.tree.map(lambda *both: np.testing.assert_allclose(*both, atol=1e-7), now, then)
+    lacking = tmp_path / "lacking"
+    shutil.copytree(workdir, lacking)
+    shutil.rmtree(lacking / "prosody" / "pitch")
+    begun(lacking, **{"prosody.channels": 16})
+    said = capsys.readouterr().err
+    assert "lacking has other channels or layers: this one begins at random" in said
+    assert "lacking has no pitch model: it begins at random" in said
+
+
 @pytest.mark.parametrize("backend", ["cpu", "scan"])
 def test_what_is_streamed_is_what_is_written(trained, spoken, tmp_path, backend: str) -> None:
     """To the sample; in chunks of 50 ms, where the backend can."""

@@ -11,6 +11,7 @@ Letters in shapes: `B` sentences, `T` phones or frames, `D` features of each, `O
 
 import dataclasses
 import functools
+from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 
 import flax.linen as nn
@@ -171,6 +172,43 @@ def init_state(config: ProsodyConfig) -> ProsodyState:
     position = jnp.zeros((1, 1, config.features)), jnp.ones((1, 1), bool)
     params = ProsodyNet(config).init(jax.random.key(config.seed), *position)
     return ProsodyState(jnp.int32(0), params, make_optimizer(config).init(params))
+
+
+def begin_with(
+    config: ProsodyConfig,
+    state: ProsodyState,
+    names: Sequence[str],
+    other: ProsodyConfig,
+    params: Any,
+    other_names: Sequence[str],
+) -> ProsodyState | None:
+    """A first state with the parameters of another network.
+
+    Args:
+      config: of the network.
+      state: of `init_state`, which features keep that the other network does not have.
+      names: of its D features, each of which is one alone.
+      other: the other network's config.
+      params: its parameters.
+      other_names: of its features.
+
+    Returns:
+      None if the other network is of another kind, or has other channels or layers.
+    """
+    if (config.kind, config.channels, config.dilations) != (
+        other.kind,
+        other.channels,
+        other.dilations,
+    ):
+        return None
+    params = jax.tree.map(jnp.asarray, params)
+    there = {name: i for i, name in enumerate(other_names)}
+    shared = [name for name in names if name in there]
+    here = [i for i, name in enumerate(names) if name in there]
+    kernel = params["params"]["input"]["kernel"][np.array([there[name] for name in shared], int)]
+    own = state.params["params"]["input"]["kernel"].at[np.array(here, int)].set(kernel)
+    params["params"]["input"] = params["params"]["input"] | {"kernel": own}
+    return dataclasses.replace(state, params=params)
 
 
 def make_step(config: ProsodyConfig):

@@ -1,5 +1,7 @@
 """The networks of durations and pitch: their receptive field, losses and what they learn."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -113,3 +115,34 @@ def test_the_lengths_of_padding_are_few_and_all() -> None:
     for length in (1, 33, 500, 999, 1000):
         padded, _ = networks.padded_features([np.zeros((length, 1))])
         assert padded.shape[1] in lengths
+
+
+def test_begins_with_another_network_by_the_names_of_features() -> None:
+    """Whatever their order; what it lacks begins as it would without it."""
+    other = ProsodyConfig("pitch", 4, dilations=(1, 2), channels=8, seed=1, num_steps=9)
+    params = networks.init_state(other).params
+    config = config_of()
+    state = networks.init_state(config)
+    begun = networks.begin_with(config, state, "xbc", other, params, "cdab")
+    assert begun is not None and int(begun.step) == 0
+    kernel, there = (of["params"]["input"]["kernel"] for of in (begun.params, params))
+    own = state.params["params"]["input"]["kernel"]
+    np.testing.assert_array_equal(kernel, np.stack([own[0], there[3], there[0]]))
+    for name in ("layer_1", "output"):
+        jax.tree.map(
+            np.testing.assert_array_equal, begun.params["params"][name], params["params"][name]
+        )
+    features = some(7)
+    moved = np.zeros((7, 4), np.float32)
+    moved[:, [3, 0]] = features[:, 1:]
+    expected = networks.predict(other, params, moved)
+    features[:, 0] = 0
+    found = networks.predict(config, begun.params, features)
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+    for changes in ({"channels": 16}, {"dilations": (1, 4)}, {"kind": "spectrum"}):
+        unlike = dataclasses.replace(other, **changes)
+        of_it = networks.init_state(unlike).params
+        assert networks.begin_with(config, state, "xbc", unlike, of_it, "cdab") is None
+    none = networks.begin_with(config, state, "xyz", other, params, "cdab")
+    assert none is not None
+    np.testing.assert_array_equal(none.params["params"]["input"]["kernel"], own)
