@@ -10,10 +10,13 @@ import soundfile
 from synthetic import noise, write
 
 import data
+from data.builders import recorded
+from data.builders.clips import ClipReader, Spoken
 from data.datasets.folder.tables import read_table
-from data.text import cutting
+from data.text import alignment, cutting
 from data.text.espeak.engine import NATIVE_RATE_HZ
 from data.text.espeak.synthesis import WORDS_PER_MINUTE, Utterance, synthesise
+from data.text.phone_model import PhoneModel
 
 SENTENCES = [
     "A quiet ocean reached the village.",
@@ -90,6 +93,50 @@ def test_a_story_is_cut_at_its_pauses_with_its_text(
         spoken = [word.lower() for word in example["words"]]
         assert spoken == example["text"].lower().replace(".", "").split()
     assert data.load("folder", tmp_path / "out", "train").licence == "CC BY 4.0"
+
+
+def test_phones_are_aligned_by_a_model_of_their_speaker(
+    folder: Folder, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of the clips of that speaker alone, and of a few of them where there are many."""
+    monkeypatch.setattr(recorded, "MODEL_CLIPS", 2)
+    made: list[list[str]] = []
+    whole = ClipReader.model
+
+    def noted(reader: ClipReader, clips: Spoken) -> PhoneModel | None:
+        made.append([clip.name for clip, _ in clips])
+        return whole(reader, clips)
+
+    monkeypatch.setattr(ClipReader, "model", noted)
+    folder.build(tmp_path / "out")
+    found, _ = everything(tmp_path / "out")
+    assert sorted({name[:5] for name in names}.pop() for names in made) == ["clips", "story"]
+    assert all(len({name[:5] for name in names}) == 1 <= len(names) <= 2 for names in made)
+
+    spoken = [found[name] for names in made for name in names if name.startswith("clips")]
+    texts = {example["text"]: None for example in (*spoken, found["clips/0.wav"])}
+    speech = dict(
+        zip(
+            texts,
+            synthesise(
+                Utterance(text.lower() if text.isupper() else text, "en-us", WORDS_PER_MINUTE)
+                for text in texts
+            ),
+            strict=True,
+        )
+    )
+    once = (alignment.align("it", speech[each["text"]], each["audio"], 8000) for each in spoken)
+    sounds = [(each["audio"], 8000) for each in spoken]
+    model = alignment.speaker_model(
+        (each, *sound) for each, sound in zip(once, sounds, strict=True)
+    )
+    example = found["clips/0.wav"]
+    given = "it", speech[example["text"]], example["audio"], 8000
+    by_model, warped = (
+        [phone.start for phone in alignment.align(*given, model=of).phones] for of in (model, None)
+    )
+    np.testing.assert_array_equal(example["phone_starts"], by_model)
+    assert list(example["phone_starts"]) != warped
 
 
 def test_at_least_four_sentences_validate_of_twenty(folder: Folder, tmp_path: pathlib.Path) -> None:
