@@ -47,6 +47,20 @@ def test_is_librosas_spectrogram() -> None:
     )
 
 
+def test_is_computed_in_float64() -> None:
+    """So that its float32 do not depend on the order in which a product is summed."""
+    samples = noise(20000)
+    lead = CONFIG.n_fft // 2 - CONFIG.hop_samples // 2
+    padded = np.pad(samples.astype(np.float64) / 32768, (lead, CONFIG.n_fft))
+    frames = np.lib.stride_tricks.sliding_window_view(padded, CONFIG.n_fft)[:: CONFIG.hop_samples]
+    window = scipy.signal.get_window("hann", CONFIG.n_fft)
+    bands = librosa.filters.mel(sr=8000, n_fft=400, n_mels=20, fmin=60.0, fmax=3800.0)
+    mel = np.abs(np.fft.rfft(frames * window)) @ bands.T.astype(np.float64)
+    share = (np.log(np.maximum(mel, 1e-5)) - LN_FLOOR) / (2 - LN_FLOOR)
+    found = data.mel_spectrogram(samples, CONFIG)
+    assert np.mean(found == (2 * share - 1)[: len(found)].astype(np.float32)) > 0.999
+
+
 @given(st.integers(1, 450), st.integers(1, 60), st.integers(8, 70))
 @settings(max_examples=40)
 def test_any_length_any_hop(length: int, hop: int, longer: int) -> None:
