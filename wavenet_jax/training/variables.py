@@ -107,15 +107,31 @@ class NamedAxis:
         return [name for name in self.names if name not in self.pretrained_names]
 
     @property
+    def alike(self) -> dict[str, list[int]]:
+        """Of each new speaker, or other class of a global condition, of which the pretrained model
+        has others, their indices there. Labels are what names have before a colon: `speaker: ann`.
+        """
+        if self.of != "global_condition":
+            return {}
+        others: dict[str, list[int]] = {}
+        for i, name in enumerate(self.pretrained_names):
+            others.setdefault(_label(name), []).append(i)
+        return {name: others[_label(name)] for name in self.new if _label(name) in others}
+
+    @property
     def unused(self) -> list[str]:
         """The pretrained model's names that the model does not have."""
         return [name for name in self.pretrained_names if name not in self.names]
 
     def __str__(self) -> str:
-        """A line for the names that are new, and one for those that are not used."""
+        """Lines for the names that are new, and one for those that are not used."""
         what, lines = self.of.replace("_", " "), []
-        if self.new:
-            lines.append(f"New in the {what} and begun at random: {_listed(self.new)}.")
+        if self.alike:
+            lines.append(
+                f"New in the {what} and begun as the mean of the others: {_listed([*self.alike])}."
+            )
+        if at_random := [name for name in self.new if name not in self.alike]:
+            lines.append(f"New in the {what} and begun at random: {_listed(at_random)}.")
         if self.unused:
             lines.append(f"Not taken of the {what} there: {_listed(self.unused)}.")
         return "\n".join(lines)
@@ -128,7 +144,8 @@ class Adoption:
     Attributes:
       taken: of the same name and shape in both, and the same names along their axes.
       matched: those with names along an axis that differ. Of the names that both models have
-        the values are the pretrained model's, and the others begin at random.
+        the values are the pretrained model's. A new speaker, or other class of a global condition,
+        begins as the mean of the pretrained model's, and what else is new begins at random.
       reshaped: of the same name and another shape, with both shapes: this model's, then the
         pretrained one's. They begin at random.
       new: those that the pretrained model does not have. They begin at random.
@@ -171,7 +188,10 @@ class Adoption:
         for name, axis in self.matched.items():
             number, (here, there) = _AXES[axis.of][name], axis.shared
             values = np.moveaxis(np.array(flat[name]), number, 0)  # a view
-            values[here] = np.moveaxis(np.asarray(other[name]), number, 0)[there]
+            pretrained_values = np.moveaxis(np.asarray(other[name]), number, 0)
+            values[here] = pretrained_values[there]
+            for new, others in axis.alike.items():
+                values[axis.names.index(new)] = pretrained_values[others].mean(axis=0)
             flat[name] = jnp.asarray(np.moveaxis(values, 0, number))
         return traverse_util.unflatten_dict(flat, sep="/")
 
@@ -244,6 +264,10 @@ def _is_matched(
             )
     rest, other_rest = (shape[:number] + shape[number + 1 :] for shape in (mine, other))
     return axis.names != axis.pretrained_names and rest == other_rest
+
+
+def _label(name: str) -> str:
+    return name.partition(": ")[0] if ": " in name else ""
 
 
 def _numbered(names: Sequence[str]) -> dict[tuple[str, int], int]:

@@ -135,9 +135,10 @@ def test_speakers_in_another_order_and_one_more_are_found_by_name() -> None:
     assert set(adoption.matched) == {TABLE}
     assert set(adoption.taken) == set(flat(pretrained)) - {TABLE}
     assert (adoption.reshaped, adoption.new, adoption.unused) == ({}, (), ())
-    begun, plain = begun_with(config, pretrained, axis)
+    begun, _ = begun_with(config, pretrained, axis)
     np.testing.assert_array_equal(begun[TABLE][[0, 2]], flat(pretrained)[TABLE][[2, 0]])
-    np.testing.assert_array_equal(begun[TABLE][[1, 3]], plain[TABLE][[1, 3]])
+    mean = np.mean(flat(pretrained)[TABLE], axis=0)
+    np.testing.assert_allclose(begun[TABLE][[1, 3]], [mean, mean], atol=1e-7)
     params = traverse_util.unflatten_dict(begun, sep="/")
     local = grid.conditions_for(CONFIG, 2, 12)["local"]
     for here, there in ((0, 2), (2, 0)):
@@ -149,16 +150,26 @@ def test_speakers_in_another_order_and_one_more_are_found_by_name() -> None:
     assert str(adoption).splitlines() == [
         f"{total - 1} of {total} parameters begin with the pretrained model's; matched by name: "
         "global_embedding/table.",
-        "New in the global condition and begun at random: dan, eve.",
+        "New in the global condition and begun as the mean of the others: dan, eve.",
         "Not taken of the global condition there: bob.",
     ]
 
 
 def test_as_many_other_speakers_do_not_begin_as_those_of_their_numbers() -> None:
+    """But as the mean of those of their label; at random where there is none of it."""
     pretrained = variables_of(CONFIG)
-    axis = NamedAxis("global_condition", ("dan", "eve", "fay"), ("ann", "bob", "cid"))
+    here = ("speaker: dan", "speaker: eve", "digit: 1")
+    axis = NamedAxis("global_condition", here, ("speaker: ann", "tag: loud", "speaker: cid"))
     begun, plain = begun_with(CONFIG, pretrained, axis)
-    np.testing.assert_array_equal(begun[TABLE], plain[TABLE])
+    mean = np.mean(flat(pretrained)[TABLE][[0, 2]], axis=0)
+    np.testing.assert_allclose(begun[TABLE][:2], [mean, mean], atol=1e-7)
+    np.testing.assert_array_equal(begun[TABLE][2], plain[TABLE][2])
+    assert str(axis).splitlines() == [
+        "New in the global condition and begun as the mean of the others: speaker: dan, speaker: "
+        "eve.",
+        "New in the global condition and begun at random: digit: 1.",
+        "Not taken of the global condition there: speaker: ann, tag: loud, speaker: cid.",
+    ]
 
 
 def test_the_same_names_are_taken_and_nothing_is_said_of_them() -> None:
