@@ -32,6 +32,8 @@ from wavenet_jax.prosody.networks import (
 SHORTEST_S = 0.005
 SPECTRUM_S = 0.032
 """Of the windows of the spectra that are predicted, to the next power of two."""
+SMOOTHING_HZ = 250.0
+"""Of the spectra that are predicted, as of `Spectrum`: as far as a voice's harmonics are apart."""
 
 MIN_SPEED, MAX_SPEED = 0.5, 2.0
 MAX_SEMITONES = 12.0
@@ -169,7 +171,7 @@ class Prosody(NamedTuple):
         if self.spectrum is None:
             return None
         outputs = predict(*self.spectrum, with_voice(frames, voice))
-        return Spectrum(outputs.astype(np.float32), mel_of(self.run))
+        return Spectrum(outputs.astype(np.float32), mel_of(self.run), SMOOTHING_HZ)
 
     def spectra_of(
         self, frames: Sequence[np.ndarray], voices: Sequence[np.ndarray]

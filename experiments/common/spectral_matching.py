@@ -30,10 +30,14 @@ class Spectrum(NamedTuple):
     Attributes:
       frames: `[F, M]`, from the sound's first sample on.
       mel: its parameters.
+      smoothing_hz: standard deviation of the Gaussian by which it and that of the sound are
+        smoothed over frequency before they are compared, 0 for none. So one that was predicted
+        leaves the gaps between harmonics, which are wider than low bands, as they are.
     """
 
     frames: np.ndarray
     mel: data.MelConfig
+    smoothing_hz: float = 0.0
 
 
 def match_spectrum(samples: np.ndarray, spectrum: Spectrum, strength: float) -> np.ndarray:
@@ -55,11 +59,12 @@ def match_spectrum(samples: np.ndarray, spectrum: Spectrum, strength: float) -> 
     transform = scipy.signal.ShortTimeFFT(window, max(1, length // 4), rate)
     padding = max(0, length - len(samples))  # no transform is of less than a frame
     matched = np.pad(samples.astype(np.float64), (0, padding))
-    was = data.mel_spectrogram(_to_int16(matched), spectrum.mel)
+    was = _envelope(_to_int16(matched), spectrum)
     frames = spectrum.frames[np.minimum(np.arange(len(was)), len(spectrum.frames) - 1)]
+    frames = _smoothed(frames, spectrum)
     wanted = was + (strength * (frames - was)).clip(LOWEST_DB / DB, HIGHEST_DB / DB)
     for _ in range(ROUNDS):
-        now = data.mel_spectrogram(_to_int16(matched), spectrum.mel)
+        now = _envelope(_to_int16(matched), spectrum)
         apart_db = DB * (wanted - now)
         spectra = transform.stft(matched)
         middles = transform.t(len(matched)) * rate
@@ -71,6 +76,19 @@ def match_spectrum(samples: np.ndarray, spectrum: Spectrum, strength: float) -> 
         gain_db = [np.interp(transform.f, spectrum.mel.band_hz, of_bands) for of_bands in in_time]
         matched = transform.istft(spectra * 10 ** (np.array(gain_db).T / 20), k1=len(matched))
     return _to_int16(matched[: len(samples)])
+
+
+def _envelope(samples: np.ndarray, spectrum: Spectrum) -> np.ndarray:
+    return _smoothed(data.mel_spectrogram(samples, spectrum.mel), spectrum)
+
+
+def _smoothed(frames: np.ndarray, spectrum: Spectrum) -> np.ndarray:
+    if not spectrum.smoothing_hz:
+        return frames
+    hz = np.array(spectrum.mel.band_hz)
+    kernel = np.exp(-0.5 * ((hz[:, None] - hz) / spectrum.smoothing_hz) ** 2)
+    amplitudes = 10 ** (DB * frames / 20)
+    return 20 * np.log10(amplitudes @ (kernel / kernel.sum(axis=0))) / DB
 
 
 def _to_int16(sound: np.ndarray) -> np.ndarray:

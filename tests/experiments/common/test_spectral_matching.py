@@ -48,6 +48,28 @@ def test_a_noisy_voice_gets_its_envelope_and_keeps_its_pulses(spectrum: Spectrum
     assert apart_db(matched, spectrum) < apart_db(half, spectrum) < apart_db(heard, spectrum)
 
 
+def test_a_spectrum_without_harmonics_leaves_those_of_the_sound() -> None:
+    """That of a whisper and a voice of 250 Hz with some noise, smoothed: gaps are not filled."""
+    mel = data.MelConfig(RATE, 40, 512, 40, 0.0, RATE / 2)
+    noise = np.random.default_rng(1).normal(size=8000)
+    whisper = np.rint(1000 * noise).astype(np.int16)
+    comb = np.zeros(8000)
+    comb[::32] = 6000
+    voice = np.rint(comb + 20 * noise[::-1]).astype(np.int16)
+    wanted = data.mel_spectrogram(whisper, mel)
+
+    def gaps_db(smoothing_hz: float) -> float:
+        """What lies between the harmonics below 1 kHz, beside what lies on them."""
+        matched = match_spectrum(voice, Spectrum(wanted, mel, smoothing_hz), 1.0)
+        power = np.square(np.abs(np.fft.rfft(matched[1000:7000])))
+        hz = np.fft.rfftfreq(6000, 1 / RATE)
+        away = np.abs(hz - 250 * np.rint(hz / 250))
+        low = (hz > 200) & (hz < 1000)
+        return 10 * np.log10(power[low & (away > 80)].mean() / power[low & (away < 40)].mean())
+
+    assert gaps_db(250.0) < gaps_db(0.0) - 6
+
+
 def test_what_has_the_envelope_stays(spectrum: Spectrum) -> None:
     sound = pulses()
     difference = match_spectrum(sound, spectrum, 1.0) - sound.astype(int)
