@@ -4,7 +4,7 @@ import contextlib
 import dataclasses
 import pathlib
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -65,8 +65,18 @@ class Clip:
         return str(self.features.get("speaker", ""))
 
 
-Spoken = Sequence[tuple[Clip, Speech | None]]
-"""Clips of one file, each with its text synthesised where it is to be aligned."""
+class Spoken(NamedTuple):
+    """A clip, and what its alignment needs.
+
+    Attributes:
+      clip: The recording.
+      speech: Its text, synthesised; None where nothing is aligned.
+      model: Of the phones of its speaker; None where there is none.
+    """
+
+    clip: Clip
+    speech: Speech | None = None
+    model: PhoneModel | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,28 +85,29 @@ class ClipReader(RecordingReader):
 
     Attributes:
       options: Of the corpus, as `FileDatasetBuilder` lists them.
-      models: Of the phones of each speaker (`Clip.speaker`), of recordings that are aligned.
     """
 
     options: Mapping[str, Any]
-    models: Mapping[str, PhoneModel] = dataclasses.field(default_factory=dict)
 
-    def paths(self, item: Spoken) -> list[pathlib.Path]:
-        return [item[0][0].path]
+    def paths(self, item: Sequence[Spoken]) -> list[pathlib.Path]:
+        return [item[0].clip.path]
 
-    def recordings(self, item: Spoken, notices: Notices) -> Iterator[Example]:
-        file, rate = self._read(item[0][0].path, notices)
-        for clip, speech in item:
-            samples = self._processed(clip, file, rate, notices)
-            yield self._features(clip, speech, samples, rate)
+    def recordings(self, item: Sequence[Spoken], notices: Notices) -> Iterator[Example]:
+        """Of clips of one file, which is read once."""
+        file, rate = self._read(item[0].clip.path, notices)
+        for spoken in item:
+            samples = self._processed(spoken.clip, file, rate, notices)
+            yield self._features(spoken, samples, rate)
 
-    def model(self, clips: Spoken) -> PhoneModel | None:
+    def model(self, clips: Sequence[Spoken]) -> PhoneModel | None:
         """The model of the phones of clips of one speaker; what cannot be read is left out, and is
         refused, or reported, where it is read as a recording."""
         return alignment.speaker_model(self._aligned(clips))
 
-    def _aligned(self, clips: Spoken) -> Iterator[tuple[spans.Alignment, np.ndarray, int]]:
-        for clip, speech in clips:
+    def _aligned(
+        self, clips: Sequence[Spoken]
+    ) -> Iterator[tuple[spans.Alignment, np.ndarray, int]]:
+        for clip, speech, _ in clips:
             assert speech is not None
             with contextlib.suppress(DataError):
                 samples, rate = self._read(clip.path, Notices())
@@ -132,12 +143,10 @@ class ClipReader(RecordingReader):
             notices=notices,
         )
 
-    def _features(
-        self, clip: Clip, speech: Speech | None, samples: np.ndarray, rate: int
-    ) -> Example:
+    def _features(self, spoken: Spoken, samples: np.ndarray, rate: int) -> Example:
+        clip, speech, model = spoken
         added: Example = {}
         if speech is not None:
-            model = self.models.get(clip.speaker)
             added |= spans.labels(alignment.align(clip.path, speech, samples, rate, model=model))
         if self.options.get("f0"):
             added["f0_hz"] = pitch.f0(samples, rate)

@@ -141,45 +141,53 @@ class FileDatasetBuilder(AudioDatasetBuilder):
             sample_rate_hz=self.options["sample_rate_hz"] or header.sample_rate_hz,
         )
 
-    def _split_generators(self, dl_manager: Any) -> dict[str, Iterator[Spoken]]:
+    def _split_generators(self, dl_manager: Any) -> dict[str, Iterator[Sequence[Spoken]]]:
         spoken: Iterator[Any] = itertools.repeat(None)
+        models: Mapping[str, PhoneModel] = {}
         if voice := self.options.get("align"):
             every = [clip for part in self._planned.values() for clip in part]
+            models = self._phone_models(voice, every)
             spoken = spoken_by(voice, every)
         return {
-            split: self._items(split, part, itertools.islice(spoken, len(part)))
+            split: self._items(split, part, itertools.islice(spoken, len(part)), models)
             for split, part in self._planned.items()
         }
 
-    def _items(self, split: str, clips: Sequence[Clip], spoken: Iterator[Any]) -> Iterator[Spoken]:
-        """The clips, those of one file together, so that it is read once."""
-        progress = tqdm.tqdm(clips, desc=split, unit=" recordings")
-        pairs = zip(progress, spoken, strict=True)
-        for _, of_file in itertools.groupby(pairs, key=lambda pair: pair[0].path):
-            yield list(of_file)
-
-    def _reader(self) -> ClipReader:
-        reader = ClipReader(self.options)
-        if voice := self.options.get("align"):
-            return dataclasses.replace(reader, models=self._phone_models(reader, voice))
-        return reader
-
-    def _phone_models(self, reader: ClipReader, voice: str) -> Mapping[str, PhoneModel]:
+    def _phone_models(self, voice: str, clips: Sequence[Clip]) -> Mapping[str, PhoneModel]:
         """The model of each speaker's phones, of at most `MODEL_CLIPS` clips spread over all."""
         of_speakers: dict[str, list[Clip]] = {}
-        for clip in itertools.chain.from_iterable(self._planned.values()):
+        for clip in clips:
             of_speakers.setdefault(clip.speaker, []).append(clip)
-        chosen = [clips[:: -(-len(clips) // MODEL_CLIPS)] for clips in of_speakers.values()]
+        chosen = [of_one[:: -(-len(of_one) // MODEL_CLIPS)] for of_one in of_speakers.values()]
         spoken = spoken_by(voice, list(itertools.chain.from_iterable(chosen)))
-        with_speech = (list(zip(clips, spoken, strict=False)) for clips in chosen)
+        with_speech = (list(map(Spoken, of_one, spoken)) for of_one in chosen)
         models = tqdm.tqdm(
-            self._map(reader.model, with_speech),
+            self._map(self._reader().model, with_speech),
             desc="modelling phones",
             total=len(chosen),
             unit=" speakers",
         )
         found = zip(of_speakers, models, strict=True)
         return {speaker: model for speaker, model in found if model is not None}
+
+    def _items(
+        self,
+        split: str,
+        clips: Sequence[Clip],
+        spoken: Iterator[Any],
+        models: Mapping[str, PhoneModel],
+    ) -> Iterator[Sequence[Spoken]]:
+        """The clips, those of one file together, so that it is read once."""
+        progress = tqdm.tqdm(clips, desc=split, unit=" recordings")
+        every = (
+            Spoken(clip, speech, models.get(clip.speaker))
+            for clip, speech in zip(progress, spoken, strict=True)
+        )
+        for _, of_file in itertools.groupby(every, key=lambda each: each.clip.path):
+            yield list(of_file)
+
+    def _reader(self) -> ClipReader:
+        return ClipReader(self.options)
 
     def _usable(self, clips: Sequence[Clip]) -> Sequence[Clip]:
         """All clips with their labels; with `skip_bad`, those that can be read to their end."""

@@ -3,6 +3,7 @@
 import dataclasses
 import logging
 import pathlib
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
@@ -103,8 +104,8 @@ def test_phones_are_aligned_by_a_model_of_their_speaker(
     made: list[list[str]] = []
     whole = ClipReader.model
 
-    def noted(reader: ClipReader, clips: Spoken) -> PhoneModel | None:
-        made.append([clip.name for clip, _ in clips])
+    def noted(reader: ClipReader, clips: Sequence[Spoken]) -> PhoneModel | None:
+        made.append([spoken.clip.name for spoken in clips])
         return whole(reader, clips)
 
     monkeypatch.setattr(ClipReader, "model", noted)
