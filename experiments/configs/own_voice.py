@@ -7,7 +7,7 @@
         --config.pretrained=experiments/pretrained/tts
     python -m experiments.train_prosody --workdir=runs/own_voice --data_dir=corpora
     python -m experiments.speak --workdir=runs/own_voice --out=hello.wav \\
-        --text="the curious judge followed her shadow"
+        --text="she walked along the river in the evening"
 
 The network is that of `tts.py`, and so of `experiments/pretrained/tts`. `own_voice_22k.py` is the
 same at 22.05 kHz. What came of three minutes of a reader: docs/own_voice.md.
