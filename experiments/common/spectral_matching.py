@@ -59,22 +59,23 @@ def match_spectrum(samples: np.ndarray, spectrum: Spectrum, strength: float) -> 
     transform = scipy.signal.ShortTimeFFT(window, max(1, length // 4), rate)
     padding = max(0, length - len(samples))  # no transform is of less than a frame
     matched = np.pad(samples.astype(np.float64), (0, padding))
-    was = _envelope(_to_int16(matched), spectrum)
-    frames = spectrum.frames[np.minimum(np.arange(len(was)), len(spectrum.frames) - 1)]
-    frames = _smoothed(frames, spectrum)
-    wanted = was + (strength * (frames - was)).clip(LOWEST_DB / DB, HIGHEST_DB / DB)
-    for _ in range(ROUNDS):
-        now = _envelope(_to_int16(matched), spectrum)
+    now = _envelope(_to_int16(matched), spectrum)
+    frames = spectrum.frames[np.minimum(np.arange(len(now)), len(spectrum.frames) - 1)]
+    apart = strength * (_smoothed(frames, spectrum) - now)
+    wanted = now + apart.clip(LOWEST_DB / DB, HIGHEST_DB / DB)
+    # Of frame k the middle is sample k hop + hop / 2.
+    middles = transform.t(len(matched)) * rate
+    places = ((middles - hop / 2) / hop).clip(0, len(now) - 1)
+    before = np.floor(places).astype(int)
+    after, share = np.minimum(before + 1, len(now) - 1), (places - before)[:, None]
+    for done in range(ROUNDS):
+        if done:
+            now = _envelope(_to_int16(matched), spectrum)
         apart_db = DB * (wanted - now)
-        spectra = transform.stft(matched)
-        middles = transform.t(len(matched)) * rate
-        # Of frame k the middle is sample k hop + hop / 2.
-        places = ((middles - hop / 2) / hop).clip(0, len(now) - 1)
-        before = np.floor(places).astype(int)
-        after, share = np.minimum(before + 1, len(now) - 1), (places - before)[:, None]
         in_time = apart_db[before] * (1 - share) + apart_db[after] * share
         gain_db = [np.interp(transform.f, spectrum.mel.band_hz, of_bands) for of_bands in in_time]
-        matched = transform.istft(spectra * 10 ** (np.array(gain_db).T / 20), k1=len(matched))
+        gains = 10 ** (np.array(gain_db).T / 20)
+        matched = transform.istft(transform.stft(matched) * gains, k1=len(matched))
     return _to_int16(matched[: len(samples)])
 
 

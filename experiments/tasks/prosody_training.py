@@ -21,7 +21,7 @@ from wavenet_jax.prosody.networks import (
     init_state,
     make_step,
 )
-from wavenet_jax.training import NonFiniteLossError
+from wavenet_jax.training import NamedAxis, NonFiniteLossError
 
 LOG_EVERY = 10
 
@@ -122,9 +122,9 @@ def _first_state(run: Run, config: ProsodyConfig) -> ProsodyState:
     if other is None:
         print(f"{workdir} has no {config.kind} model: it begins at random.", file=sys.stderr)
         return state
-    names = prosody.input_names(run, config.kind)
-    other_names = prosody.input_names(restore.load(workdir).run, config.kind)
-    begun = begin_with(config, state, names, other.config, other.params, other_names)
+    runs = run, restore.load(workdir).run
+    features = NamedAxis("local_condition", *(prosody.input_names(of, config.kind) for of in runs))
+    begun = begin_with(config, state, other.config, other.params, features)
     if begun is None:
         print(
             f"The {config.kind} model of {workdir} has other channels or layers: this one begins "
@@ -132,10 +132,9 @@ def _first_state(run: Run, config: ProsodyConfig) -> ProsodyState:
             file=sys.stderr,
         )
         return state
-    shared = sum(name in other_names for name in names)
     print(
-        f"The {config.kind} model begins with that of {workdir}, with {shared} of its {len(names)} "
-        "features.",
+        f"The {config.kind} model begins with that of {workdir}, with {len(features.shared[0])} of "
+        f"its {len(features.names)} features.",
         file=sys.stderr,
     )
     return begun

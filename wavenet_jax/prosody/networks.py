@@ -11,7 +11,6 @@ Letters in shapes: `B` sentences, `T` phones or frames, `D` features of each, `O
 
 import dataclasses
 import functools
-from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 
 import flax.linen as nn
@@ -31,6 +30,7 @@ from wavenet_jax.config import (
 )
 from wavenet_jax.errors import ConfigError
 from wavenet_jax.training.config import check_seed
+from wavenet_jax.training.variables import NamedAxis
 
 DURATION_UNIT_S = 0.1
 KERNEL_SIZE = 3
@@ -177,20 +177,18 @@ def init_state(config: ProsodyConfig) -> ProsodyState:
 def begin_with(
     config: ProsodyConfig,
     state: ProsodyState,
-    names: Sequence[str],
     other: ProsodyConfig,
     params: Any,
-    other_names: Sequence[str],
+    features: NamedAxis,
 ) -> ProsodyState | None:
     """A first state with the parameters of another network.
 
     Args:
       config: of the network.
       state: of `init_state`, which features keep that the other network does not have.
-      names: of its D features, each of which is one alone.
       other: the other network's config.
       params: its parameters.
-      other_names: of its features.
+      features: the names of the D features of each.
 
     Returns:
       None if the other network is of another kind, or has other channels or layers.
@@ -202,11 +200,9 @@ def begin_with(
     ):
         return None
     params = jax.tree.map(jnp.asarray, params)
-    there = {name: i for i, name in enumerate(other_names)}
-    shared = [name for name in names if name in there]
-    here = [i for i, name in enumerate(names) if name in there]
-    kernel = params["params"]["input"]["kernel"][np.array([there[name] for name in shared], int)]
-    own = state.params["params"]["input"]["kernel"].at[np.array(here, int)].set(kernel)
+    here, there = (np.array(indices, int) for indices in features.shared)
+    kernel = params["params"]["input"]["kernel"][there]
+    own = state.params["params"]["input"]["kernel"].at[here].set(kernel)
     params["params"]["input"] = params["params"]["input"] | {"kernel": own}
     return dataclasses.replace(state, params=params)
 

@@ -10,6 +10,7 @@ import pytest
 from wavenet_jax import InputError
 from wavenet_jax.prosody import networks
 from wavenet_jax.prosody.networks import Batch, ProsodyConfig, ProsodyNet
+from wavenet_jax.training import NamedAxis
 
 
 def config_of(kind: str = "pitch", **changes) -> ProsodyConfig:
@@ -119,11 +120,15 @@ def test_the_lengths_of_padding_are_few_and_all() -> None:
 
 def test_begins_with_another_network_by_the_names_of_features() -> None:
     """Whatever their order; what it lacks begins as it would without it."""
+
+    def named(features: str) -> NamedAxis:
+        return NamedAxis("local_condition", tuple(features), tuple("cdab"))
+
     other = ProsodyConfig("pitch", 4, dilations=(1, 2), channels=8, seed=1, num_steps=9)
     params = networks.init_state(other).params
     config = config_of()
     state = networks.init_state(config)
-    begun = networks.begin_with(config, state, "xbc", other, params, "cdab")
+    begun = networks.begin_with(config, state, other, params, named("xbc"))
     assert begun is not None and int(begun.step) == 0
     kernel, there = (of["params"]["input"]["kernel"] for of in (begun.params, params))
     own = state.params["params"]["input"]["kernel"]
@@ -142,7 +147,7 @@ def test_begins_with_another_network_by_the_names_of_features() -> None:
     for changes in ({"channels": 16}, {"dilations": (1, 4)}, {"kind": "spectrum"}):
         unlike = dataclasses.replace(other, **changes)
         of_it = networks.init_state(unlike).params
-        assert networks.begin_with(config, state, "xbc", unlike, of_it, "cdab") is None
-    none = networks.begin_with(config, state, "xyz", other, params, "cdab")
+        assert networks.begin_with(config, state, unlike, of_it, named("xbc")) is None
+    none = networks.begin_with(config, state, other, params, named("xyz"))
     assert none is not None
     np.testing.assert_array_equal(none.params["params"]["input"]["kernel"], own)
