@@ -32,6 +32,7 @@ from data.text.frames import (
     pitch_features,
 )
 from data.text.linguistics import (
+    columns_around,
     context_frame_names,
     context_names,
     expand_contexts,
@@ -52,6 +53,7 @@ __all__ = [
     "Targets",
     "WindowIterator",
     "build",
+    "columns_around",
     "context_frame_names",
     "context_names",
     "espeak",

@@ -15,6 +15,7 @@ Columns of a phone's context, K phones:
 Counts are in units of `COUNT_UNIT`, so that they are about as large as the other columns.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -27,6 +28,7 @@ STRESSES = ("none", "secondary", "primary")
 COUNT_UNIT = 5.0
 NEIGHBOURS = (0, -1, 1, -2, 2)
 LEVELS = ("phone", "syllable", "word", "phrase")
+COUNT_NAMES = tuple(f"{level}s {where}" for level in LEVELS for where in ("before", "after"))
 
 
 def is_vowel(phone: str) -> bool:
@@ -45,8 +47,24 @@ def context_names(phones: Sequence[str]) -> tuple[str, ...]:
         *frames.neighbour_names(phones, NEIGHBOURS),
         *(f"stress: {stress}" for stress in STRESSES),
         "vowel",
-        *(f"{level}s {where}" for level in LEVELS for where in ("before", "after")),
+        *COUNT_NAMES,
     )
+
+
+def columns_around(names: Sequence[str]) -> list[np.ndarray]:
+    """Which columns tell of what is around a phone: int arrays, one for each neighbour and one for
+    the counts; empty without such columns.
+
+    Args:
+      names: Of the columns, those of `context_names` among them.
+    """
+    groups: dict[str, list[int]] = {}
+    for i, name in enumerate(names):
+        if neighbour := re.match(r"phone [+-]\d+(?=: )", name):
+            groups.setdefault(neighbour[0], []).append(i)
+        elif name in COUNT_NAMES:
+            groups.setdefault("counts", []).append(i)
+    return [np.array(columns) for columns in groups.values()]
 
 
 def context_frame_names(contexts: Sequence[str], *, with_pitch: bool) -> tuple[str, ...]:

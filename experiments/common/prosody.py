@@ -334,13 +334,18 @@ def mel_of(run: Run) -> data.MelConfig:
 
 
 def input_names(run: Run, kind: str) -> tuple[str, ...]:
-    """What the columns of a network's features are called."""
+    """What the columns of a network's features are called, before those of `voice_names`."""
     columns = {
         "duration": run.context_names,
         "pitch": data.context_frame_names(run.context_names, with_pitch=False),
         "spectrum": run.names["local_condition"],
     }
-    return (*columns[kind], *run.names.get("global_condition", ()))
+    return columns[kind]
+
+
+def voice_names(run: Run) -> tuple[str, ...]:
+    """What the columns of `voice_of` are called."""
+    return run.names.get("global_condition", ())
 
 
 EXAMPLES = {

@@ -23,5 +23,6 @@ def get_config() -> ConfigDict:
     config.dataset = "folder"
     config.num_steps = 6000
     schema.when_pretrained(config, num_steps=1500)
+    config.prosody.update(context_dropout=0.5, input_noise=0.1)
     config.checkpoint_every = 500
     return config

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Sequence
 
 import numpy as np
 from tqdm import tqdm
@@ -14,6 +15,7 @@ from wavenet_jax import InputError, folders
 from wavenet_jax.prosody import checkpoints
 from wavenet_jax.prosody.networks import (
     NUM_OUTPUTS,
+    Batch,
     ProsodyConfig,
     ProsodyState,
     batch_of,
@@ -78,6 +80,13 @@ def _train(run: Run, corpus: data.Corpus, kind: str, workdir: str | os.PathLike[
                 f"{workdir} holds a {kind} model trained with {saved.config}, and the config says "
                 f"{config}: move {workdir}/prosody away to train it again."
             )
+    around = data.columns_around(prosody.input_names(run, kind))
+    if config.context_dropout and not around:
+        raise InputError(
+            f"--config.prosody.context_dropout is {config.context_dropout}, and the local "
+            f"features {run.config.local_condition.features!r} have no columns of neighbouring "
+            "phones: give 0."
+        )
     state = _first_state(run, config) if saved is None else saved.state
     step, first = make_step(config), int(state.step)
     with (
@@ -87,7 +96,7 @@ def _train(run: Run, corpus: data.Corpus, kind: str, workdir: str | os.PathLike[
         ) as progress,
     ):
         for i in range(first, config.num_steps):
-            state, loss = step(state, _batch(run, corpus, config, i))
+            state, loss = step(state, _batch(run, corpus, config, around, i))
             progress.update()
             stopping = should_stop(i + 1)
             if i % LOG_EVERY == 0 or i + 1 == config.num_steps or stopping:
@@ -124,7 +133,8 @@ def _first_state(run: Run, config: ProsodyConfig) -> ProsodyState:
         return state
     runs = run, restore.load(workdir).run
     features = NamedAxis("local_condition", *(prosody.input_names(of, config.kind) for of in runs))
-    begun = begin_with(config, state, other.config, other.params, features)
+    voices = NamedAxis("global_condition", *map(prosody.voice_names, runs))
+    begun = begin_with(config, state, other.config, other.params, features, voices)
     if begun is None:
         print(
             f"The {config.kind} model of {workdir} has other channels or layers: this one begins "
@@ -145,12 +155,34 @@ def _width(run: Run, corpus: data.Corpus, kind: str) -> int:
     return features.shape[1]
 
 
-def _batch(run: Run, corpus: data.Corpus, config: ProsodyConfig, step: int):
+def disturbed(
+    config: ProsodyConfig,
+    features: np.ndarray,
+    around: Sequence[np.ndarray],
+    random: np.random.Generator,
+) -> np.ndarray:
+    """A sentence's features `[T, D]` as training takes them: with what `config.context_dropout`
+    leaves out of the columns `around`, of which each group is chosen by itself, as zeros, and with
+    noise on all."""
+    features = features.copy()
+    if config.context_dropout:
+        for columns in around:
+            if random.random() < config.context_dropout:
+                features[:, columns] = 0
+    if config.input_noise:
+        features += config.input_noise * random.standard_normal(features.shape, np.float32)
+    return features
+
+
+def _batch(
+    run: Run, corpus: data.Corpus, config: ProsodyConfig, around: Sequence[np.ndarray], step: int
+) -> Batch:
     """Sentences of a step, a function of the seed and the step."""
     random = np.random.default_rng((config.seed, step))
     chosen = random.integers(len(corpus), size=config.batch_size)
     pairs = [_example(run, corpus, config.kind, int(i)) for i in chosen]
-    return batch_of([x for x, _ in pairs], [y for _, y in pairs])
+    features = [disturbed(config, x, around, random) for x, _ in pairs]
+    return batch_of(features, [y for _, y in pairs])
 
 
 def _example(

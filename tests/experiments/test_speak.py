@@ -31,7 +31,7 @@ from experiments.tasks import (
 )
 from wavenet_jax import InputError, sampling
 from wavenet_jax.prosody import checkpoints
-from wavenet_jax.prosody.networks import NUM_OUTPUTS
+from wavenet_jax.prosody.networks import NUM_OUTPUTS, ProsodyConfig
 
 pytest.importorskip("espeakng_loader", reason="eSpeak NG is in the extra demo")
 pytest.importorskip("parselmouth", reason="Praat is in the extra demo")
@@ -456,6 +456,10 @@ def test_labels_of_hts_are_said(tmp_path) -> None:
     config = tts_config(dataset="hts", **changes)
     training.train(config, workdir=tmp_path / "run", data_dir=tmp_path)
     trained = restore.load(tmp_path / "run")
+    bare = dataclasses.replace(trained.run.config.prosody, context_dropout=0.5)
+    bare = dataclasses.replace(trained.run, config=dataclasses.replace(config, prosody=bare))
+    with pytest.raises(InputError, match="dropout is 0.5, and .*'hts_f0' have no columns of neigh"):
+        prosody_training.train_prosody(bare, workdir=tmp_path / "run", data_dir=tmp_path)
     prosody_training.train_prosody(trained.run, workdir=tmp_path / "run", data_dir=tmp_path)
     with pytest.raises(InputError, match="cannot speak a text: give --hts_labels"):
         speech.utterance(trained.run, text="one")
@@ -464,6 +468,30 @@ def test_labels_of_hts_are_said(tmp_path) -> None:
     some = {"labels": example["labels"][:3]}
     spoken = prosody.load(tmp_path / "run", trained.run)
     assert speech.speak(trained, spoken, some, out=tmp_path / "a.wav") > 0
+
+
+def test_training_leaves_out_what_is_around_a_phone_and_adds_noise() -> None:
+    features = np.ones((50, 6), np.float32)
+    around = [np.array([1, 4]), np.array([3])]
+
+    def seen(**changes) -> np.ndarray:
+        config = ProsodyConfig("duration", 6, **changes)
+        random = np.random.default_rng(0)
+        return np.stack(
+            [prosody_training.disturbed(config, features, around, random) for _ in range(400)]
+        )
+
+    np.testing.assert_array_equal(seen(), np.tile(features, (400, 1, 1)))
+    dropped = seen(context_dropout=0.3)
+    assert np.all(dropped == dropped[:, :1]) and np.all(dropped[:, :, [0, 2, 5]] == 1)
+    np.testing.assert_array_equal(dropped[..., 1], dropped[..., 4])
+    kept = dropped[:, 0, [1, 3]].mean(axis=0)
+    np.testing.assert_allclose(kept, 0.7, atol=0.1)
+    assert np.mean(dropped[..., 1] * dropped[..., 3]) == pytest.approx(0.49, abs=0.1)
+    noise = seen(input_noise=0.2) - 1
+    assert noise.std(axis=(0, 1)) == pytest.approx(0.2, rel=0.05)
+    assert noise.mean() == pytest.approx(0, abs=0.01) and noise.dtype == np.float32
+    assert np.all(features == 1)
 
 
 def test_prosody_begins_with_the_pretrained_models(
@@ -489,7 +517,8 @@ def test_prosody_begins_with_the_pretrained_models(
             checkpoints.restore(folder, kind).state.params["params"]
             for folder in (without_voices, workdir)
         )
-        then["input"]["kernel"] = then["input"]["kernel"][: -len(VOICES)]
+        kernel, voices = np.split(then["input"]["kernel"], [-len(VOICES)])
+        then["input"] = {"kernel": kernel, "bias": then["input"]["bias"] + voices.mean(axis=0)}
         jax.tree.map(lambda *both: np.testing.assert_allclose(*both, atol=1e-7), now, then)
     lacking = tmp_path / "lacking"
     shutil.copytree(workdir, lacking)

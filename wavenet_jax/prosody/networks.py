@@ -11,6 +11,7 @@ Letters in shapes: `B` sentences, `T` phones or frames, `D` features of each, `O
 
 import dataclasses
 import functools
+import math
 from typing import Any, Literal, NamedTuple
 
 import flax.linen as nn
@@ -57,6 +58,9 @@ class ProsodyConfig:
         of phones, or half a second of frames of 5 ms.
       channels: of each.
       dropout: share of each layer's channels that training drops.
+      context_dropout: share of the sentences in which training leaves out what is known of a
+        neighbouring phone, each neighbour by itself, and the counts of what is around.
+      input_noise: standard deviation of the Gaussian noise that training adds to the features.
       num_steps: length of the training.
       batch_size: sentences of a step.
       learning_rate: Adam's at the beginning, from which it falls along half a cosine to 0.
@@ -68,6 +72,8 @@ class ProsodyConfig:
     dilations: tuple[int, ...] = ()
     channels: int = 64
     dropout: float = 0.1
+    context_dropout: float = 0.0
+    input_noise: float = 0.0
     num_steps: int = 1000
     batch_size: int = 8
     learning_rate: float = 2e-3
@@ -83,7 +89,9 @@ class ProsodyConfig:
         if len(self.dilations) > MAX_LAYERS:
             remedy = f"give at most {MAX_LAYERS}"
             raise ConfigError(owner, "number of layers", len(self.dilations), remedy)
-        check_share(self, owner, "dropout")
+        check_share(self, owner, "dropout", "context_dropout")
+        if not 0 <= self.input_noise < math.inf:
+            raise ConfigError(owner, "input_noise", self.input_noise, "give a number from 0")
         check_seed(self, owner)
         if not self.learning_rate > 0:
             raise ConfigError(owner, "learning_rate", self.learning_rate, "give a number above 0")
@@ -180,6 +188,7 @@ def begin_with(
     other: ProsodyConfig,
     params: Any,
     features: NamedAxis,
+    voices: NamedAxis,
 ) -> ProsodyState | None:
     """A first state with the parameters of another network.
 
@@ -188,7 +197,10 @@ def begin_with(
       state: of `init_state`, which features keep that the other network does not have.
       other: the other network's config.
       params: its parameters.
-      features: the names of the D features of each.
+      features: the names of the columns of each but those of voices.
+      voices: the names of the columns that follow, a global condition's. A new class of a label
+        begins as the mean of the other network's, and all alike where that has none; of labels
+        that are not here the mean is added to the bias.
 
     Returns:
       None if the other network is of another kind, or has other channels or layers.
@@ -199,11 +211,25 @@ def begin_with(
         other.dilations,
     ):
         return None
+    there = {name: np.array(values) for name, values in params["params"]["input"].items()}
+    kernel, bias = np.array(state.params["params"]["input"]["kernel"]), there["bias"]
+    of_features, of_voices = np.split(
+        there["kernel"], [other.features - len(voices.pretrained_names)]
+    )
+    own_features, own_voices = np.split(kernel, [config.features - len(voices.names)])  # views
+    here, shared = features.shared
+    own_features[here] = of_features[shared]
+    own_voices[:] = 0
+    here, shared = voices.shared
+    own_voices[here] = of_voices[shared]
+    for new, others in voices.alike.items():
+        own_voices[voices.names.index(new)] = of_voices[others].mean(axis=0)
+    kept = {name.partition(": ")[0] for name in voices.names}
+    for label, others in voices.pretrained_labels.items():
+        if label not in kept:
+            bias = bias + of_voices[others].mean(axis=0)
     params = jax.tree.map(jnp.asarray, params)
-    here, there = (np.array(indices, int) for indices in features.shared)
-    kernel = params["params"]["input"]["kernel"][there]
-    own = state.params["params"]["input"]["kernel"].at[here].set(kernel)
-    params["params"]["input"] = params["params"]["input"] | {"kernel": own}
+    params["params"]["input"] = {"kernel": jnp.asarray(kernel), "bias": jnp.asarray(bias)}
     return dataclasses.replace(state, params=params)
 
 

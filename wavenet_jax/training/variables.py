@@ -107,15 +107,21 @@ class NamedAxis:
         return [name for name in self.names if name not in self.pretrained_names]
 
     @property
+    def pretrained_labels(self) -> dict[str, list[int]]:
+        """The indices of the pretrained model's names, by what they have before a colon."""
+        labels: dict[str, list[int]] = {}
+        for i, name in enumerate(self.pretrained_names):
+            labels.setdefault(_label(name), []).append(i)
+        return labels
+
+    @property
     def alike(self) -> dict[str, list[int]]:
         """Of each new speaker, or other class of a global condition, of which the pretrained model
         has others, their indices there. Labels are what names have before a colon: `speaker: ann`.
         """
         if self.of != "global_condition":
             return {}
-        others: dict[str, list[int]] = {}
-        for i, name in enumerate(self.pretrained_names):
-            others.setdefault(_label(name), []).append(i)
+        others = self.pretrained_labels
         return {name: others[_label(name)] for name in self.new if _label(name) in others}
 
     @property

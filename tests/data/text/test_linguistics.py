@@ -118,6 +118,24 @@ def test_identities_stress_and_vowels() -> None:
     assert contexts[:, 38].tolist() == [name in ("@", "oU", "u:") for name in SAID]
 
 
+def test_the_columns_of_what_is_around_a_phone() -> None:
+    """Without them phones differ in no more than what they are, their stress and being a vowel."""
+    names = linguistics.context_frame_names(linguistics.context_names(NAMES), with_pitch=True)
+    groups = linguistics.columns_around(names)
+    assert [{names[i].partition(":")[0] for i in group} for group in groups] == [
+        {"phone -1"},
+        {"phone +1"},
+        {"phone -2"},
+        {"phone +2"},
+        set(linguistics.COUNT_NAMES),
+    ]
+    contexts = linguistics.phone_contexts(example(), names=NAMES)
+    contexts[:, np.concatenate(groups)] = 0
+    alike = {(name, *row[-12:-8]) for name, row in zip(SAID, contexts, strict=True)}
+    assert len(np.unique(contexts, axis=0)) == len(alike)
+    assert linguistics.columns_around(["LL-Vowel", "phones", "phone: a"]) == []
+
+
 def test_a_sound_after_a_words_end_is_of_no_word() -> None:
     cut = example()
     cut["word_ends"] = cut["word_ends"].copy()

@@ -99,6 +99,9 @@ def test_the_loss_of_spectra_is_absolute_and_of_the_sentence_alone() -> None:
         ({"features": 0}, "features is 0: give at least 1"),
         ({"channels": 0}, "channels is 0: give at least 1"),
         ({"dropout": 1.0}, "dropout is 1.0: give a number from 0"),
+        ({"context_dropout": 1.0}, "context_dropout is 1.0: give a number from 0"),
+        ({"input_noise": -0.1}, "input_noise is -0.1: give a number from 0"),
+        ({"input_noise": float("nan")}, "input_noise is nan: give a number from 0"),
         ({"num_steps": 0}, "num_steps is 0"),
         ({"batch_size": 0}, "batch_size is 0"),
         ({"learning_rate": 0.0}, "learning_rate is 0.0: give a number above 0"),
@@ -128,7 +131,8 @@ def test_begins_with_another_network_by_the_names_of_features() -> None:
     params = networks.init_state(other).params
     config = config_of()
     state = networks.init_state(config)
-    begun = networks.begin_with(config, state, other, params, named("xbc"))
+    none_either = NamedAxis("global_condition", (), ())
+    begun = networks.begin_with(config, state, other, params, named("xbc"), none_either)
     assert begun is not None and int(begun.step) == 0
     kernel, there = (of["params"]["input"]["kernel"] for of in (begun.params, params))
     own = state.params["params"]["input"]["kernel"]
@@ -147,7 +151,39 @@ def test_begins_with_another_network_by_the_names_of_features() -> None:
     for changes in ({"channels": 16}, {"dilations": (1, 4)}, {"kind": "spectrum"}):
         unlike = dataclasses.replace(other, **changes)
         of_it = networks.init_state(unlike).params
-        assert networks.begin_with(config, state, unlike, of_it, named("xbc")) is None
-    none = networks.begin_with(config, state, other, params, named("xyz"))
+        assert networks.begin_with(config, state, unlike, of_it, named("xbc"), none_either) is None
+    none = networks.begin_with(config, state, other, params, named("xyz"), none_either)
     assert none is not None
     np.testing.assert_array_equal(none.params["params"]["input"]["kernel"], own)
+
+
+def test_begins_with_the_voices_of_another_network() -> None:
+    """A new one as the mean of them, all alike of none, and without any as the mean."""
+    config = config_of("spectrum")
+    state = networks.init_state(config)
+
+    def begun(here: tuple[str, ...], there: tuple[str, ...]) -> tuple[np.ndarray, ...]:
+        """Kernel of the voices here, what is added to the bias, and kernel of the voices there."""
+        shared = 3 - len(here)
+        other = dataclasses.replace(config, features=shared + len(there), seed=1)
+        params = networks.init_state(other).params
+        features = NamedAxis("local_condition", *[tuple("abc"[:shared])] * 2)
+        voices = NamedAxis("global_condition", here, there)
+        found = networks.begin_with(config, state, other, params, features, voices)
+        assert found is not None
+        layer, given = (of["params"]["input"] for of in (found.params, params))
+        np.testing.assert_array_equal(layer["kernel"][:shared], given["kernel"][:shared])
+        return (
+            np.asarray(layer["kernel"][shared:]),
+            np.asarray(layer["bias"] - given["bias"]),
+            np.asarray(given["kernel"][shared:]),
+        )
+
+    kernel, bias, given = begun(("speaker: eve", "speaker: bob"), ("speaker: bob", "speaker: ann"))
+    np.testing.assert_array_equal(kernel[1], given[0])
+    np.testing.assert_allclose(kernel[0], given.mean(axis=0), rtol=1e-6)
+    assert not bias.any()
+    kernel, bias, _ = begun(("speaker: eve",), ())
+    assert not kernel.any() and not bias.any()
+    _, bias, given = begun((), ("speaker: bob", "mood: low", "speaker: ann"))
+    np.testing.assert_allclose(bias, given[[0, 2]].mean(axis=0) + given[1], rtol=1e-6)
