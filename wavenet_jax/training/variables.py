@@ -39,6 +39,9 @@ _AXES = {
 """The parameters with an axis of names, and which of their axes it is."""
 
 
+_TABLE, _PROJECTION = "params/global_embedding/table", "global_projection/kernel"
+
+
 def init_variables(model_config: ModelConfig, key: jax.Array) -> Any:
     """The first variables of a model."""
     if isinstance(model_config, RecognizerConfig):
@@ -164,6 +167,12 @@ class Adoption:
     new: tuple[str, ...]
     unused: tuple[str, ...]
 
+    @property
+    def keeps_mean(self) -> bool:
+        """Whether the pretrained model has speakers, or other classes of a global condition, and
+        this one has no such condition: it begins with their mean, which is added to the biases."""
+        return _TABLE in self.unused
+
     def __str__(self) -> str:
         """One sentence for a person, and lines with the names that only one of the models has."""
         total = len(self.taken) + len(self.matched) + len(self.reshaped) + len(self.new)
@@ -183,7 +192,9 @@ class Adoption:
             parts.append(f"new and begun at random: {_listed([*map(_short, self.new)])}")
         if self.unused:
             parts.append(f"not taken: {_listed([*map(_short, self.unused)])}")
-        lines = filter(None, map(str, dict.fromkeys(self.matched.values())))
+        lines = [*filter(None, map(str, dict.fromkeys(self.matched.values())))]
+        if self.keeps_mean:
+            lines.append("Of the global condition there its classes' mean is kept.")
         return "\n".join(["; ".join(parts) + ".", *lines])
 
     def begin(self, variables: Any, pretrained: Any) -> Any:
@@ -199,6 +210,11 @@ class Adoption:
             for new, others in axis.alike.items():
                 values[axis.names.index(new)] = pretrained_values[others].mean(axis=0)
             flat[name] = jnp.asarray(np.moveaxis(values, 0, number))
+        if self.keeps_mean:
+            mean = np.asarray(other[_TABLE]).mean(axis=0)
+            for name in self.unused:
+                if name.endswith(_PROJECTION):
+                    flat[name.removesuffix(_PROJECTION) + "bias"] += mean @ other[name]
         return traverse_util.unflatten_dict(flat, sep="/")
 
 

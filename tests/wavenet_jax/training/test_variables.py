@@ -155,6 +155,33 @@ def test_speakers_in_another_order_and_one_more_are_found_by_name() -> None:
     ]
 
 
+def test_without_speakers_it_begins_with_the_mean_of_them() -> None:
+    """What it computes is what the pretrained model computes of a speaker who is that mean."""
+    there = dataclasses.replace(with_speakers(3), local_condition=None)
+    pretrained = variables_of(there)
+    here = dataclasses.replace(there, global_condition=None)
+    begun, _ = begun_with(here, pretrained)
+    mean = flat(pretrained)
+    mean[TABLE] = np.tile(mean[TABLE].mean(axis=0), (3, 1))
+    as_mean = traverse_util.unflatten_dict(mean, sep="/")
+    speaker = np.array([1, 1])
+    np.testing.assert_allclose(
+        logits(here, traverse_util.unflatten_dict(begun, sep="/")),
+        logits(there, as_mean, global_condition=speaker),
+        atol=1e-5,
+    )
+    assert (
+        np.abs(
+            logits(there, pretrained, global_condition=speaker)
+            - logits(there, as_mean, global_condition=speaker)
+        ).max()
+        > 1e-3
+    )
+    said = str(training.adopt(here, pretrained))
+    assert said.endswith("\nOf the global condition there its classes' mean is kept.")
+    assert "mean is kept" not in str(training.adopt(there, pretrained))
+
+
 def test_as_many_other_speakers_do_not_begin_as_those_of_their_numbers() -> None:
     """But as the mean of those of their label; at random where there is none of it."""
     pretrained = variables_of(CONFIG)
