@@ -224,10 +224,8 @@ def begin_with(
     own_voices[here] = of_voices[shared]
     for new, others in voices.alike.items():
         own_voices[voices.names.index(new)] = of_voices[others].mean(axis=0)
-    kept = {name.partition(": ")[0] for name in voices.names}
-    for label, others in voices.pretrained_labels.items():
-        if label not in kept:
-            bias = bias + of_voices[others].mean(axis=0)
+    for others in voices.lost:
+        bias = bias + of_voices[others].mean(axis=0)
     params = jax.tree.map(jnp.asarray, params)
     params["params"]["input"] = {"kernel": jnp.asarray(kernel), "bias": jnp.asarray(bias)}
     return dataclasses.replace(state, params=params)

@@ -110,8 +110,13 @@ class NamedAxis:
         return [name for name in self.names if name not in self.pretrained_names]
 
     @property
-    def pretrained_labels(self) -> dict[str, list[int]]:
-        """The indices of the pretrained model's names, by what they have before a colon."""
+    def lost(self) -> list[list[int]]:
+        """The pretrained model's indices of each label that the model does not have."""
+        kept = set(map(_label, self.names))
+        return [which for label, which in self._by_label.items() if label not in kept]
+
+    @property
+    def _by_label(self) -> dict[str, list[int]]:
         labels: dict[str, list[int]] = {}
         for i, name in enumerate(self.pretrained_names):
             labels.setdefault(_label(name), []).append(i)
@@ -124,7 +129,7 @@ class NamedAxis:
         """
         if self.of != "global_condition":
             return {}
-        others = self.pretrained_labels
+        others = self._by_label
         return {name: others[_label(name)] for name in self.new if _label(name) in others}
 
     @property
@@ -168,10 +173,18 @@ class Adoption:
     unused: tuple[str, ...]
 
     @property
-    def keeps_mean(self) -> bool:
-        """Whether the pretrained model has speakers, or other classes of a global condition, and
-        this one has no such condition: it begins with their mean, which is added to the biases."""
-        return _TABLE in self.unused
+    def means(self) -> dict[str, str]:
+        """Biases that begin with what the mean of the pretrained model's speakers, or other classes
+        of a global condition, adds, and its projection of them: those of a model without such a
+        condition."""
+        if _TABLE not in self.unused:
+            return {}
+        pairs = {
+            name.removesuffix(_PROJECTION) + "bias": name
+            for name in self.unused
+            if name.endswith(_PROJECTION)
+        }
+        return {bias: name for bias, name in pairs.items() if bias in self.taken}
 
     def __str__(self) -> str:
         """One sentence for a person, and lines with the names that only one of the models has."""
@@ -193,7 +206,7 @@ class Adoption:
         if self.unused:
             parts.append(f"not taken: {_listed([*map(_short, self.unused)])}")
         lines = [*filter(None, map(str, dict.fromkeys(self.matched.values())))]
-        if self.keeps_mean:
+        if self.means:
             lines.append("Of the global condition there its classes' mean is kept.")
         return "\n".join(["; ".join(parts) + ".", *lines])
 
@@ -210,11 +223,8 @@ class Adoption:
             for new, others in axis.alike.items():
                 values[axis.names.index(new)] = pretrained_values[others].mean(axis=0)
             flat[name] = jnp.asarray(np.moveaxis(values, 0, number))
-        if self.keeps_mean:
-            mean = np.asarray(other[_TABLE]).mean(axis=0)
-            for name in self.unused:
-                if name.endswith(_PROJECTION):
-                    flat[name.removesuffix(_PROJECTION) + "bias"] += mean @ other[name]
+        for bias, projection in self.means.items():
+            flat[bias] += np.asarray(other[_TABLE]).mean(axis=0) @ other[projection]
         return traverse_util.unflatten_dict(flat, sep="/")
 
 

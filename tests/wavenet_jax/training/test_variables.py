@@ -180,6 +180,11 @@ def test_without_speakers_it_begins_with_the_mean_of_them() -> None:
     said = str(training.adopt(here, pretrained))
     assert said.endswith("\nOf the global condition there its classes' mean is kept.")
     assert "mean is kept" not in str(training.adopt(there, pretrained))
+    shorter = dataclasses.replace(here, dilations=here.dilations[:-1])
+    begun_with(shorter, pretrained)  # without the biases of the layers that it does not have
+    vectors = dataclasses.replace(there.global_condition, kind="vectors", size=5)
+    other = dataclasses.replace(there, global_condition=vectors)
+    assert "mean is kept" not in str(training.adopt(other, pretrained))
 
 
 def test_as_many_other_speakers_do_not_begin_as_those_of_their_numbers() -> None:
